@@ -1,0 +1,162 @@
+"""Every way to fail, named by what the daemon does about it.
+
+An exception's class says what happens next; its text says what a person should know: what happened,
+to which file, and what to do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+__all__ = [
+    "AnswerLost",
+    "AsrwatchError",
+    "ConfigError",
+    "DoesNotFit",
+    "EngineError",
+    "EngineTrouble",
+    "OurBug",
+    "Problem",
+    "RecordingError",
+    "SourceChanged",
+    "StartupError",
+    "TemporaryError",
+    "TicketLost",
+    "UrlExpired",
+    "Vanished",
+]
+
+
+class AsrwatchError(Exception):
+    """The family of everything asrwatch raises on purpose.
+
+    Args:
+        message: what happened, and to what.
+        code: short and stable, for logs, tables and tests; the cloud's own code where there is one.
+        advice: what a person can do next; empty where nothing is to be done.
+    """
+
+    def __init__(self, message: str, *, code: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}".strip()
+
+
+class OurBug(AsrwatchError):
+    """Something that cannot happen happened: an illegal move, a broken invariant. Never caught."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="our-bug", advice="Please report this with the log.")
+
+
+class StartupError(AsrwatchError):
+    """The daemon or command cannot start here (locked, unusable state folder, no key): nothing was touched."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing wrong with the configuration.
+
+    `where` is the path of keys (`inboxes[0].settle`), `line` the line in the file, from 1, if known.
+    """
+
+    where: str
+    what: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        at = f" (line {self.line})" if self.line is not None else ""
+        return f"{self.where or 'configuration'}{at}: {self.what}"
+
+
+class ConfigError(AsrwatchError):
+    """The configuration cannot be used; carries every problem at once (exit code 78)."""
+
+    def __init__(self, problems: Sequence[Problem], *, source: str) -> None:
+        self.problems = tuple(problems)
+        self.source = source
+        lines = "\n".join(f"  {problem}" for problem in self.problems)
+        super().__init__(
+            f"{source} cannot be used:\n{lines}",
+            code="bad-config",
+            advice="",
+        )
+
+
+class RecordingError(AsrwatchError):
+    """This recording fails and waits for a person; the others go on."""
+
+
+class DoesNotFit(RecordingError):
+    """The engine refused this recording for its length or size: another engine may take it, once."""
+
+
+class Vanished(RecordingError):
+    """The file went away before anything was paid for it."""
+
+
+class SourceChanged(AsrwatchError):
+    """The file is no longer the one that settled: it has to settle again before anything is sent."""
+
+
+class TemporaryError(AsrwatchError):
+    """Nothing was paid and trying the same step again later may work.
+
+    Args:
+        retry_after: how long the other side asked us to wait, if it did.
+    """
+
+    def __init__(
+        self, message: str, *, code: str, advice: str = "", retry_after: timedelta | None = None
+    ) -> None:
+        super().__init__(message, code=code, advice=advice)
+        self.retry_after = retry_after
+
+
+class UrlExpired(TemporaryError):
+    """The cloud could not fetch the audio from its URL: publish it afresh, then ask again."""
+
+
+class EngineTrouble(StrEnum):
+    """Why an engine has to wait, and so what ends the wait."""
+
+    THROTTLED = "throttled"
+    DOWN = "down"
+    KEY = "key"
+    MONEY = "money"
+    FORBIDDEN = "forbidden"
+
+
+class EngineError(AsrwatchError):
+    """No recording would get through now: hold the engine, keep its recordings where they are.
+
+    Args:
+        trouble: why; `KEY` and `MONEY` hold every engine that uses the same key.
+        retry_after: how long the cloud asked us to wait, if it did.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        trouble: EngineTrouble,
+        advice: str = "",
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(message, code=code, advice=advice)
+        self.trouble = trouble
+        self.retry_after = retry_after
+
+
+class AnswerLost(AsrwatchError):
+    """A paid request left, and no complete answer came back: whether it was accepted is unknown."""
+
+
+class TicketLost(AsrwatchError):
+    """The cloud no longer knows a task it accepted: what was paid for it is unknown."""

@@ -1,0 +1,1 @@
+"""One recording's journey, from a settled file to delivered transcripts."""

@@ -1,0 +1,503 @@
+"""A recording, its states, and the table of legal moves between them.
+
+A state is named by what is already true and safely on disk (design section 3). Moves are methods that set
+exactly their state's evidence and return a new value; an illegal move is our bug and raises.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+
+from pydantic import JsonValue
+
+from asrwatch.errors import AsrwatchError, OurBug
+
+__all__ = [
+    "NEXT",
+    "Answer",
+    "Asking",
+    "AudioFacts",
+    "Delivery",
+    "Failure",
+    "Fingerprint",
+    "Output",
+    "Plan",
+    "Preparation",
+    "Provenance",
+    "Reading",
+    "Recording",
+    "Sentence",
+    "Staging",
+    "State",
+    "Task",
+    "Transcript",
+    "Trouble",
+    "Wishes",
+    "Word",
+    "purchase_key",
+]
+
+
+class State(StrEnum):
+    """What is already true of a recording, and on disk."""
+
+    SETTLED = "settled"
+    STAGED = "staged"
+    ASKING = "asking"
+    SUBMITTED = "submitted"
+    TRANSCRIBED = "transcribed"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    PARKED = "parked"
+
+
+NEXT: Mapping[State, frozenset[State]] = MappingProxyType(
+    {
+        # read (stays settled, with sha256 and plan), published, or found among the answers paid already
+        State.SETTLED: frozenset({State.SETTLED, State.STAGED, State.TRANSCRIBED, State.FAILED}),
+        # announced; or the file or its URL is no longer what it was
+        State.STAGED: frozenset({State.ASKING, State.SETTLED, State.TRANSCRIBED, State.FAILED}),
+        # accepted, answered, refused (staged or settled again), lost
+        State.ASKING: frozenset(
+            {
+                State.SUBMITTED,
+                State.TRANSCRIBED,
+                State.STAGED,
+                State.SETTLED,
+                State.FAILED,
+                State.PARKED,
+            }
+        ),
+        # finished, refused for its URL or size (settled again), forgotten by the cloud
+        State.SUBMITTED: frozenset(
+            {State.TRANSCRIBED, State.SETTLED, State.FAILED, State.PARKED}
+        ),
+        State.TRANSCRIBED: frozenset({State.DELIVERED, State.FAILED}),
+        # `retry` delivers the stored answer once more, for nothing
+        State.DELIVERED: frozenset({State.TRANSCRIBED}),
+        # `retry`, or the file changed; with an answer in hand only the delivery is repeated
+        State.FAILED: frozenset({State.SETTLED, State.TRANSCRIBED}),
+        # `retry`: a person said it may be paid again
+        State.PARKED: frozenset({State.SETTLED}),
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fingerprint:
+    """What `lstat` says of the settled file: device, inode, size in bytes, mtime in nanoseconds."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AudioFacts:
+    """What the file's own headers tell; `None` is unknown, never zero."""
+
+    container: str | None = None
+    codec: str | None = None
+    duration: timedelta | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wishes:
+    """What is wanted of a transcript: the inbox's keys, or the seed's normalized request.
+
+    Languages are codes of contract section 2.1; channels count from 0; `timestamps` is set where an output
+    needs times (subtitles, words). An engine says of each option whether it honours it.
+    """
+
+    language: str | None = None
+    language_hints: tuple[str, ...] = ()
+    context: str = ""
+    words: bool = False
+    timestamps: bool = False
+    channels: tuple[int, ...] = (0,)
+    sample_rate: int | None = None
+    vocabulary_id: str | None = None
+    disfluency_removal: bool | None = None
+
+
+class Preparation(StrEnum):
+    """What is done to the audio before it is sent."""
+
+    AS_IT_IS = "as_it_is"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """Which engine gets the recording, how, and why.
+
+    `options` are those that go over the wire and can change the answer; `left_out` names the wishes the
+    engine cannot honour, one sentence each; `reasons` explain the choice, in the order they were found.
+    """
+
+    engine: str
+    model: str
+    preparation: Preparation = Preparation.AS_IT_IS
+    options: Mapping[str, JsonValue] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """Evidence of having read the file once from end to end."""
+
+    sha256: str
+    facts: AudioFacts
+    plan: Plan
+
+    @property
+    def purchase(self) -> str:
+        """What would be bought: same content, engine and options are never paid for twice."""
+        return purchase_key(self.sha256, self.plan)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Staging:
+    """Evidence that the engine can reach the audio; `url` is None where the bytes go in the request."""
+
+    ask_id: str
+    url: str | None = None
+    url_expires: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asking:
+    """Evidence of an announced request: since when, and who sends it (host, process)."""
+
+    asked_at: datetime
+    who: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """Evidence of an accepted task: the cloud's id for it, and since when."""
+
+    ticket: str
+    submitted_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """The cloud's answer as it came, JSON in UTF-8; kept for ever, read again by the engine at will.
+
+    `billed` is what the answer says was billed, None where it does not say.
+    """
+
+    raw: bytes
+    received_at: datetime
+    billed: timedelta | None = None
+    ticket: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """A file we wrote: which format, where, and the sha256 of its content when we wrote it."""
+
+    format: str
+    path: bytes
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """Evidence that every output is in its place; `original` is where the recording lies now."""
+
+    delivered_at: datetime
+    outputs: tuple[Output, ...]
+    original: bytes | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """Why a person must look: class and code for machines, message and advice for people."""
+
+    error: str
+    code: str
+    message: str
+    advice: str
+
+    @classmethod
+    def of(cls, error: AsrwatchError) -> "Failure":
+        """The failure an error stands for."""
+        return cls(
+            error=type(error).__name__,
+            code=error.code,
+            message=error.message,
+            advice=error.advice,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trouble:
+    """Temporary trouble with the step under way: since when, how often, and what it was last."""
+
+    since: datetime
+    count: int
+    last: Failure
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recording:
+    """A file in an inbox and everything that is true of it. Immutable: every move returns a new value.
+
+    `id` is 0 until the store has given it one. `due` is the date before which nothing is to be done.
+    `attempts` counts paid requests announced, before they are made.
+    """
+
+    inbox: str
+    path: bytes
+    fingerprint: Fingerprint
+    found_at: datetime
+    changed_at: datetime
+    due: datetime
+    id: int = 0
+    state: State = State.SETTLED
+    attempts: int = 0
+    engines_refused: tuple[str, ...] = ()
+    trouble: Trouble | None = None
+    reading: Reading | None = None
+    staging: Staging | None = None
+    asking: Asking | None = None
+    task: Task | None = None
+    answer: Answer | None = None
+    outputs: tuple[Output, ...] = ()
+    delivery: Delivery | None = None
+    failure: Failure | None = None
+
+    def __post_init__(self) -> None:
+        for moment in (self.found_at, self.changed_at, self.due):
+            if moment.utcoffset() is None:
+                msg = f"a naive date in a recording: {moment!r}"
+                raise OurBug(msg)
+
+    @classmethod
+    def found(
+        cls, *, inbox: str, path: bytes, fingerprint: Fingerprint, now: datetime
+    ) -> "Recording":
+        """A file that has stopped changing."""
+        return cls(
+            inbox=inbox,
+            path=path,
+            fingerprint=fingerprint,
+            found_at=now,
+            changed_at=now,
+            due=now,
+        )
+
+    # Moves, in travel order.
+
+    def read(self, reading: Reading, *, now: datetime) -> "Recording":
+        """The content was read once, and where it goes is decided."""
+        return self._to(State.SETTLED, now, reading=reading)
+
+    def stage(self, staging: Staging, *, now: datetime) -> "Recording":
+        """The engine can reach the audio."""
+        return self._to(State.STAGED, now, staging=staging)
+
+    def announce(self, asking: Asking, *, now: datetime) -> "Recording":
+        """From here on a paid request may be on its way; the attempt is counted first."""
+        moved = self._to(State.ASKING, now, asking=asking)
+        return replace(moved, attempts=self.attempts + 1)
+
+    def submit(self, task: Task, *, now: datetime, due: datetime) -> "Recording":
+        """The cloud accepted the recording as a task."""
+        return replace(self._to(State.SUBMITTED, now, task=task), due=due)
+
+    def hear(self, answer: Answer, *, now: datetime) -> "Recording":
+        """We hold the raw answer."""
+        return self._to(State.TRANSCRIBED, now, answer=answer)
+
+    def deliver(self, delivery: Delivery, *, now: datetime) -> "Recording":
+        """Every output is in its place and the original is dealt with."""
+        moved = self._to(State.DELIVERED, now, delivery=delivery)
+        return replace(moved, outputs=delivery.outputs)
+
+    def fail(self, failure: Failure, *, now: datetime) -> "Recording":
+        """A person must look at the recording."""
+        return self._to(State.FAILED, now, failure=failure)
+
+    def park(self, failure: Failure, *, now: datetime) -> "Recording":
+        """A person must decide about money."""
+        return self._to(State.PARKED, now, failure=failure)
+
+    # Moves back, and staying.
+
+    def unsend(self, *, now: datetime, due: datetime) -> "Recording":
+        """The request was certainly not accepted: it may be announced again when due."""
+        moved = self._to(State.STAGED, now, staging=self.staging)
+        return replace(moved, due=due)
+
+    def resettle(
+        self,
+        *,
+        now: datetime,
+        fingerprint: Fingerprint | None = None,
+        refused_by: str | None = None,
+        due: datetime | None = None,
+    ) -> "Recording":
+        """Start over from the file: its content or URL changed, or an engine refused it.
+
+        Trouble is kept, since patience counts from its beginning, unless the file is another one.
+        """
+        refused = (*self.engines_refused, refused_by) if refused_by else self.engines_refused
+        moved = self._to(State.SETTLED, now)
+        return replace(
+            moved,
+            due=due or now,
+            fingerprint=fingerprint or self.fingerprint,
+            engines_refused=() if fingerprint else refused,
+            trouble=None if fingerprint else self.trouble,
+        )
+
+    def retry(self, *, now: datetime) -> "Recording":
+        """A person says: again. An answer in hand is delivered again; otherwise from the file on."""
+        if self.answer is not None and self.state in {State.FAILED, State.DELIVERED}:
+            return replace(self._to(State.TRANSCRIBED, now, answer=self.answer), trouble=None)
+        moved = self._to(State.SETTLED, now)
+        return replace(moved, trouble=None, attempts=0, engines_refused=())
+
+    def refreshed(self, fingerprint: Fingerprint) -> "Recording":
+        """The same content under a new fingerprint: a remount, a touch."""
+        return replace(self, fingerprint=fingerprint)
+
+    def postpone(self, trouble: Trouble | None, *, due: datetime) -> "Recording":
+        """The same state, later."""
+        return replace(self, trouble=trouble, due=due)
+
+    def owning(self, outputs: tuple[Output, ...]) -> "Recording":
+        """Remember where outputs go before the first of them is written."""
+        return replace(self, outputs=outputs)
+
+    def _to(
+        self,
+        state: State,
+        now: datetime,
+        *,
+        reading: Reading | None = None,
+        staging: Staging | None = None,
+        asking: Asking | None = None,
+        task: Task | None = None,
+        answer: Answer | None = None,
+        delivery: Delivery | None = None,
+        failure: Failure | None = None,
+    ) -> "Recording":
+        """Move: evidence of earlier states stays as far as `state` still rests on it."""
+        if state not in NEXT[self.state]:
+            msg = f"recording {self.id} cannot go from {self.state} to {state}"
+            raise OurBug(msg)
+        start_over = state is State.SETTLED
+        keep_staging = state in {State.ASKING, State.SUBMITTED, State.TRANSCRIBED, State.PARKED}
+        return replace(
+            self,
+            state=state,
+            changed_at=now,
+            due=now,
+            trouble=self.trouble if start_over or state in {State.STAGED, State.ASKING} else None,
+            reading=reading or (None if start_over else self.reading),
+            staging=staging or (self.staging if keep_staging or failure or delivery else None),
+            asking=asking
+            or (self.asking if state not in {State.SETTLED, State.STAGED} else None),
+            task=task
+            or (self.task if state not in {State.SETTLED, State.STAGED, State.ASKING} else None),
+            answer=answer or (self.answer if state in {State.DELIVERED, State.FAILED} else None),
+            delivery=delivery,
+            failure=failure,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Word:
+    """A word: times from the start of the recording, `punctuation` that follows it in the text."""
+
+    begin: timedelta
+    end: timedelta
+    text: str
+    punctuation: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sentence:
+    """A sentence or, where the engine gives no times, a whole channel's text."""
+
+    text: str
+    begin: timedelta | None = None
+    end: timedelta | None = None
+    channel: int | None = None
+    language: str | None = None
+    emotion: str | None = None
+    speaker: str | None = None
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transcript:
+    """What was heard, in one shape for every engine.
+
+    `no_speech` marks an engine's finding that nothing was said: the text is then empty.
+    `duration` is the recording's length as the engine tells it, where it does.
+    """
+
+    text: str
+    sentences: tuple[Sentence, ...] = ()
+    language: str | None = None
+    emotion: str | None = None
+    no_speech: bool = False
+    billed: timedelta | None = None
+    duration: timedelta | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Provenance:
+    """Where a transcript comes from: everything the JSON output tells beside the words.
+
+    `raw` is the answer as it came, already parsed; dates are aware, UTC.
+    """
+
+    source: str
+    sha256: str | None
+    recorded_at: datetime | None
+    duration: timedelta | None
+    engine: str
+    model: str
+    options: Mapping[str, JsonValue]
+    left_out: tuple[str, ...]
+    region: str
+    task_id: str | None
+    status: str
+    billed: timedelta | None
+    asrwatch: str
+    found_at: datetime | None
+    asked_at: datetime | None
+    answered_at: datetime | None
+    raw: JsonValue
+
+
+def purchase_key(sha256: str, plan: Plan) -> str:
+    """Name what would be bought, stable over versions: content, engine, model and options sent.
+
+    Args:
+        sha256: of the recording's content, in hexadecimal.
+        plan: whose engine, model, preparation and options decide the answer.
+    """
+    bought = {
+        "version": 1,
+        "sha256": sha256,
+        "engine": plan.engine,
+        "model": plan.model,
+        "preparation": plan.preparation.value,
+        "options": dict(plan.options),
+    }
+    canonical = json.dumps(bought, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""A faithful local DashScope that really listens."""

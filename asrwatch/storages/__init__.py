@@ -1,0 +1,63 @@
+"""What a storage is: one file per way to give the cloud a URL for a local file, found by its name."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from asrwatch.cloud import Cloud
+
+__all__ = ["Published", "Source", "Storage", "StorageOptions"]
+
+
+class StorageOptions(BaseModel):
+    """Options of a storage; a storage's own `Options` add to them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A local file to be reached by the cloud: where it lies, its open stream at the start, its size.
+
+    `extension` is the ASCII file name ending without the dot, `mime` the content type.
+    """
+
+    path: bytes
+    stream: BinaryIO
+    size: int
+    extension: str
+    mime: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """A URL that carries the ask id, and until when it can be fetched (None: as long as the file lies there)."""
+
+    url: str
+    expires: datetime | None
+
+
+OptionsT = TypeVar("OptionsT", bound=StorageOptions)
+
+
+class Storage(ABC, Generic[OptionsT]):
+    """One way to give the cloud a URL for a local file."""
+
+    Options: ClassVar[type[StorageOptions]]
+
+    def __init__(self, options: OptionsT, cloud: Cloud) -> None:
+        self.options = options
+        self.cloud = cloud
+
+    @abstractmethod
+    def publish(self, source: Source, *, ask_id: str, model: str) -> Published:
+        """Make `source` reachable for `model`; costs nothing and may be repeated.
+
+        Raises:
+            RecordingError: this file can never be published here (too large, outside the folder).
+            TemporaryError: not now.
+            EngineError: the key or the service is at fault.
+        """
