@@ -1,0 +1,258 @@
+"""Where transcripts go, and what becomes of the original.
+
+`decide` names the outputs (main thread, no file touched), the row is saved, `write` puts them there and
+`finish` deals with the original (a worker). All three may be repeated after a crash at any point: names
+are decided once, a file that holds exactly what is to be written is ours, and a finished move is
+found at its target. Nothing we did not write, and nothing edited since, is ever overwritten.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Literal, Self
+
+from asrwatch.errors import OurBug, SourceChanged, Vanished
+from asrwatch.filenames import LONGEST_NAME, fitted, split_name
+from asrwatch.files import split_below
+from asrwatch.folders import Folder, open_folder
+from asrwatch.journey.recording import Output, Recording
+from asrwatch.moving import delete, move_without_clobbering
+
+__all__ = ["Original", "Rendered", "Rules", "decide", "finish", "save", "write"]
+
+_NEW = re.compile(rb"\.new([2-9]|[1-9][0-9]+)?$")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """What an inbox wants done with its transcripts and originals.
+
+    `inbox` is the inbox's folder; `output` is `beside` or a folder in which its sub-folders are mirrored;
+    `after` is `keep`, `delete` or a folder the originals are moved to, mirrored too.
+    """
+
+    inbox: bytes
+    output: Literal["beside"] | bytes
+    formats: tuple[str, ...]
+    after: Literal["keep", "delete"] | bytes = "keep"
+
+    @property
+    def outputs_root(self) -> bytes:
+        """The folder all outputs lie in or below; symbolic links below it are not followed."""
+        return self.inbox if self.output == "beside" else self.output
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rendered:
+    """A format's file as it is to be written."""
+
+    format: str
+    content: bytes
+
+    @classmethod
+    def of(cls, name: str, text: str) -> Self:
+        """Of a format's name and text; what UTF-8 cannot hold is escaped."""
+        return cls(format=name, content=text.encode("utf-8", "backslashreplace"))
+
+    @property
+    def sha256(self) -> str:
+        """Of the content, in hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Original:
+    """Where the recording lies now (None: nowhere), and why it was left alone if it should not be."""
+
+    path: bytes | None
+    left_alone: str = ""
+
+
+def decide(
+    recording: Recording,
+    rules: Rules,
+    *,
+    owner_of: Callable[[bytes], int | None],
+    limit: int = LONGEST_NAME,
+) -> tuple[Output, ...]:
+    """Name the outputs of a recording: one per wanted format, none written yet (sha256 "").
+
+    A path that was decided before is kept. `<stem>.<format>`; if another recording owns one of these,
+    `<stem>.<ext>.<format>`, then `<stem>.<ext>.2.<format>` and so on, the same for all formats.
+
+    Args:
+        recording: whose outputs; its `outputs` are those decided before.
+        rules: of its inbox.
+        owner_of: the id of the recording whose outputs hold a path, None if there is none.
+        limit: how many bytes a name may have; `write` shortens further where a folder takes less.
+    """
+    decided = {output.format: output for output in recording.outputs}
+    folder = _output_folder(recording, rules)
+
+    def is_free(path: bytes) -> bool:
+        return path != recording.path and owner_of(path) in (None, recording.id)
+
+    for base in _bases(_name_of(recording.path)):
+        paths = {name: _join(folder, fitted(base, _ending(name), limit)) for name in rules.formats}
+        if all(is_free(path) for path in paths.values()):
+            break
+    return tuple(
+        decided.get(name, Output(format=name, path=path, sha256="")) for name, path in paths.items()
+    )
+
+
+def write(recording: Recording, rules: Rules, rendered: Sequence[Rendered]) -> tuple[Output, ...]:
+    """Put every output in its place, complete and durable.
+
+    A file that is not ours, or was edited since, stays; ours appears beside it as
+    `<stem>.new.<format>`, `.new2` and so on.
+
+    Args:
+        recording: with its `outputs` decided, and saved.
+        rules: of its inbox.
+        rendered: one for each of the outputs' formats.
+
+    Returns:
+        The outputs as they are now, with the hashes of what was written.
+
+    Raises:
+        TemporaryError: no space, no permission, the share is away; nothing half-written stays.
+        RecordingError: something is in the way that waiting does not remove.
+    """
+    decided = {output.format: output for output in recording.outputs}
+    if missing := [piece.format for piece in rendered if piece.format not in decided]:
+        msg = f"recording {recording.id} has no place decided for {', '.join(missing)}"
+        raise OurBug(msg)
+    return tuple(_put(decided[piece.format], rules.outputs_root, piece) for piece in rendered)
+
+
+def finish(recording: Recording, rules: Rules) -> Original:
+    """Do with the original what the inbox wants, once `write` has returned.
+
+    An original that is not the file that settled any more is left alone.
+
+    Raises:
+        TemporaryError: not now; nothing is lost, and nothing half-done is seen.
+    """
+    path = recording.path
+    try:
+        match rules.after:
+            case "keep":
+                return Original(path=path)
+            case "delete":
+                delete(path, recording.fingerprint)
+                return Original(path=None)
+            case folder:
+                moved = move_without_clobbering(
+                    path,
+                    _join(folder, _inside(recording, rules)),
+                    _name_of(path),
+                    fingerprint=recording.fingerprint,
+                    sha256=recording.reading.sha256 if recording.reading else None,
+                    root=folder,
+                )
+                return Original(path=moved)
+    except SourceChanged as error:
+        return Original(path=path, left_alone=error.message)
+    except Vanished as error:
+        return Original(path=None, left_alone=error.message)
+
+
+def save(folder: bytes, stem: bytes, rendered: Sequence[Rendered]) -> tuple[Output, ...]:
+    """Write outputs that belong to no inbox: never over a foreign file.
+
+    Args:
+        folder: where; created if missing.
+        stem: of the files' names.
+        rendered: what; the formats' names are the endings.
+
+    Raises:
+        TemporaryError: no space, no permission.
+        RecordingError: something is in the way.
+    """
+    return tuple(
+        _put(
+            Output(
+                format=piece.format,
+                path=_join(folder, fitted(stem, _ending(piece.format))),
+                sha256="",
+            ),
+            folder,
+            piece,
+        )
+        for piece in rendered
+    )
+
+
+def _output_folder(recording: Recording, rules: Rules) -> bytes:
+    if rules.output == "beside":
+        return _folder_of(recording.path)
+    return _join(rules.output, _inside(recording, rules))
+
+
+def _inside(recording: Recording, rules: Rules) -> bytes:
+    """The recording's folder as the steps below its inbox; empty where it does not lie in it."""
+    root, inside = split_below(_folder_of(recording.path), rules.inbox)
+    return inside if root == rules.inbox else b""
+
+
+def _bases(name: bytes) -> Iterator[bytes]:
+    stem, _ = split_name(name)
+    yield stem
+    if name != stem:
+        yield name
+    for number in count(2):
+        yield b"%s.%d" % (name, number)
+
+
+def _put(output: Output, root: bytes, piece: Rendered) -> Output:
+    lies_in = _folder_of(output.path)
+    with open_folder(*split_below(lies_in, root)) as folder:
+        limit = folder.name_limit()
+        for stem in _stems(output):
+            name = fitted(stem, _ending(output.format), limit)
+            if _write_here(folder, name, output, piece):
+                return replace(output, path=_join(lies_in, name), sha256=piece.sha256)
+    raise AssertionError  # pragma: no cover - _stems never ends
+
+
+def _stems(output: Output) -> Iterator[bytes]:
+    """The stem that was decided, then those beside it, counted on from where it is."""
+    stem = _name_of(output.path).removesuffix(_ending(output.format))
+    yield stem
+    told = _NEW.search(stem)
+    base = stem[: told.start()] if told else stem
+    first = int(told[1] or 1) + 1 if told else 1
+    for number in count(first):
+        yield base + (b".new" if number == 1 else b".new%d" % number)
+
+
+def _write_here(folder: Folder, name: bytes, output: Output, piece: Rendered) -> bool:
+    """Write under `name` unless somebody else's file has it."""
+    if folder.look(name) is None:
+        return folder.write(name, piece.content, replace=False)
+    there = folder.sha256_of(name)
+    if there == piece.sha256:
+        # written before a crash: complete, but perhaps not on the disk yet
+        folder.make_durable(name)
+        return True
+    return there == output.sha256 and folder.write(name, piece.content, replace=True)
+
+
+def _ending(name: str) -> bytes:
+    return b"." + name.encode()
+
+
+def _join(folder: bytes, name: bytes) -> bytes:
+    return os.path.join(folder, name) if name else folder  # noqa: PTH118 - bytes
+
+
+def _folder_of(path: bytes) -> bytes:
+    return os.path.dirname(path)  # noqa: PTH120 - bytes
+
+
+def _name_of(path: bytes) -> bytes:
+    return os.path.basename(path)  # noqa: PTH119 - bytes
