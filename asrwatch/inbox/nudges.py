@@ -1,0 +1,97 @@
+"""Where a lookout's thread sleeps, and what wakes it: folders to look at, files to look at again, stop."""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Protocol
+
+__all__ = ["Errands", "Nudge", "Nudges"]
+
+# More dirty folders than this are one pass over everything; Syncthing's aggregator draws the line here, too.
+_MOST_FOLDERS = 512
+
+
+class Nudge(Protocol):
+    """Asks for another look at a folder; `deep`: at the whole tree below it."""
+
+    def __call__(self, folder: bytes, *, deep: bool) -> None:
+        """Ask, without blocking."""
+        ...
+
+
+@dataclass(kw_only=True, slots=True)
+class Errands:
+    """What is to be done: everything, or these folders (True: and those below), and files to forget."""
+
+    everything: bool = False
+    folders: dict[bytes, bool] = field(default_factory=dict)
+    again: set[bytes] = field(default_factory=set)
+
+    def add_folder(self, folder: bytes, *, deep: bool) -> None:
+        """Mark a folder dirty; too many of them make everything dirty."""
+        if self.everything:
+            return
+        self.folders[folder] = deep or self.folders.get(folder, False)
+        if len(self.folders) > _MOST_FOLDERS:
+            self.everything = True
+            self.folders.clear()
+
+
+class Nudges:
+    """One sleeper, any number of nudgers; nudging never blocks for longer than adding to a set."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._errands = Errands()
+        self._stopping = False
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the thread has been told to end."""
+        return self._stopping
+
+    def everything(self) -> None:
+        """Ask for a pass over the whole inbox."""
+        with self._changed:
+            self._errands.everything = True
+            self._errands.folders.clear()
+            self._changed.notify()
+
+    def folder(self, folder: bytes, *, deep: bool) -> None:
+        """Ask for a pass over one folder, or the tree below it."""
+        with self._changed:
+            self._errands.add_folder(folder, deep=deep)
+            self._changed.notify()
+
+    def again(self, path: bytes) -> None:
+        """Ask for one file to be forgotten and looked at anew."""
+        with self._changed:
+            self._errands.again.add(path)
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """Tell the thread to end."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+
+    def wait(self, seconds: float, *, for_folders: bool = True) -> Errands:
+        """Sleep until there is an errand, the time is over or the end has come; take the errands.
+
+        Args:
+            seconds: how long to sleep at most.
+            for_folders: whether a dirty folder is reason enough to wake up, or is picked up later.
+        """
+
+        def awake() -> bool:
+            errands = self._errands
+            return (
+                self._stopping
+                or errands.everything
+                or bool(errands.again)
+                or (for_folders and bool(errands.folders))
+            )
+
+        with self._changed:
+            self._changed.wait_for(awake, timeout=max(0.0, seconds))
+            taken, self._errands = self._errands, Errands()
+        return taken

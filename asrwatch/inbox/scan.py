@@ -1,0 +1,259 @@
+"""One pass over an inbox or a folder of it: the truth about which files are there.
+
+Folders are opened from the inbox downwards, each from its parent's descriptor and never through a
+symlink, so that nobody who may write in an inbox can lead the pass out of it.
+"""
+
+import errno as errors
+import os
+import stat as modes
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from asrwatch.inbox.ignore import IgnoreRule
+from asrwatch.inbox.looks import Look, ScanTrouble, Signature
+
+__all__ = ["Folder", "look_at", "nearest_device", "scan"]
+
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# Gone, or replaced by something that is not a folder, since its parent was listed: nothing to report.
+_VANISHED = frozenset({errors.ENOENT, errors.ENOTDIR, errors.ELOOP})
+# Linux takes paths of up to 4,095 bytes: below a folder longer than this not every name could be opened.
+_LONGEST_FOLDER = 4095 - 256
+
+
+class Folder:
+    """One folder of a pass, open. Iterate over it once: its wanted files, each with its `lstat`.
+
+    Attributes:
+        path: absolute.
+        descriptor: open for as long as the pass is in this folder or below it.
+        deep: whether the pass enters folders below.
+        identity: device and inode.
+        troubles: what could not be looked at; final once it has been iterated over.
+    """
+
+    def __init__(self, rule: IgnoreRule, path: bytes, descriptor: int, *, deep: bool) -> None:
+        self.path = path
+        self.troubles: list[ScanTrouble] = []
+        self.descriptor = descriptor
+        self.deep = deep
+        self._rule = rule
+        self._relative = os.fsdecode(path[len(rule.root) :].lstrip(b"/"))
+        self._folders: list[str] = []
+        self._iterated = False
+        status = os.fstat(descriptor)
+        self.identity = (status.st_dev, status.st_ino)
+
+    @property
+    def device(self) -> int:
+        """The device the folder itself is on."""
+        return self.identity[0]
+
+    def __iter__(self) -> Iterator[tuple[str, os.stat_result]]:
+        self._iterated = True
+        wants = self._rule.wants_file_named
+        below = f"{self._relative}/" if self._relative else ""
+        try:
+            with os.scandir(self.descriptor) as entries:
+                # The hot loop: one round per file and pass, however many million there are.
+                for entry in entries:
+                    name = entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        if self.deep and self._rule.wants_folder_named(name, below + name):
+                            self._folders.append(name)
+                    elif wants(name, below + name):
+                        try:
+                            status = entry.stat(follow_symlinks=False)
+                        except FileNotFoundError:
+                            continue
+                        except OSError as error:
+                            self._note(error, name)
+                            continue
+                        if modes.S_ISREG(status.st_mode):
+                            yield name, status
+        except OSError as error:
+            self._note(error)
+
+    def names(self) -> Iterator[str]:
+        """List the names once more, all of them.
+
+        Raises:
+            OSError: the folder cannot be listed.
+        """
+        with os.scandir(self.descriptor) as entries:
+            for entry in entries:
+                yield entry.name
+
+    def finish(self) -> None:
+        """Learn which folders are below, if nobody iterated."""
+        if not self._iterated:
+            for _ in self:
+                pass
+
+    def next_folder(self) -> str | None:
+        """A folder below that has not been asked for yet."""
+        return self._folders.pop() if self._folders else None
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        os.close(self.descriptor)
+
+    def _note(self, error: OSError, name: str | None = None) -> None:
+        path = self.path if name is None else _join(self.path, name)
+        self.troubles.append(ScanTrouble(path=path, errno=error.errno or errors.EIO))
+
+
+def scan(
+    rule: IgnoreRule, *, folder: bytes | None = None, deep: bool = True
+) -> Iterator[Folder | ScanTrouble]:
+    """Pass over the inbox, or over one folder of it, and yield folders as they are entered.
+
+    Every folder must be iterated over before the next is asked for. A folder that cannot be entered is
+    yielded as trouble and the pass goes on; the inbox itself is trouble even when it does not exist.
+    A folder that has vanished, that the rule prunes or that is a symlink is not yielded at all.
+
+    Args:
+        rule: says what is wanted; its root is the inbox, which itself may be reached through symlinks.
+        folder: where to begin, absolute; the inbox if None.
+        deep: whether to enter folders below.
+    """
+    left_out = _identities(rule.leave_out)
+    top = _enter_chain(rule, folder or rule.root, deep=deep, left_out=left_out)
+    if isinstance(top, Folder):
+        yield from _walk(rule, top, left_out)
+    elif top is not None:
+        yield top
+
+
+def look_at(
+    rule: IgnoreRule, folder: bytes, names: Iterable[str]
+) -> Iterator[Look | ScanTrouble | bytes]:
+    """Look at single files of one folder, in the pass's own careful way.
+
+    Yields for each name its look, or the trouble with it, or its bare path where it is no longer there
+    (vanished, or not a regular file any more).
+    """
+    opened = _enter_chain(rule, folder, deep=False, left_out=frozenset())
+    try:
+        for name in names:
+            path = _join(folder, name)
+            if opened is None:
+                yield path
+            elif isinstance(opened, ScanTrouble):
+                yield ScanTrouble(path=path, errno=opened.errno)
+            else:
+                yield _look_at(opened, path, name)
+    finally:
+        if isinstance(opened, Folder):
+            opened.close()
+
+
+def nearest_device(folder: bytes) -> int | None:
+    """The device of `folder` or of its nearest parent that still exists; None if it cannot be told."""
+    while True:
+        try:
+            return os.lstat(folder).st_dev
+        except (FileNotFoundError, NotADirectoryError):
+            folder = folder.rpartition(b"/")[0] or b"/"
+        except OSError:
+            return None
+
+
+def _look_at(folder: Folder, path: bytes, name: str) -> Look | ScanTrouble | bytes:
+    try:
+        status = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
+    except FileNotFoundError:
+        return path
+    except OSError as error:
+        return ScanTrouble(path=path, errno=error.errno or errors.EIO)
+    if not modes.S_ISREG(status.st_mode):
+        return path
+    return Look(path, Signature.of(status), status.st_nlink)
+
+
+def _walk(
+    rule: IgnoreRule, top: Folder, left_out: Collection[tuple[int, int]]
+) -> Iterator[Folder | ScanTrouble]:
+    """Depth first, so that no more descriptors are open than the tree is deep."""
+    parents: list[Folder] = [top]
+    try:
+        yield top
+        top.finish()
+        while parents:
+            name = parents[-1].next_folder()
+            if name is None:
+                parents.pop().close()
+                continue
+            found = _enter(rule, parents[-1], name, left_out)
+            if isinstance(found, Folder):
+                parents.append(found)
+                yield found
+                found.finish()
+            elif found is not None:
+                yield found
+    finally:
+        for parent in parents:
+            parent.close()
+
+
+def _enter_chain(
+    rule: IgnoreRule, folder: bytes, *, deep: bool, left_out: Collection[tuple[int, int]]
+) -> Folder | ScanTrouble | None:
+    """Open the inbox and, name by name, the folders down to `folder`."""
+    try:
+        here = Folder(rule, rule.root, os.open(rule.root, _OPEN_FOLDER), deep=deep)
+    except OSError as error:
+        return ScanTrouble(path=rule.root, errno=error.errno or errors.EIO)
+    for name in os.fsdecode(folder[len(rule.root) :]).split("/"):
+        if not name or name == ".":
+            continue
+        if name == "..":  # never upwards, whoever asks
+            here.close()
+            return None
+        relative = os.fsdecode(_join(here.path, name)[len(rule.root) :].lstrip(b"/"))
+        wanted = rule.wants_folder_named(name, relative)
+        below = _enter(rule, here, name, left_out) if wanted else None
+        here.close()
+        if not isinstance(below, Folder):
+            return below
+        here = below
+    return here
+
+
+def _enter(
+    rule: IgnoreRule, parent: Folder, name: str, left_out: Collection[tuple[int, int]]
+) -> Folder | ScanTrouble | None:
+    path = _join(parent.path, name)
+    if len(path) > _LONGEST_FOLDER:
+        return ScanTrouble(path=path, errno=errors.ENAMETOOLONG)
+    try:
+        descriptor = os.open(
+            name,
+            _OPEN_FOLDER | os.O_NOFOLLOW,
+            dir_fd=parent.descriptor,
+        )
+    except OSError as error:
+        if error.errno in _VANISHED:
+            return None
+        return ScanTrouble(path=path, errno=error.errno or errors.EIO)
+    folder = Folder(rule, path, descriptor, deep=parent.deep)
+    if folder.identity in left_out:  # the same folder under another name: a symlinked config path
+        os.close(descriptor)
+        return None
+    return folder
+
+
+def _identities(folders: Iterable[bytes]) -> frozenset[tuple[int, int]]:
+    found = set()
+    for folder in folders:
+        try:
+            status = Path(os.fsdecode(folder)).stat()
+        except OSError:  # not made yet, or not ours to see: then it is known by its path alone
+            continue
+        found.add((status.st_dev, status.st_ino))
+    return frozenset(found)
+
+
+def _join(folder: bytes, name: str) -> bytes:
+    return folder.rstrip(b"/") + b"/" + os.fsencode(name)

@@ -1,0 +1,256 @@
+"""Listens to the kernel's events below an inbox, and says no more than "look again, there".
+
+Events are hints: they get lost by the thousand in a burst, stop without a word when the inbox is replaced,
+and one exception in a handler ends them for good (reliability.md section 0). So nothing is decided here,
+and `deaf` tells what watchdog itself does not.
+"""
+
+import errno as errors
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers.api import BaseObserver
+from watchdog.utils import UnsupportedLibcError
+
+from asrwatch.inbox.messages import Deafness
+from asrwatch.inbox.nudges import Nudge
+
+try:
+    from watchdog.observers.inotify import InotifyEmitter
+    from watchdog.observers.inotify_c import (
+        CallbackId,
+        InotifyEvent,
+        InotifyFD,
+        Mask,
+        WatchCallback,
+        WatchDescriptor,
+    )
+except UnsupportedLibcError as error:
+    raise ImportError("events need inotify, which this system does not have") from error
+
+__all__ = ["Watch"]
+
+# Opened and modified events come by the thousand and fill the queue, so that others are lost; a file that
+# is still being written is looked at anyway.
+_EVENTS: list[type[FileSystemEvent]] = [
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileMovedEvent,
+    FileDeletedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+    DirDeletedEvent,
+]
+
+
+class Watch:
+    """Events of one inbox, with an inotify instance of its own: what breaks for one breaks for one.
+
+    Args:
+        root: the inbox, absolute.
+        recursive: whether sub-folders belong to it.
+        wants: whether a file's name is worth a nudge; our own transcripts are not.
+        nudge: called from watchdog's threads; must neither block nor log.
+    """
+
+    def __init__(
+        self,
+        root: bytes,
+        *,
+        recursive: bool,
+        wants: Callable[[bytes], bool],
+        nudge: Nudge,
+    ) -> None:
+        self._root = root
+        self._recursive = recursive
+        self._handler = _Handler(root, wants, nudge)
+        self._nudge = nudge
+        self._observer: BaseObserver | None = None
+        self._reader: _Reader | None = None
+        self._armed: tuple[int, int] | None = None
+
+    @property
+    def exceptions(self) -> int:
+        """How many events could not be passed on for a fault of ours."""
+        return self._handler.exceptions
+
+    @property
+    def overflows(self) -> int:
+        """How often the kernel's queue ran over since it was last armed; each asked for a whole pass."""
+        return 0 if self._reader is None else self._reader.overflows
+
+    def arm(self) -> Deafness | None:
+        """Listen, afresh if need be; returns what is in the way, if something is."""
+        self.disarm()
+        try:
+            self._armed = self._identity()
+            self._reader = _Reader(lambda: self._nudge(self._root, deep=True))
+            self._reader.start()
+            observer = BaseObserver(InotifyEmitter, inotify_fd=self._reader)
+            self._observer = observer
+            observer.schedule(
+                self._handler,
+                os.fsdecode(self._root),
+                recursive=self._recursive,
+                event_filter=_EVENTS,
+            )
+            observer.start()
+        except OSError as error:
+            self.disarm()
+            return _explain(error, self._root)
+        except RuntimeError:  # what threading raises where no more threads are to be had
+            self.disarm()
+            return _deafness("events-threads", "has no events: no more threads are to be had")
+        return self.deaf()
+
+    def disarm(self) -> None:
+        """Stop listening; no nudge comes after this returned."""
+        observer, self._observer = self._observer, None
+        reader, self._reader = self._reader, None
+        self._armed = None
+        if observer is not None:
+            observer.unschedule_all()
+            observer.stop()
+            if observer.is_alive():
+                observer.join()
+        if reader is not None:
+            reader.stop()
+            if reader.is_alive():
+                reader.join()
+
+    def deaf(self) -> Deafness | None:
+        """Why events are not to be relied upon; None if they come.
+
+        Asks every thread involved whether it lives, and whether the path still leads to the very folder
+        that is listened to: it may have been recreated, unmounted or mounted over.
+        """
+        observer, reader = self._observer, self._reader
+        if observer is None or reader is None:
+            return _deafness("events-off", "is not listened to")
+        try:
+            identity = self._identity()
+        except OSError as error:
+            return _explain(error, self._root)
+        if identity != self._armed:
+            return _deafness("events-replaced", "was replaced, mounted or unmounted")
+        emitters = list(observer.emitters)
+        alive = (observer, reader, *emitters)
+        if not emitters or not all(thread.is_alive() for thread in alive):
+            return _deafness("events-stopped", "lost its events: a thread ended")
+        if reader.limit is not None:
+            return _explain(reader.limit, self._root, partial=True)
+        return None
+
+    def _identity(self) -> tuple[int, int]:
+        status = Path(os.fsdecode(self._root)).stat()
+        return status.st_dev, status.st_ino
+
+
+class _Handler(FileSystemEventHandler):
+    """Turns events into nudges. Runs in watchdog's dispatcher, which an exception would end for good."""
+
+    def __init__(
+        self,
+        root: bytes,
+        wants: Callable[[bytes], bool],
+        nudge: Nudge,
+    ) -> None:
+        self.exceptions = 0
+        self._root = root
+        self._wants = wants
+        self._nudge = nudge
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        try:
+            for path in (event.src_path, event.dest_path):
+                if path:
+                    self._look_again(os.fsencode(path), event)
+        except Exception:  # noqa: BLE001 - whatever it is, the events must go on; the scan makes up for this one
+            self.exceptions += 1
+
+    def _look_again(self, path: bytes, event: FileSystemEvent) -> None:
+        folder = path.rpartition(b"/")[0] or b"/"
+        if path == self._root:
+            self._nudge(path, deep=True)
+        elif not event.is_directory:
+            if self._wants(path):
+                self._nudge(folder, deep=False)
+        elif isinstance(event, DirDeletedEvent) or (
+            isinstance(event, DirMovedEvent) and path == os.fsencode(event.src_path)
+        ):
+            self._nudge(folder, deep=False)
+        else:
+            self._nudge(path, deep=True)
+
+
+class _Reader(InotifyFD):
+    """Watchdog's reader of inotify, which also tells what watchdog only logs or swallows."""
+
+    def __init__(self, overflowed: Callable[[], None]) -> None:
+        super().__init__()
+        self.overflows = 0
+        self.limit: OSError | None = None
+        self._overflowed = overflowed
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            self.close()  # where it ends by an exception, or the descriptors would stay open
+
+    def handle_event(self, event: InotifyEvent) -> None:
+        super().handle_event(event)
+        if event.is_queue_overflow:
+            self.overflows += 1
+            self._overflowed()
+
+    def add_callback(
+        self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId
+    ) -> WatchDescriptor:
+        try:
+            return super().add_callback(path, mask, callback, id_)
+        except OSError as error:
+            if error.errno == errors.ENOSPC:  # below the root watchdog goes on without a word
+                self.limit = error
+            raise
+
+
+def _explain(error: OSError, root: bytes, *, partial: bool = False) -> Deafness:
+    match error.errno:
+        case errors.ENOSPC:
+            return Deafness(
+                code="events-watch-limit",
+                message="the kernel's limit of watched folders is reached"
+                + (", so some sub-folders raise no events" if partial else ""),
+                advice="Raise it: sysctl fs.inotify.max_user_watches=1048576",
+                partial=partial,
+            )
+        case errors.EMFILE:
+            return Deafness(
+                code="events-instance-limit",
+                message="no more inotify instances or open files are to be had",
+                advice="Raise the limits: sysctl fs.inotify.max_user_instances=1024, ulimit -n",
+            )
+        case _:
+            return Deafness(
+                code="events-root",
+                message=f"there is nothing to listen to: {os.strerror(error.errno or errors.EIO)}",
+                advice="",
+                root_away=not os.access(root, os.R_OK | os.X_OK),
+            )
+
+
+def _deafness(code: str, message: str) -> Deafness:
+    return Deafness(code=code, message=f"the inbox {message}", advice="")
