@@ -73,9 +73,7 @@ NEXT: Mapping[State, frozenset[State]] = MappingProxyType(
             }
         ),
         # finished, refused for its URL or size (settled again), forgotten by the cloud
-        State.SUBMITTED: frozenset(
-            {State.TRANSCRIBED, State.SETTLED, State.FAILED, State.PARKED}
-        ),
+        State.SUBMITTED: frozenset({State.TRANSCRIBED, State.SETTLED, State.FAILED, State.PARKED}),
         State.TRANSCRIBED: frozenset({State.DELIVERED, State.FAILED}),
         # `retry` delivers the stored answer once more, for nothing
         State.DELIVERED: frozenset({State.TRANSCRIBED}),
@@ -85,6 +83,10 @@ NEXT: Mapping[State, frozenset[State]] = MappingProxyType(
         State.PARKED: frozenset({State.SETTLED}),
     }
 )
+
+
+_KEEPS_TROUBLE = frozenset({State.SETTLED, State.STAGED, State.ASKING, State.SUBMITTED})
+"""Until an answer is in hand, patience counts from the first trouble."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -404,11 +406,10 @@ class Recording:
             state=state,
             changed_at=now,
             due=now,
-            trouble=self.trouble if start_over or state in {State.STAGED, State.ASKING} else None,
+            trouble=self.trouble if state in _KEEPS_TROUBLE else None,
             reading=reading or (None if start_over else self.reading),
             staging=staging or (self.staging if keep_staging or failure or delivery else None),
-            asking=asking
-            or (self.asking if state not in {State.SETTLED, State.STAGED} else None),
+            asking=asking or (self.asking if state not in {State.SETTLED, State.STAGED} else None),
             task=task
             or (self.task if state not in {State.SETTLED, State.STAGED, State.ASKING} else None),
             answer=answer or (self.answer if state in {State.DELIVERED, State.FAILED} else None),

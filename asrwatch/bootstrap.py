@@ -1,0 +1,181 @@
+"""The only place where names from the configuration become objects."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from asrwatch import engines, formats, logs, parts, storages
+from asrwatch.cloud import Cloud, KeyRing
+from asrwatch.config import AUTOMATIC, InboxSettings, PartChoice, Settings
+from asrwatch.daemon import Daemon, House
+from asrwatch.engines import Engine
+from asrwatch.errors import EngineError, StartupError
+from asrwatch.formats import Format
+from asrwatch.inbox.lookout import InboxView, Lookout
+from asrwatch.inbox.mounts import file_system_of, is_network
+from asrwatch.journey.delivery import Rules
+from asrwatch.journey.journey import Route
+from asrwatch.journey.keeper import Change
+from asrwatch.journey.recording import Wishes
+from asrwatch.journey.store import Store
+from asrwatch.storages import Storage
+from asrwatch.systemd import Notifier
+from asrwatch.values import printable
+
+__all__ = ["Parts", "build_cloud", "build_daemon", "build_engine", "build_parts", "open_store"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """Every part the settings name, as objects: the engines all inboxes share, and a route per inbox."""
+
+    cloud: Cloud
+    engines: Mapping[str, Engine[Any]]
+    routes: Mapping[str, Route]
+
+
+def build_cloud(settings: Settings) -> Cloud:
+    """The way to DashScope.
+
+    Raises:
+        ConfigError: a base URL or proxy that cannot be one.
+    """
+    cloud = settings.cloud
+    keys = KeyRing(api_key_file=cloud.api_key_file, environment=os.environ, home=Path.home())
+    with suppress(
+        EngineError
+    ):  # no key yet: recordings wait, and the hold says where one is looked for
+        logs.register_secret(keys.key())
+    return Cloud(
+        region=cloud.region,
+        base_url=cloud.base_url,
+        keys=keys,
+        proxy=cloud.proxy,
+        connect_timeout=cloud.connect_timeout,
+        workspace=cloud.workspace,
+    )
+
+
+def build_engine(settings: Settings, cloud: Cloud, choice: PartChoice) -> Engine[Any]:
+    """An engine with its shipped options, the configuration's, and the choice's own, in that order."""
+    part: type[Engine[Any]] = parts.find(engines, Engine, choice.use)  # type: ignore[type-abstract] # a base to look for
+    options = {**(settings.engines.get(choice.use) or {}), **choice.options}
+    return part(part.Options.model_validate(options), cloud)
+
+
+def build_parts(settings: Settings) -> Parts:
+    """Every engine there is, and for every inbox its route."""
+    cloud = build_cloud(settings)
+    shared = {
+        name: build_engine(settings, cloud, PartChoice(use=name)) for name in parts.names(engines)
+    }
+    storage: type[Storage[Any]] = parts.find(storages, Storage, settings.storage.use)  # type: ignore[type-abstract] # a base to look for
+    reach = storage(storage.Options.model_validate(dict(settings.storage.options)), cloud)
+    routes = {
+        inbox.name: _route(inbox, settings, cloud, shared, reach) for inbox in settings.inboxes
+    }
+    return Parts(cloud=cloud, engines=shared, routes=routes)
+
+
+def _route(
+    inbox: InboxSettings,
+    settings: Settings,
+    cloud: Cloud,
+    shared: Mapping[str, Engine[Any]],
+    storage: Storage[Any],
+) -> Route:
+    written = {choice.use: _format(choice) for choice in inbox.formats}
+    named = None if inbox.engine.use == AUTOMATIC else inbox.engine.use
+    own = {named: build_engine(settings, cloud, inbox.engine)} if named else {}
+    return Route(
+        inbox=inbox.name,
+        region=cloud.region,
+        wishes=Wishes(
+            language=inbox.language,
+            context=inbox.context,
+            words=inbox.words,
+            timestamps=any(part.timestamps for part in written.values()),
+            channels=inbox.channels,
+        ),
+        engine=named,
+        engines={**shared, **own},
+        storage=storage,
+        formats=written,
+        rules=_rules(inbox),
+        patience=inbox.patience,
+        park_unknown=inbox.unknown == "park",
+    )
+
+
+def _format(choice: PartChoice) -> Format[Any]:
+    part: type[Format[Any]] = parts.find(formats, Format, choice.use)  # type: ignore[type-abstract] # a base to look for
+    return part(part.Options.model_validate(dict(choice.options)))
+
+
+def _rules(inbox: InboxSettings) -> Rules:
+    move_to = inbox.move_to
+    after: Any = os.fsencode(move_to) if move_to else inbox.after
+    output: Any = os.fsencode(inbox.output) if isinstance(inbox.output, Path) else inbox.output
+    return Rules(
+        inbox=inbox.root,
+        output=output,
+        formats=tuple(choice.use for choice in inbox.formats),
+        after=after,
+    )
+
+
+def open_store(settings: Settings) -> Store:
+    """The state, locked for this process.
+
+    Raises:
+        StartupError: in use, unusable, or on a network file system.
+    """
+    file_system = file_system_of(os.fsencode(settings.state_dir))
+    if is_network(file_system):
+        raise StartupError(
+            f"The state folder {printable(str(settings.state_dir))} lies on a network file system "
+            f"({file_system}), where SQLite loses or corrupts data.",
+            code="state-dir",
+            advice="Set state_dir to a folder on a local disk; inboxes and outputs may stay on the share.",
+        )
+    return Store(settings.state_dir)
+
+
+def build_daemon(
+    settings: Settings,
+    store: Store,
+    built: Parts,
+    *,
+    until_quiet: bool = False,
+    on_change: Sequence[Callable[[Change], None]] = (),
+    notifier: Notifier | None = None,
+) -> Daemon:
+    """The daemon with everything it works with."""
+    return Daemon(
+        House(
+            store=store,
+            routes=built.routes,
+            engines=built.engines,
+            lookouts={inbox.name: partial(Lookout, _view(inbox)) for inbox in settings.inboxes},
+            keys=built.cloud.keys,
+            workers=settings.workers,
+            notifier=notifier or Notifier.from_environment(),
+            until_quiet=until_quiet,
+            on_change=on_change,
+        )
+    )
+
+
+def _view(inbox: InboxSettings) -> InboxView:
+    return InboxView(
+        name=inbox.name,
+        ignore=inbox.ignore_rule(),
+        recursive=inbox.recursive,
+        watch=inbox.watch,
+        settle=inbox.settle,
+        scan_every=inbox.scan_every,
+    )

@@ -1,0 +1,345 @@
+"""The daemon: one mailbox for everything that happens, worker slots, the clock, the clean stop.
+
+Only this thread writes the database. Workers, lookouts, the control socket and signal handlers put messages
+into the mailbox; this thread saves what they say, several messages in one synced transaction, and hands out
+the next steps. A step under way is a member of `_under_way`, rightly forgotten by a crash.
+"""
+
+import queue
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from asrwatch import logs
+from asrwatch.cloud import KeyRing
+from asrwatch.engines import Engine
+from asrwatch.errors import AsrwatchError, OurBug
+from asrwatch.inbox.lookout import Lookout
+from asrwatch.inbox.messages import FileSettled, InboxHealed, InboxTrouble, ScanDone
+from asrwatch.journey import poller
+from asrwatch.journey.gate import Gate
+from asrwatch.journey.journey import Route, utc_now
+from asrwatch.journey.keeper import Change, Keeper
+from asrwatch.journey.poller import TaskNews
+from asrwatch.journey.recording import Recording
+from asrwatch.journey.store import Store, StoreTrouble
+from asrwatch.systemd import Notifier
+from asrwatch.values import printable
+
+__all__ = ["Call", "Daemon", "House", "StepDone", "Stop"]
+
+log = logs.get("daemon")
+
+LONGEST_SLEEP = timedelta(seconds=20)
+KEY_GLANCE = timedelta(seconds=2)
+STORE_PAUSE = timedelta(seconds=2)
+AT_ONCE = 500
+"""How many messages are saved in one transaction at most."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepDone:
+    """A worker's step came to an end: what is now true, or what came in between."""
+
+    before: Recording
+    outcome: Recording | Exception
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PollingDone:
+    """A round of polling ended, by `error` if it was one nobody foresaw."""
+
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stop:
+    """Somebody asked for the end."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """A question or command of a person, answered in the daemon's thread; `answer` must not raise."""
+
+    answer: Callable[["Daemon"], None]
+
+
+Mail = (
+    FileSettled
+    | ScanDone
+    | InboxTrouble
+    | InboxHealed
+    | StepDone
+    | TaskNews
+    | PollingDone
+    | Stop
+    | Call
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class House:
+    """Everything the daemon works with, as objects (built by `bootstrap`).
+
+    `lookouts` makes an inbox's lookout from what is known already; `until_quiet` ends the daemon once
+    everything there is has been dealt with (`asrwatch once`).
+    """
+
+    store: Store
+    routes: Mapping[str, Route]
+    engines: Mapping[str, Engine[Any]]
+    lookouts: Mapping[str, Callable[..., Lookout]]
+    keys: KeyRing
+    workers: int
+    notifier: Notifier
+    until_quiet: bool = False
+    on_change: Sequence[Callable[[Change], None]] = field(default=())
+
+
+class Daemon:
+    """Runs until it is told to stop. Create it, `run` it in the main thread, `post` to it from any other."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.mailbox: queue.SimpleQueue[Mail] = queue.SimpleQueue()
+        self.gate = Gate(
+            {name: engine.options.requests_per_minute for name, engine in house.engines.items()},
+            house.store.holds(),
+            chance=random.random,
+        )
+        self.keeper = Keeper(
+            store=house.store,
+            routes=house.routes,
+            gate=self.gate,
+            key_digest=house.keys.digest,
+            tell=house.on_change,
+            chance=random.random,
+        )
+        self.lookouts: dict[str, Lookout] = {}
+        self.under_way: dict[int, Recording] = {}
+        self.started_at = utc_now()
+        self._workers = ThreadPoolExecutor(house.workers, thread_name_prefix="worker")
+        self._polling = ThreadPoolExecutor(1, thread_name_prefix="poller")
+        self._in_round: frozenset[int] = frozenset()
+        self._stop: Stop | None = None
+        self._unsaved: list[Mail] = []
+        self._next_glance = time.monotonic()
+
+    def post(self, mail: Mail) -> None:
+        """Put something into the mailbox; any thread, any signal handler, never blocks."""
+        self.mailbox.put(mail)
+
+    def run(self) -> None:
+        """Work until stopped or, with `until_quiet`, until nothing is left to do."""
+        house = self.house
+        self.keeper.open_up(utc_now())
+        for name, make in house.lookouts.items():
+            lookout = make(known=house.store.known(name), post=self.post)
+            self.lookouts[name] = lookout
+            lookout.start()
+        log.info("started", inboxes=len(self.lookouts), workers=house.workers)
+        house.notifier.ready()
+        try:
+            while self._stop is None and not self._is_quiet():
+                self._turn()
+        finally:
+            self._wind_up()
+
+    def begin(self, step: Callable[[], Recording], recording: Recording) -> None:
+        """Give a step to a worker; its end arrives as `StepDone`."""
+        self.under_way[recording.id] = recording
+
+        def work() -> None:
+            with logs.bound(recording=recording.id, file=printable(recording.path)):
+                outcome: Recording | Exception
+                try:
+                    outcome = step()
+                except Exception as error:  # noqa: BLE001 - the one place: a step's failure is that recording's
+                    outcome = error
+                self.post(StepDone(before=recording, outcome=outcome))
+
+        self._workers.submit(work)
+
+    # One turn of the wheel.
+
+    def _turn(self) -> None:
+        mail = self._unsaved or self._wait()
+        try:
+            with self.house.store.transaction():
+                for piece in mail:
+                    self._receive(piece)
+                steps = self._hand_out() if self._stop is None else []
+            self._unsaved = []
+        except StoreTrouble as error:
+            # What workers said is kept and saved later: a paid answer must not be lost to a full disk.
+            self._unsaved = mail
+            self.keeper.discard_news()
+            self.gate.forget_probes()
+            log.error("database-trouble", error=str(error), kept=len(mail))
+            self.house.notifier.alive()
+            time.sleep(STORE_PAUSE.total_seconds())
+            return
+        self.keeper.tell_news()
+        for recording, step in steps:
+            self.begin(step, recording)
+        if self._stop is None:
+            self._poll()
+        self.house.notifier.alive()
+
+    def _wait(self) -> list[Mail]:
+        """The next messages, as many as are there; none if something falls due first."""
+        mail: list[Mail] = []
+        try:
+            mail.append(self.mailbox.get(timeout=max(self._sleep().total_seconds(), 0.001)))
+            while len(mail) < AT_ONCE:
+                mail.append(self.mailbox.get_nowait())
+        except queue.Empty:
+            pass
+        return mail
+
+    def _sleep(self) -> timedelta:
+        """How long nothing falls due, at most `LONGEST_SLEEP` so that the watchdog hears of us."""
+        now = utc_now()
+        longest = min(LONGEST_SLEEP, (self.house.notifier.watchdog_interval() or LONGEST_SLEEP) / 3)
+        if self.gate.holds:
+            longest = min(longest, KEY_GLANCE)
+        dates = [self.gate.opens(now)]
+        if len(self.under_way) < self.house.workers:
+            dates.append(
+                self.house.store.next_due(
+                    waiting_engines=self.gate.waiting(now), under_way=self.under_way
+                )
+            )
+        if not self._in_round:
+            dates.append(self.house.store.next_poll())
+        waits = [max(date - now, timedelta(0)) for date in dates if date is not None]
+        return min([longest, *waits])
+
+    def _receive(self, mail: Mail) -> None:
+        now = utc_now()
+        match mail:
+            case FileSettled():
+                self.keeper.settled(mail, under_way=self.under_way, now=now)
+            case StepDone(before=before, outcome=Recording() as after):
+                self.under_way.pop(before.id, None)
+                self.keeper.moved(before, after, now=now)
+            case StepDone(before=before, outcome=AsrwatchError() as error) if not isinstance(
+                error, OurBug
+            ):
+                self.under_way.pop(before.id, None)
+                self.keeper.suffered(before, error, now=now)
+                self._look_again(before, error)
+            case StepDone(before=before, outcome=Exception() as error):
+                self.under_way.pop(before.id, None)
+                self.keeper.surprised(before, error, now=now)
+            case TaskNews():
+                self.keeper.news(mail, now=now)
+            case PollingDone(error=error):
+                if error is not None:
+                    log.error("polling-failed", exc_info=error)
+                    self.keeper.postpone_polls(self._in_round, now=now)
+                self._in_round = frozenset()
+            case InboxTrouble():
+                log.error(
+                    "inbox-trouble",
+                    inbox=mail.inbox,
+                    code=mail.code,
+                    error=mail.message,
+                    advice=mail.advice,
+                )
+            case InboxHealed():
+                log.info("inbox-healed", inbox=mail.inbox, about=mail.about.value)
+            case ScanDone():
+                log.debug("scanned", inbox=mail.inbox, files=mail.files, kind=mail.kind.value)
+            case Stop(reason=reason):
+                self._stop = mail
+                log.info("stopping", reason=reason, under_way=len(self.under_way))
+            case Call(answer=answer):
+                answer(self)
+            case _:
+                assert_never(mail)
+
+    def _look_again(self, recording: Recording, error: AsrwatchError) -> None:
+        """A file that is not the one that settled has to settle again, whatever its lookout remembers."""
+        lookout = self.lookouts.get(recording.inbox)
+        if lookout is not None and isinstance(error, self.keeper.SETTLE_AGAIN):
+            lookout.look_again(recording.path)
+
+    def _hand_out(self) -> list[tuple[Recording, Callable[[], Recording]]]:
+        """Steps to begin once the transaction is committed, as many as there are free slots."""
+        now = utc_now()
+        self._glance_at_key(now)
+        free = self.house.workers - len(self.under_way)
+        if free <= 0:
+            return []
+        return self.keeper.hand_out(limit=free, under_way=self.under_way, now=now)
+
+    def _glance_at_key(self, now: datetime) -> None:
+        """A corrected key ends the holds that the old one was the reason for."""
+        if not self.gate.holds or time.monotonic() < self._next_glance:
+            return
+        self._next_glance = time.monotonic() + KEY_GLANCE.total_seconds()
+        self.keeper.key_glanced(now=now)
+
+    def _poll(self) -> None:
+        """Begin a round of polling with whatever is due, unless one is under way."""
+        if self._in_round:
+            return
+        now = utc_now()
+        next_poll = self.house.store.next_poll()
+        if next_poll is None or next_poll > now:
+            return
+        batch = poller.soon(
+            self.house.store.outstanding(), due=lambda recording: recording.due <= now
+        )
+        if not batch:
+            return
+        self._in_round = frozenset(recording.id for recording in batch)
+
+        def work() -> None:
+            error: Exception | None = None
+            try:
+                poller.ask_about(
+                    batch, self.house.engines, self.post, go_on=lambda: self._stop is None
+                )
+            except Exception as surprise:  # noqa: BLE001 - a round is a step: its failure is not the daemon's
+                error = surprise
+            self.post(PollingDone(error=error))
+
+        self._polling.submit(work)
+
+    # The end.
+
+    def _is_quiet(self) -> bool:
+        """With `until_quiet`: every inbox was scanned whole, nothing settles, nothing moves or could."""
+        if not self.house.until_quiet or self.under_way or self._in_round or self._unsaved:
+            return False
+        for lookout in self.lookouts.values():
+            snapshot = lookout.snapshot()
+            whole, last = snapshot.last_whole, snapshot.last
+            if whole is None or last is None or not (last.quiet or whole.quiet):
+                return False
+        if not self.mailbox.empty():
+            return False
+        return self.keeper.nothing_left()
+
+    def _wind_up(self) -> None:
+        """No new steps; those under way finish and are saved; tickets stay in the database."""
+        self.house.notifier.stopping()
+        for lookout in self.lookouts.values():
+            lookout.stop(timedelta(seconds=1))
+        hurried = False
+        while (self.under_way or self._in_round or self._unsaved) and not hurried:
+            before = self._stop
+            self._stop = before or Stop(reason="finished")
+            self._turn()
+            hurried = before is not None and self._stop is not before
+        self._workers.shutdown(wait=not hurried, cancel_futures=True)
+        self._polling.shutdown(wait=not hurried, cancel_futures=True)
+        log.info("stopped", left_under_way=len(self.under_way))

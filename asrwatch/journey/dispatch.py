@@ -1,0 +1,202 @@
+"""Which engine gets a recording, in which preparation, and why: pure decisions.
+
+The rules, in the order they are tried (design section 5): an engine named by the inbox is the only
+candidate; otherwise every automatic engine of the region, those that take the bytes in the request first,
+because they answer at once. A candidate that cannot give what is wanted, or is over a limit, is passed
+over with the reason.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from asrwatch.errors import RecordingError
+from asrwatch.journey.recording import AudioFacts, Preparation, Wishes
+from asrwatch.values import format_duration, format_size
+
+__all__ = ["Candidate", "Choice", "Question", "choose", "encoded_size"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """What the dispatcher needs to know of an engine (see `engines.Engine` for the words)."""
+
+    name: str
+    takes_bytes: bool
+    base64: bool
+    timestamps: bool
+    channels: bool
+    tasks: bool
+    automatic: bool
+    regions: frozenset[str]
+    containers: frozenset[str]
+    longest: timedelta
+    largest: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What is to be sent where: facts of the audio, its size in bytes, the wishes, the inbox's choice.
+
+    `engine` is None for automatic choice; `refused` names engines that refused this recording before.
+    `size` is None where the audio is a URL that nobody has measured.
+    """
+
+    facts: AudioFacts
+    size: int | None
+    wishes: Wishes
+    region: str
+    engine: str | None = None
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """The engine, the preparation, and the reasons in the order they were found."""
+
+    engine: str
+    preparation: Preparation
+    reasons: tuple[str, ...]
+
+
+def encoded_size(size: int) -> int:
+    """How many bytes `size` bytes take as Base64: four for every three begun."""
+    return 4 * ((size + 2) // 3)
+
+
+def choose(question: Question, candidates: Sequence[Candidate]) -> Choice:
+    """Decide.
+
+    Raises:
+        RecordingError: no engine takes this recording; the message holds every reason and limit.
+    """
+    reasons: list[str] = []
+    ordered = _in_order(question, candidates)
+    for candidate in ordered:
+        obstacles = _obstacles(question, candidate)
+        if not obstacles:
+            reasons.append(_fits(question, candidate))
+            return Choice(
+                engine=candidate.name, preparation=Preparation.AS_IT_IS, reasons=tuple(reasons)
+            )
+        reasons.extend(f"not {candidate.name}: {obstacle}" for obstacle in obstacles)
+    last = _best_of_a_bad_lot(question, ordered)
+    if last is not None:
+        reasons.append(
+            f"{last.name}: the length is unknown and no other engine is left; "
+            "the cloud refuses it, for nothing, if it is too long"
+        )
+        return Choice(engine=last.name, preparation=Preparation.AS_IT_IS, reasons=tuple(reasons))
+    why = "; ".join(reasons) or f"no engine is offered in region {question.region}"
+    raise RecordingError(
+        f"No engine takes this recording as it is: {why}.",
+        code="fits-nowhere",
+        advice="Split or convert it, change what the inbox asks for, or name another engine for the inbox.",
+    )
+
+
+def _in_order(question: Question, candidates: Sequence[Candidate]) -> list[Candidate]:
+    if question.engine is not None:
+        return [candidate for candidate in candidates if candidate.name == question.engine]
+    automatic = [candidate for candidate in candidates if candidate.automatic]
+    return sorted(automatic, key=lambda candidate: (candidate.tasks, candidate.name))
+
+
+def _obstacles(question: Question, candidate: Candidate) -> list[str]:
+    """Everything that speaks against a candidate, in words."""
+    return [
+        obstacle
+        for obstacle in (
+            _refused_before(question, candidate),
+            _elsewhere(question, candidate),
+            _no_times(question, candidate),
+            _one_channel(question, candidate),
+            _container(question, candidate),
+            _too_long(question, candidate),
+            _too_large(question, candidate),
+        )
+        if obstacle
+    ]
+
+
+def _refused_before(question: Question, candidate: Candidate) -> str:
+    return "it refused this recording before" if candidate.name in question.refused else ""
+
+
+def _elsewhere(question: Question, candidate: Candidate) -> str:
+    if candidate.regions and question.region not in candidate.regions:
+        return f"it is not offered in region {question.region}"
+    return ""
+
+
+def _no_times(question: Question, candidate: Candidate) -> str:
+    if candidate.timestamps or not (question.wishes.timestamps or question.wishes.words):
+        return ""
+    return "it gives no timestamps, and the inbox wants subtitles or words"
+
+
+def _one_channel(question: Question, candidate: Candidate) -> str:
+    if candidate.channels or question.wishes.channels == (0,):
+        return ""
+    wanted = ", ".join(str(channel) for channel in question.wishes.channels)
+    return f"it hears one mixed channel, and the inbox wants channels {wanted}"
+
+
+def _container(question: Question, candidate: Candidate) -> str:
+    container = question.facts.container
+    if container is None or container in candidate.containers:
+        return ""
+    return f"it does not take {container} files"
+
+
+def _too_long(question: Question, candidate: Candidate) -> str:
+    duration = question.facts.duration
+    if duration is None:
+        if candidate.tasks:
+            return ""
+        return f"its limit is {_seconds(candidate.longest)} and the length is unknown"
+    if duration <= candidate.longest:
+        return ""
+    return f"{_seconds(duration)} is longer than its limit of {_seconds(candidate.longest)}"
+
+
+def _too_large(question: Question, candidate: Candidate) -> str:
+    if question.size is None:
+        return ""
+    size = encoded_size(question.size) if candidate.base64 else question.size
+    if size <= candidate.largest:
+        return ""
+    form = " as Base64" if candidate.base64 else ""
+    return f"{format_size(size)}{form} is more than its limit of {format_size(candidate.largest)}"
+
+
+def _fits(question: Question, candidate: Candidate) -> str:
+    chosen = "the inbox names it" if question.engine else "it takes the recording as it is"
+    duration = question.facts.duration
+    parts = [
+        f"{_seconds(duration)} of at most {_seconds(candidate.longest)}"
+        if duration is not None
+        else "unknown length"
+    ]
+    if question.size is not None:
+        size = encoded_size(question.size) if candidate.base64 else question.size
+        form = " as Base64" if candidate.base64 else ""
+        parts.append(f"{format_size(size)}{form} of at most {format_size(candidate.largest)}")
+    return f"{candidate.name}: {chosen} ({', '.join(parts)})"
+
+
+def _best_of_a_bad_lot(question: Question, ordered: Sequence[Candidate]) -> Candidate | None:
+    """An engine against which nothing speaks but an unknown length: better asked than given up."""
+    if question.facts.duration is not None:
+        return None
+    for candidate in ordered:
+        unknown = _too_long(question, candidate)
+        if _obstacles(question, candidate) == [unknown]:
+            return candidate
+    return None
+
+
+def _seconds(span: timedelta) -> str:
+    """Seconds up to ten minutes, since the limits are written so; the longer form beyond."""
+    seconds = span.total_seconds()
+    return f"{seconds:.4g} s" if seconds < 600 else format_duration(span)  # noqa: PLR2004 - ten minutes

@@ -1,0 +1,155 @@
+"""When an engine may be asked: its pace, and the holds that refusals put on it.
+
+Pace turns requests per minute into dates (contract section 8: limits are enforced per second too, so starts
+are evenly spaced). A hold ends on a date with a single request as its probe, when a request succeeds, or, if
+the key was at fault, when the key changes. Holds are in the store, so a restart does not forget them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from asrwatch.errors import EngineError, EngineTrouble
+from asrwatch.journey.store import EVERY_ENGINE, Hold
+
+__all__ = ["Gate"]
+
+_FIRST = {
+    EngineTrouble.THROTTLED: timedelta(seconds=2),
+    EngineTrouble.DOWN: timedelta(seconds=10),
+    EngineTrouble.KEY: timedelta(seconds=15),
+    EngineTrouble.MONEY: timedelta(minutes=1),
+    EngineTrouble.FORBIDDEN: timedelta(minutes=1),
+}
+_LONGEST = {
+    EngineTrouble.THROTTLED: timedelta(minutes=2),
+    EngineTrouble.DOWN: timedelta(minutes=5),
+    EngineTrouble.KEY: timedelta(minutes=10),
+    EngineTrouble.MONEY: timedelta(hours=1),
+    EngineTrouble.FORBIDDEN: timedelta(hours=1),
+}
+_SHARED = frozenset({EngineTrouble.KEY, EngineTrouble.MONEY})
+"""Trouble of the key or the account, which every engine shares."""
+
+
+class Gate:
+    """Knows for every engine whether a request may start now. All times are aware, UTC.
+
+    Args:
+        requests_per_minute: by engine.
+        holds: as they were when the last daemon ended.
+        chance: for jitter, from 0 up to 1.
+    """
+
+    def __init__(
+        self,
+        requests_per_minute: Mapping[str, int],
+        holds: Iterable[Hold],
+        *,
+        chance: Callable[[], float],
+    ) -> None:
+        self._spacing = {
+            engine: timedelta(minutes=1) / number for engine, number in requests_per_minute.items()
+        }
+        self._next: dict[str, datetime] = {}
+        self._holds = {hold.scope: hold for hold in holds}
+        self._probing: set[str] = set()
+        self._chance = chance
+
+    @property
+    def holds(self) -> tuple[Hold, ...]:
+        """Every hold there is."""
+        return tuple(self._holds.values())
+
+    def waiting(self, now: datetime) -> frozenset[str]:
+        """The engines that may not be asked at this moment."""
+        return frozenset(engine for engine in self._spacing if not self.is_open(engine, now))
+
+    def is_open(self, engine: str, now: datetime) -> bool:
+        """Whether a request to this engine may start now."""
+        if self._next.get(engine, now) > now:
+            return False
+        return all(
+            hold.until <= now and hold.scope not in self._probing for hold in self._over(engine)
+        )
+
+    def opens(self, now: datetime) -> datetime | None:
+        """The next date after `now` on which an engine may be asked that may not now."""
+        dates = [date for date in self._next.values() if date > now]
+        dates += [hold.until for hold in self._holds.values() if hold.until > now]
+        return min(dates, default=None)
+
+    def take(self, engine: str, now: datetime) -> None:
+        """A request starts: the next one has to keep its distance, and a held engine is being probed."""
+        self._next[engine] = max(self._next.get(engine, now), now) + self._spacing[engine]
+        self._probing.update(hold.scope for hold in self._over(engine))
+
+    def refuse(
+        self,
+        engine: str,
+        error: EngineError,
+        *,
+        now: datetime,
+        asked_at: datetime | None,
+        key_digest: str | None,
+    ) -> Hold | None:
+        """An engine refused: hold it, longer each time. None: the request was older than the hold there is."""
+        scope = EVERY_ENGINE if error.trouble in _SHARED else engine
+        before = self._holds.get(scope)
+        if before is not None and asked_at is not None and asked_at < before.since:
+            return None
+        if before is not None and before.until > now and scope not in self._probing:
+            return None
+        self._probing.discard(scope)
+        count = before.count + 1 if before else 1
+        hold = Hold(
+            scope=scope,
+            since=before.since if before else now,
+            until=now + self._wait(error, count),
+            count=count,
+            trouble=error.trouble,
+            code=error.code,
+            message=error.message,
+            advice=error.advice,
+            key_digest=key_digest,
+        )
+        self._holds[scope] = hold
+        return hold
+
+    def succeed(self, engine: str) -> tuple[Hold, ...]:
+        """A request went through: every hold over this engine is lifted and returned."""
+        return tuple(self._lift(hold) for hold in self._over(engine))
+
+    def give_up_probe(self, engine: str) -> None:
+        """The probe ended without telling anything of the engine: another may follow."""
+        self._probing.difference_update(hold.scope for hold in self._over(engine))
+
+    def forget_probes(self) -> None:
+        """What was begun was not saved: no probe is under way."""
+        self._probing.clear()
+
+    def key_changed(self, key_digest: str | None) -> tuple[Hold, ...]:
+        """Lift the holds that another key was the reason for."""
+        return tuple(
+            self._lift(hold)
+            for hold in self.holds
+            if hold.trouble in _SHARED and hold.key_digest != key_digest
+        )
+
+    def open_now(self, now: datetime) -> None:
+        """Let the next request through at once, as a probe (a person asked for a retry)."""
+        for scope, hold in self._holds.items():
+            self._holds[scope] = replace(hold, until=now)
+
+    def _over(self, engine: str) -> list[Hold]:
+        return [self._holds[scope] for scope in (engine, EVERY_ENGINE) if scope in self._holds]
+
+    def _lift(self, hold: Hold) -> Hold:
+        self._probing.discard(hold.scope)
+        return self._holds.pop(hold.scope)
+
+    def _wait(self, error: EngineError, count: int) -> timedelta:
+        longest = _LONGEST[error.trouble]
+        doubled = _FIRST[error.trouble].total_seconds() * 2.0 ** min(count - 1, 20)
+        wait = min(timedelta(seconds=doubled), longest) * (0.75 + self._chance() / 2)
+        return min(max(wait, error.retry_after or wait), longest * 2)

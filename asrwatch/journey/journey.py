@@ -1,0 +1,350 @@
+"""One recording's journey on one page: one match, one short function per step, in travel order.
+
+`advance` takes a recording, does one thing to the world and returns the recording that is now true; the
+daemon saves it before it asks for the next step. A crash therefore repeats at most the step under way, and
+every step may be repeated. `ask` is the only step that costs money, and runs only after `announce` was saved.
+"""
+
+import os
+import random
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, BinaryIO, TypeVar, assert_never
+from uuid import uuid4
+
+from asrwatch.audio.containers import extension_of, mime_of
+from asrwatch.audio.facts import probe
+from asrwatch.engines import (
+    Ask,
+    Engine,
+    Found,
+    Heard,
+    LocalAudio,
+    NotThere,
+    Pending,
+    RemoteAudio,
+    StillOut,
+)
+from asrwatch.errors import OurBug, RecordingError, SourceChanged, TemporaryError, Vanished
+from asrwatch.files import check_unchanged, fingerprint_of, hash_whole, open_recording
+from asrwatch.formats import Format
+from asrwatch.journey import delivery
+from asrwatch.journey.dispatch import Candidate, Question, choose
+from asrwatch.journey.provenance import provenance_of
+from asrwatch.journey.recording import (
+    Asking,
+    Delivery,
+    Failure,
+    Plan,
+    Reading,
+    Recording,
+    Staging,
+    State,
+    Task,
+    Wishes,
+)
+from asrwatch.journey.watched import Watched
+from asrwatch.storages import Source, Storage
+
+__all__ = [
+    "Route",
+    "advance",
+    "announce",
+    "ask",
+    "candidate_of",
+    "is_ours",
+    "plan_for",
+    "utc_now",
+]
+
+WHO = f"{socket.gethostname()}/{os.getpid()}/{random.getrandbits(32):08x}"
+"""Names this run of this process, so that a row left by another is known for one."""
+
+RECONCILE_AGAIN = timedelta(seconds=30)
+
+ValueT = TypeVar("ValueT")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Route:
+    """Everything an inbox's recordings need on their way, as objects.
+
+    `engine` is None for automatic choice; `park_unknown` parks a sync answer lost in a crash instead of
+    asking again.
+    """
+
+    inbox: str
+    region: str
+    wishes: Wishes
+    engine: str | None
+    engines: Mapping[str, Engine[Any]]
+    storage: Storage[Any]
+    formats: Mapping[str, Format[Any]]
+    rules: delivery.Rules
+    patience: timedelta
+    park_unknown: bool
+
+
+def advance(
+    recording: Recording, route: Route, *, now: datetime, known: frozenset[str] = frozenset()
+) -> Recording:
+    """Take the one step that is next, and return what is then true.
+
+    Args:
+        recording: due, and in no other worker's hands.
+        route: of the recording's inbox.
+        now: aware, UTC.
+        known: tickets that belong to other recordings (reconciling needs them).
+
+    Raises:
+        AsrwatchError: what the daemon does next is in the class (see `journey.trouble`).
+    """
+    match recording.state:
+        case State.SETTLED if recording.reading is None:
+            return _read(recording, route, now)
+        case State.SETTLED:
+            return _stage(recording, route, now)
+        case State.ASKING:
+            return _reconcile(recording, route, now, known)
+        case State.TRANSCRIBED:
+            return _deliver(recording, route, now)
+        case State.STAGED | State.SUBMITTED | State.DELIVERED | State.FAILED | State.PARKED:
+            msg = f"no worker's step leads out of {recording.state}"
+            raise OurBug(msg)
+        case _:
+            assert_never(recording.state)
+
+
+def _read(recording: Recording, route: Route, now: datetime) -> Recording:
+    """Read the whole file once: what it contains, what it is, where it goes."""
+    with open_recording(recording.path, recording.fingerprint) as stream:
+        sha256 = hash_whole(stream)
+        facts = probe(stream, recording.path)
+        check_unchanged(stream, recording.path, recording.fingerprint)
+    question = Question(
+        facts=facts,
+        size=recording.fingerprint.size,
+        wishes=route.wishes,
+        region=route.region,
+        engine=route.engine,
+        refused=recording.engines_refused,
+    )
+    read = recording.read(
+        Reading(sha256=sha256, facts=facts, plan=plan_for(question, route)), now=now
+    )
+    return read if _needs_url(read, route) else _stage(read, route, now)
+
+
+def _stage(recording: Recording, route: Route, now: datetime) -> Recording:
+    """Make the audio reachable; where the bytes go in the request there is nothing to do."""
+    reading = _evidence(recording.reading)
+    ask_id = uuid4().hex
+    if not _needs_url(recording, route):
+        return recording.stage(Staging(ask_id=ask_id), now=now)
+    with open_recording(recording.path, recording.fingerprint) as stream:
+        watched = Watched(stream)
+        published = route.storage.publish(
+            Source(
+                path=recording.path,
+                stream=watched,
+                size=recording.fingerprint.size,
+                extension=extension_of(reading.facts.container, recording.path),
+                mime=mime_of(reading.facts.container, recording.path),
+            ),
+            ask_id=ask_id,
+            model=reading.plan.model,
+        )
+        _check_sent(watched, stream, recording)
+    staging = Staging(ask_id=ask_id, url=published.url, url_expires=published.expires)
+    return recording.stage(staging, now=now)
+
+
+def announce(recording: Recording, *, now: datetime) -> Recording:
+    """Say that a paid request is about to be made. The daemon saves this before `ask`."""
+    return recording.announce(Asking(asked_at=now, who=WHO), now=now)
+
+
+def is_ours(recording: Recording) -> bool:
+    """Whether the request was announced by this run, and not by one that ended."""
+    return recording.asking is not None and recording.asking.who == WHO
+
+
+def ask(recording: Recording, route: Route, *, now: datetime) -> Recording:
+    """Make the paid request that was announced. Only the request itself lies inside the window.
+
+    Raises:
+        AnswerLost: it may have been accepted; every other error says that it was not.
+    """
+    reading, staging = _evidence(recording.reading), _evidence(recording.staging)
+    engine = route.engines[reading.plan.engine]
+    if staging.url is not None:
+        audio = RemoteAudio(url=staging.url)
+        return _answered(recording, engine.start(_ask(staging, audio, route)), now)
+    with open_recording(recording.path, recording.fingerprint) as stream:
+        watched = Watched(stream)
+        local = LocalAudio(
+            stream=watched,
+            size=recording.fingerprint.size,
+            mime=mime_of(reading.facts.container, recording.path),
+        )
+        heard = engine.start(_ask(staging, local, route))
+        if watched.all_read and watched.digest != reading.sha256:
+            raise SourceChanged(
+                "The file changed while it was being sent; what was answered is not about it.",
+                code="changed-while-sent",
+                advice="It is taken up again once it has settled.",
+            )
+    return _answered(recording, heard, now)
+
+
+def _ask(staging: Staging, audio: LocalAudio | RemoteAudio, route: Route) -> Ask:
+    return Ask(id=staging.ask_id, audio=audio, wishes=route.wishes)
+
+
+def _answered(recording: Recording, outcome: Heard | Pending, now: datetime) -> Recording:
+    match outcome:
+        case Heard(answer=answer):
+            return recording.hear(answer, now=now)
+        case Pending(ticket=ticket, wait=wait):
+            task = Task(ticket=ticket, submitted_at=now)
+            return recording.submit(task, now=now, due=now + wait)
+        case _:
+            assert_never(outcome)
+
+
+def _reconcile(
+    recording: Recording, route: Route, now: datetime, known: frozenset[str]
+) -> Recording:
+    """Find out what became of a request whose answer was lost, without paying for it again unasked."""
+    reading, staging = _evidence(recording.reading), _evidence(recording.staging)
+    asking = _evidence(recording.asking)
+    engine = route.engines[reading.plan.engine]
+    if not engine.tasks:
+        if route.park_unknown:
+            return recording.park(UNKNOWN_ANSWER, now=now)
+        return recording.unsend(now=now, due=now)
+    outcome = engine.reconcile(staging.ask_id, since=asking.asked_at, known=known)
+    match outcome:
+        case Found(ticket=ticket):
+            task = Task(ticket=ticket, submitted_at=asking.asked_at)
+            return recording.submit(task, now=now, due=now)
+        case NotThere():
+            return recording.unsend(now=now, due=now)
+        case StillOut():
+            return replace(recording, due=now + RECONCILE_AGAIN)
+        case _:
+            assert_never(outcome)
+
+
+def _deliver(recording: Recording, route: Route, now: datetime) -> Recording:
+    """Render the stored answer in every format, put the files in place, then deal with the original."""
+    reading, answer = _evidence(recording.reading), _evidence(recording.answer)
+    _check_still_current(recording)
+    transcript = route.engines[reading.plan.engine].read(answer)
+    provenance = provenance_of(recording, transcript, region=route.region)
+    rendered = tuple(
+        delivery.Rendered.of(name, part.render(transcript, provenance))
+        for name, part in route.formats.items()
+    )
+    outputs = delivery.write(recording, route.rules, rendered)
+    original = delivery.finish(recording, route.rules)
+    delivered = Delivery(delivered_at=now, outputs=outputs, original=original.path)
+    return recording.deliver(delivered, now=now)
+
+
+def utc_now() -> datetime:
+    """The wall clock, aware."""
+    return datetime.now(tz=UTC)
+
+
+def plan_for(question: Question, route: Route) -> Plan:
+    """Decide where a recording goes and what would be sent.
+
+    Raises:
+        RecordingError: nowhere; the message says why.
+    """
+    choice = choose(question, [candidate_of(engine) for engine in route.engines.values()])
+    engine = route.engines[choice.engine]
+    sent = engine.sent(route.wishes)
+    return Plan(
+        engine=choice.engine,
+        model=engine.options.model,
+        preparation=choice.preparation,
+        options=sent.options,
+        left_out=sent.left_out,
+        reasons=choice.reasons,
+    )
+
+
+def candidate_of(engine: Engine[Any]) -> Candidate:
+    """What the dispatcher needs to know of an engine."""
+    return Candidate(
+        name=engine.name,
+        takes_bytes=engine.takes_bytes,
+        base64=engine.base64,
+        timestamps=engine.timestamps,
+        channels=engine.channels,
+        tasks=engine.tasks,
+        automatic=engine.automatic,
+        regions=engine.regions,
+        containers=engine.containers,
+        longest=engine.options.longest,
+        largest=engine.options.largest,
+    )
+
+
+UNKNOWN_ANSWER = Failure(
+    error="AnswerLost",
+    code="answer-lost",
+    message="A paid request was under way when its answer was lost; whether it was accepted is unknown.",
+    advice="`asrwatch retry` asks again, which may be paid a second time; `asrwatch forget` leaves it.",
+)
+
+
+def _needs_url(recording: Recording, route: Route) -> bool:
+    return not route.engines[_evidence(recording.reading).plan.engine].takes_bytes
+
+
+def _check_sent(watched: Watched, stream: BinaryIO, recording: Recording) -> None:
+    """What was sent must be what was read when the purchase was decided."""
+    check_unchanged(stream, recording.path, recording.fingerprint)
+    if watched.all_read and watched.digest != _evidence(recording.reading).sha256:
+        raise SourceChanged(
+            "The file changed while it was being uploaded.",
+            code="changed-while-uploaded",
+            advice="It is taken up again once it has settled.",
+        )
+
+
+def _check_still_current(recording: Recording) -> None:
+    """A transcript of content that the file no longer has is never delivered as final."""
+    try:
+        status = os.lstat(recording.path)
+        if fingerprint_of(status) == recording.fingerprint:
+            return
+        with open_recording(recording.path) as stream:
+            if hash_whole(stream) == _evidence(recording.reading).sha256:
+                return
+    except (FileNotFoundError, Vanished):
+        return  # deleted, or moved away by a delivery that a crash cut short: what was paid for is kept
+    except OSError as error:
+        raise TemporaryError(
+            f"The recording cannot be looked at before its transcript is written: {error.strerror}.",
+            code="source-unreadable",
+            advice="It goes on by itself once the folder can be read again.",
+        ) from error
+    raise RecordingError(
+        "The file was changed after it had been sent; the transcript of its earlier content is kept in the "
+        "store and not delivered.",
+        code="superseded",
+        advice="Nothing: the new content is a recording of its own.",
+    )
+
+
+def _evidence(value: ValueT | None) -> ValueT:
+    if value is None:
+        msg = "a recording lacks the evidence of its state"
+        raise OurBug(msg)
+    return value

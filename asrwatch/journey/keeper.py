@@ -1,0 +1,478 @@
+"""Keeps the book: what every piece of news does to the recordings, and which steps come next.
+
+Runs in the daemon's main thread, inside its transactions. It decides with pure functions (`trouble`,
+`gate`, `delivery.decide`) and writes to the store; it touches neither files nor network.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import assert_never
+
+from asrwatch import logs
+from asrwatch.engines import Heard, StillOut
+from asrwatch.errors import (
+    AsrwatchError,
+    EngineError,
+    EngineTrouble,
+    OurBug,
+    SourceChanged,
+    TemporaryError,
+    Vanished,
+)
+from asrwatch.inbox.messages import FileSettled
+from asrwatch.journey import delivery, journey, trouble
+from asrwatch.journey.gate import Gate
+from asrwatch.journey.journey import Route
+from asrwatch.journey.poller import OVERDUE_AFTER, TaskNews, next_wait
+from asrwatch.journey.recording import Fingerprint, Recording, State
+from asrwatch.journey.store import Store
+from asrwatch.values import format_duration, printable
+
+__all__ = ["Change", "Keeper", "Step"]
+
+log = logs.get("journey")
+
+Step = tuple[Recording, Callable[[], Recording]]
+"""A recording, and what a worker is to do with it."""
+
+SAME_PURCHASE = timedelta(seconds=5)
+"""How long a recording waits for another of the same content that is being transcribed."""
+URL_MARGIN = timedelta(minutes=30)
+"""A URL that expires within this long is published afresh before it is asked with."""
+DEFAULT_PATIENCE = timedelta(days=3)
+"""For recordings whose inbox has left the configuration."""
+UNPAID = frozenset({State.SETTLED, State.STAGED})
+OVERDUE_AGAIN = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """A recording has become something else: for the log, progress bars and notifiers."""
+
+    before: Recording | None
+    after: Recording
+    note: str
+
+
+class Keeper:
+    """See the module. Every method is called from the main thread, inside a transaction."""
+
+    SETTLE_AGAIN = (SourceChanged, Vanished)
+    """Errors after which the file's lookout must forget it."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        routes: Mapping[str, Route],
+        gate: Gate,
+        key_digest: Callable[[], str | None],
+        tell: Sequence[Callable[[Change], None]],
+        chance: Callable[[], float],
+    ) -> None:
+        self.store = store
+        self.routes = routes
+        self.gate = gate
+        self._key_digest = key_digest
+        self._tell = tell
+        self._chance = chance
+        self._news: list[Change] = []
+        self._newer: dict[int, Fingerprint] = {}
+        self._overdue: dict[int, datetime] = {}
+
+    # Arrivals.
+
+    def open_up(self, now: datetime) -> None:
+        """At start: requests that were under way when asrwatch ended are now unknown, and said to be."""
+        with self.store.transaction():
+            for recording in self.store.in_state(State.ASKING):
+                self._save(
+                    recording,
+                    replace(recording, due=now, changed_at=now),
+                    note="asrwatch ended while this request was under way; finding out what became of it",
+                    outcome="lost",
+                )
+        self.tell_news()
+
+    def settled(
+        self, found: FileSettled, *, under_way: Mapping[int, Recording], now: datetime
+    ) -> None:
+        """A file stopped changing: it is new, or known, or known with other content."""
+        latest = self.store.latest_at(found.path)
+        if latest is None:
+            self._add(found, now)
+        elif latest.id in under_way:
+            # The step under way is with the old content: what to do is clear when it ends.
+            if latest.fingerprint != found.fingerprint:
+                self._newer[latest.id] = found.fingerprint
+        else:
+            self._found_again(latest, found, now)
+
+    def _found_again(self, latest: Recording, found: FileSettled, now: datetime) -> None:
+        same = latest.fingerprint == found.fingerprint
+        if latest.state in UNPAID:
+            again = latest.resettle(now=now, fingerprint=None if same else found.fingerprint)
+            if not same or latest.trouble is not None:
+                self._save(latest, again, note="" if same else "the file changed and settled again")
+        elif latest.state is State.FAILED and latest.answer is None:
+            returned = latest.failure is not None and latest.failure.code == "vanished"
+            if not same or returned:
+                again = latest.resettle(now=now, fingerprint=found.fingerprint)
+                note = "the file is back" if same else "the file changed"
+                self._save(latest, again, note=note)
+        elif not same:
+            self._add(found, now)
+
+    def _add(self, found: FileSettled, now: datetime) -> None:
+        recording = self.store.add(
+            Recording.found(
+                inbox=found.inbox, path=found.path, fingerprint=found.fingerprint, now=now
+            ),
+            note="settled",
+        )
+        self._news.append(Change(before=None, after=recording, note="settled"))
+
+    # What workers say.
+
+    def moved(self, before: Recording, after: Recording, *, now: datetime) -> None:
+        """A step succeeded."""
+        if before.state is State.ASKING and after.reading is not None:
+            self._request_ended(after.reading.plan.engine, before, after)
+        if before.state is State.SETTLED and self._absorbed(before, after):
+            return
+        outcome = self._outcome(before, after)
+        self._save(before, after, note=self._note(before, after), outcome=outcome)
+        self._overdue.pop(after.id, None)
+        self._settle_newer(after, now)
+
+    def _request_ended(self, engine: str, before: Recording, after: Recording) -> None:
+        fresh = journey.is_ours(before) and after.state in {State.SUBMITTED, State.TRANSCRIBED}
+        if not fresh:
+            self.gate.give_up_probe(engine)
+            return
+        for hold in self.gate.succeed(engine):
+            self.store.release(hold.scope)
+            log.info("hold-lifted", scope=hold.scope, code=hold.code)
+
+    def _absorbed(self, before: Recording, after: Recording) -> bool:
+        """The same content at the same path under a new fingerprint is the same recording (design section 3)."""
+        if after.reading is None or before.reading is not None:
+            return False
+        for older in self.store.all_at(after.path):
+            same_content = (
+                older.reading is not None and older.reading.sha256 == after.reading.sha256
+            )
+            if older.id != after.id and same_content and older.state is not State.FAILED:
+                self.store.drop(after)
+                self._save(
+                    older,
+                    older.refreshed(after.fingerprint),
+                    note="touched or remounted, with the same content",
+                )
+                return True
+        return False
+
+    def _outcome(self, before: Recording, after: Recording) -> str:
+        """What the ledger learns from this move."""
+        if before.state not in {State.ASKING, State.SUBMITTED} or after.state is before.state:
+            return ""
+        match after.state:
+            case State.SUBMITTED:
+                return "accepted"
+            case State.TRANSCRIBED:
+                return "answered"
+            case State.STAGED:
+                engine = after.reading.plan.engine if after.reading else ""
+                route = self.routes.get(after.inbox)
+                has_tasks = (
+                    route is not None and engine in route.engines and route.engines[engine].tasks
+                )
+                return "not_accepted" if has_tasks else "again"
+            case State.PARKED:
+                return "lost"
+            case _:
+                return ""
+
+    @staticmethod
+    def _note(before: Recording, after: Recording) -> str:
+        reading, staging = after.reading, after.staging
+        match after.state:
+            case State.SETTLED | State.STAGED if before.reading is None and reading is not None:
+                return "; ".join((*reading.plan.reasons, *reading.plan.left_out))
+            case State.SUBMITTED if after.task is not None:
+                how = "adopted: " if not journey.is_ours(before) else ""
+                return f"{how}task {after.task.ticket}"
+            case State.STAGED if before.state is State.ASKING:
+                return "the request was not accepted, or its answer is lost: asking again"
+            case State.STAGED if staging is not None and staging.url is not None:
+                return "uploaded"
+            case State.PARKED if after.failure is not None:
+                return after.failure.message
+            case State.DELIVERED:
+                return ", ".join(printable(output.path) for output in after.outputs)
+            case _:
+                return ""
+
+    def suffered(self, before: Recording, error: AsrwatchError, *, now: datetime) -> None:
+        """A step ended in an error that asrwatch knows."""
+        route = self.routes.get(before.inbox)
+        if before.state is State.ASKING or isinstance(error, EngineError):
+            self._engine_suffered(before, error, now)
+        after, note, outcome = trouble.suffer(
+            before,
+            error,
+            now=now,
+            patience=route.patience if route else DEFAULT_PATIENCE,
+            automatic=route is not None and route.engine is None,
+            chance=self._chance,
+        )
+        self._save(before, after, note=note, outcome=outcome)
+        self._settle_newer(after, now)
+
+    def _engine_suffered(self, before: Recording, error: AsrwatchError, now: datetime) -> None:
+        engine = before.reading.plan.engine if before.reading else ""
+        if not isinstance(error, EngineError):
+            self.gate.give_up_probe(engine)
+            return
+        hold = self.gate.refuse(
+            engine,
+            error,
+            now=now,
+            asked_at=before.asking.asked_at if before.asking else None,
+            key_digest=self._key_digest(),
+        )
+        if hold is None:
+            return
+        self.store.hold(hold)
+        first = hold.count == 1
+        (log.error if first else log.warning)(
+            "engine-held",
+            scope=hold.scope,
+            trouble=hold.trouble.value,
+            code=hold.code,
+            error=hold.message,
+            advice=hold.advice,
+            until=hold.until.isoformat(timespec="seconds"),
+        )
+
+    def surprised(self, before: Recording, error: Exception, *, now: datetime) -> None:
+        """A step ended in an error nobody foresaw: that recording fails, the daemon goes on."""
+        log.error(
+            "unexpected-error", recording=before.id, file=printable(before.path), exc_info=error
+        )
+        if before.state is State.ASKING and before.reading is not None:
+            self.gate.give_up_probe(before.reading.plan.engine)
+        after, note, outcome = trouble.unexpected(before, error, now=now)
+        self._save(before, after, note=note, outcome=outcome)
+        self._settle_newer(after, now)
+
+    def _settle_newer(self, recording: Recording, now: datetime) -> None:
+        """The file changed while a step was under way, and settled again meanwhile."""
+        newer = self._newer.pop(recording.id, None)
+        if newer is not None:
+            found = FileSettled(inbox=recording.inbox, path=recording.path, fingerprint=newer)
+            self._found_again(recording, found, now)
+
+    # What the poller says.
+
+    def news(self, told: TaskNews, *, now: datetime) -> None:
+        """The cloud said something about a task, or the way to it is barred."""
+        current = self.store.get(told.recording.id)
+        if (
+            current is None
+            or current.state is not State.SUBMITTED
+            or current.task != told.recording.task
+        ):
+            return
+        age = now - current.task.submitted_at if current.task else timedelta(0)
+        match told.news:
+            case Heard(answer=answer):
+                self._save(current, current.hear(answer, now=now), outcome="answered")
+                self._overdue.pop(current.id, None)
+            case StillOut(status=status):
+                self._still_out(current, status, age, now)
+            case EngineError() | TemporaryError() if not told.final:
+                log.warning("polling-barred", ticket=_ticket(current), error=str(told.news))
+                self._still_out(current, told.news.code, max(age, timedelta(minutes=2)), now)
+            case AsrwatchError():
+                self.suffered(current, told.news, now=now)
+            case _:
+                assert_never(told.news)
+
+    def _still_out(self, current: Recording, status: str, age: timedelta, now: datetime) -> None:
+        self._save(current, replace(current, due=now + next_wait(age)))
+        said = self._overdue.get(current.id)
+        if age > OVERDUE_AFTER and (said is None or now - said >= OVERDUE_AGAIN):
+            self._overdue[current.id] = now
+            log.error(
+                "task-overdue",
+                ticket=_ticket(current),
+                file=printable(current.path),
+                status=status,
+                age=format_duration(age),
+                advice="The cloud forgets a task 24 hours after it has finished.",
+            )
+
+    def postpone_polls(self, ids: frozenset[int], *, now: datetime) -> None:
+        """A round of polling broke off: whatever it did not answer is asked about later."""
+        for recording in self.store.outstanding():
+            if recording.id in ids and recording.due <= now:
+                self._save(recording, replace(recording, due=now + next_wait(timedelta(hours=1))))
+
+    # What comes next.
+
+    def hand_out(
+        self, *, limit: int, under_way: Mapping[int, Recording], now: datetime
+    ) -> list[Step]:
+        """The next steps for at most `limit` free workers. Requests are announced, and saved, here."""
+        steps: list[Step] = []
+        passed_over: set[int] = set()
+        while len(steps) < limit:
+            chosen = self.store.due(
+                now,
+                limit=limit - len(steps),
+                under_way=(*under_way, *passed_over),
+                waiting_engines=self.gate.waiting(now),
+            )
+            if not chosen:
+                break
+            for recording in chosen:
+                passed_over.add(recording.id)
+                step = self._next_step(recording, now)
+                if step is not None:
+                    steps.append(step)
+        return steps
+
+    def _next_step(self, recording: Recording, now: datetime) -> Step | None:
+        """What a worker does next with this recording; None where nothing, or nothing yet, is to be done."""
+        route = self.routes.get(recording.inbox)
+        if route is None:
+            # Its inbox left the configuration: it stays as it is until the inbox is back.
+            self._save(recording, replace(recording, due=now + timedelta(hours=1)))
+            return None
+        match recording.state:
+            case State.SETTLED if recording.reading is not None and self._paid_already(
+                recording, now
+            ):
+                return None
+            case State.STAGED:
+                return self._announce(recording, route, now)
+            case State.TRANSCRIBED:
+                recording = self._with_outputs(recording, route)
+            case _:
+                pass
+        known = self.store.known_tickets() if recording.state is State.ASKING else frozenset()
+        return recording, partial(_advance, recording, route, known)
+
+    def _announce(self, recording: Recording, route: Route, now: datetime) -> Step | None:
+        reading, staging = recording.reading, recording.staging
+        if reading is None or staging is None:
+            raise OurBug("a staged recording lacks its evidence")
+        if self._paid_already(recording, now):
+            return None
+        if staging.url_expires is not None and staging.url_expires < now + URL_MARGIN:
+            self._save(recording, recording.resettle(now=now), note="its URL is about to expire")
+            return None
+        if self.store.being_bought(reading.purchase):
+            self._save(recording, replace(recording, due=now + SAME_PURCHASE))
+            return None
+        if not self.gate.is_open(reading.plan.engine, now):
+            return None
+        self.gate.take(reading.plan.engine, now)
+        announced = journey.announce(recording, now=now)
+        self._save(recording, announced)
+        return announced, partial(_ask, announced, route)
+
+    def _paid_already(self, recording: Recording, now: datetime) -> bool:
+        """The same content was transcribed before, with the same engine and options: never buy it again."""
+        if recording.reading is None:
+            return False
+        answer = self.store.answer_for(recording.reading.purchase)
+        if answer is None:
+            return False
+        self._save(
+            recording,
+            recording.hear(answer, now=now),
+            note="the same content was transcribed before: delivered from that answer, not paid again",
+        )
+        return True
+
+    def _with_outputs(self, recording: Recording, route: Route) -> Recording:
+        """Decide once where the outputs go, and save it before the first is written."""
+        if {output.format for output in recording.outputs} == set(route.formats):
+            return recording
+        decided = delivery.decide(recording, route.rules, owner_of=self.store.owner_of)
+        owning = recording.owning(decided)
+        self._save(recording, owning)
+        return owning
+
+    def nothing_left(self) -> bool:
+        """Whether nothing is left to do, or all that is left waits for a key, money or a permission."""
+        if self.store.left_to_do(self.routes) == 0:
+            return True
+        held = {hold.scope for hold in self.gate.holds if hold.trouble in _FOR_A_PERSON}
+        return bool(held) and self.store.left_besides(self.routes, held) == 0
+
+    def key_glanced(self, *, now: datetime) -> None:
+        """Lift the holds of a key that has changed since."""
+        for hold in self.gate.key_changed(self._key_digest()):
+            self.store.release(hold.scope)
+            log.info(
+                "hold-lifted",
+                scope=hold.scope,
+                code=hold.code,
+                reason="the key changed",
+                at=now.isoformat(),
+            )
+
+    # The news.
+
+    def tell_news(self) -> None:
+        """After the commit: log what changed, and tell whoever listens."""
+        news, self._news = self._news, []
+        for change in news:
+            self._log(change)
+            for tell in self._tell:
+                tell(change)
+
+    def discard_news(self) -> None:
+        """After a commit that failed: nothing of it happened."""
+        self._news.clear()
+
+    def _save(
+        self, before: Recording, after: Recording, *, note: str = "", outcome: str = ""
+    ) -> None:
+        self.store.save(before, after, note=note, outcome=outcome)
+        if after.state is not before.state or note:
+            self._news.append(Change(before=before, after=after, note=note))
+
+    @staticmethod
+    def _log(change: Change) -> None:
+        after = change.after
+        write = log.error if after.state in {State.FAILED, State.PARKED} else log.info
+        failure = after.failure
+        write(
+            after.state.value,
+            recording=after.id,
+            inbox=after.inbox,
+            file=printable(after.path),
+            note=printable(change.note),
+            **({"code": failure.code, "advice": failure.advice} if failure else {}),
+        )
+
+
+_FOR_A_PERSON = frozenset({EngineTrouble.KEY, EngineTrouble.MONEY, EngineTrouble.FORBIDDEN})
+
+
+def _advance(recording: Recording, route: Route, known: frozenset[str]) -> Recording:
+    return journey.advance(recording, route, now=journey.utc_now(), known=known)
+
+
+def _ask(recording: Recording, route: Route) -> Recording:
+    return journey.ask(recording, route, now=journey.utc_now())
+
+
+def _ticket(recording: Recording) -> str:
+    return recording.task.ticket if recording.task else ""

@@ -1,0 +1,62 @@
+"""Where a transcript comes from, told from the recording alone, so that a repeated delivery says the same."""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from asrwatch import __version__
+from asrwatch.journey.recording import Answer, Provenance, Recording, Transcript
+
+__all__ = ["parsed", "provenance_of"]
+
+
+def provenance_of(recording: Recording, transcript: Transcript, *, region: str) -> Provenance:
+    """Everything the JSON output tells beside the words; no clock is read.
+
+    Args:
+        recording: transcribed, with its reading and answer.
+        transcript: read from that answer.
+        region: of the cloud that answered.
+    """
+    reading, answer = recording.reading, recording.answer
+    plan = reading.plan if reading else None
+    facts = reading.facts if reading else None
+    return Provenance(
+        source=Path(os.fsdecode(recording.path)).name,
+        sha256=reading.sha256 if reading else None,
+        recorded_at=_moment(recording.fingerprint.mtime_ns),
+        duration=(facts.duration if facts else None) or transcript.duration,
+        engine=plan.engine if plan else "",
+        model=plan.model if plan else "",
+        options=plan.options if plan else {},
+        left_out=plan.left_out if plan else (),
+        region=region,
+        task_id=answer.ticket if answer else None,
+        status="SUCCEEDED",
+        billed=answer.billed if answer else None,
+        asrwatch=__version__,
+        found_at=recording.found_at,
+        asked_at=recording.asking.asked_at if recording.asking else None,
+        answered_at=answer.received_at if answer else None,
+        raw=parsed(answer) if answer else None,
+    )
+
+
+def parsed(answer: Answer) -> JsonValue:
+    """The raw answer as JSON; as text where it is not JSON."""
+    try:
+        value: JsonValue = json.loads(answer.raw)
+    except ValueError:
+        return answer.raw.decode("utf-8", "replace")
+    return value
+
+
+def _moment(mtime_ns: int) -> datetime | None:
+    """The file's own date, where it is one a calendar knows."""
+    try:
+        return datetime.fromtimestamp(mtime_ns / 1e9, tz=UTC)
+    except (OverflowError, ValueError, OSError):
+        return None

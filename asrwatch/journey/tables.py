@@ -1,0 +1,242 @@
+"""The schema: what the database refuses, and the migrations that lead to it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Connection,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+
+from asrwatch.journey.recording import State
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "answers",
+    "asks",
+    "events",
+    "forgotten",
+    "holds",
+    "migrate",
+    "outputs",
+    "recordings",
+]
+
+SCHEMA_VERSION = 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SIGN = 1 << 63
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware date, as whole microseconds since 1970, UTC."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+class Span(TypeDecorator[timedelta]):
+    """A span of time, as whole milliseconds."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: timedelta | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else value // timedelta(milliseconds=1)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> timedelta | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else timedelta(milliseconds=value)
+
+
+class Unsigned(TypeDecorator[int]):
+    """An unsigned 64-bit number (inode, device) in SQLite's signed one."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return value - 2 * _SIGN if value is not None and value >= _SIGN else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:  # noqa: ARG002 - SQLAlchemy's signature
+        if value is None:
+            return None
+        number = int(value)
+        return number + 2 * _SIGN if number < 0 else number
+
+
+_metadata = MetaData()
+
+
+def _needs(states: tuple[State, ...], *columns: str) -> CheckConstraint:
+    """In these states the row must hold this evidence."""
+    named = ", ".join(f"'{state.value}'" for state in states)
+    held = " AND ".join(f"{column} IS NOT NULL" for column in columns)
+    return CheckConstraint(f"state NOT IN ({named}) OR ({held})")
+
+
+_STATES = ", ".join(f"'{state.value}'" for state in State)
+
+answers = Table(
+    "answers",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("purchase", Text, nullable=False, index=True),
+    Column("raw", LargeBinary, nullable=False),  # zlib
+    Column("received_at", Moment, nullable=False),
+    Column("billed", Span),
+    Column("ticket", Text),
+    sqlite_strict=True,
+)
+
+recordings = Table(
+    "recordings",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("inbox", Text, nullable=False),
+    Column("path", LargeBinary, nullable=False),
+    Column("device", Unsigned, nullable=False),
+    Column("inode", Unsigned, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("mtime_ns", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("found_at", Moment, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+    Column("due", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("engines_refused", Text, nullable=False),
+    Column("trouble", Text),
+    Column("sha256", Text),
+    Column("purchase", Text),
+    Column("engine", Text),
+    Column("reading", Text),
+    Column("ask_id", Text),
+    Column("staging", Text),
+    Column("asked_at", Moment),
+    Column("asking", Text),
+    Column("ticket", Text),
+    Column("submitted_at", Moment),
+    Column("answer", Integer, ForeignKey("answers.id")),
+    Column("delivered_at", Moment),
+    Column("original", LargeBinary),
+    Column("failure", Text),
+    CheckConstraint(f"state IN ({_STATES})"),
+    _needs(
+        (State.STAGED, State.ASKING, State.SUBMITTED, State.TRANSCRIBED, State.DELIVERED),
+        "sha256",
+        "purchase",
+        "engine",
+        "reading",
+    ),
+    _needs((State.STAGED, State.ASKING, State.SUBMITTED), "ask_id", "staging"),
+    _needs((State.ASKING, State.SUBMITTED), "asked_at", "asking"),
+    _needs((State.SUBMITTED,), "ticket", "submitted_at"),
+    _needs((State.TRANSCRIBED, State.DELIVERED), "answer"),
+    _needs((State.DELIVERED,), "delivered_at"),
+    _needs((State.FAILED, State.PARKED), "failure"),
+    CheckConstraint("(failure IS NOT NULL) = (state IN ('failed', 'parked'))"),
+    Index("recordings_by_due", "state", "due"),
+    Index("recordings_by_path", "path"),
+    Index("recordings_by_ticket", "ticket", unique=True, sqlite_where=text("ticket IS NOT NULL")),
+    # The last guard against paying twice: one request per purchase under way, whatever the code does.
+    Index(
+        "recordings_being_bought",
+        "purchase",
+        unique=True,
+        sqlite_where=text("state IN ('asking', 'submitted')"),
+    ),
+    sqlite_strict=True,
+)
+
+outputs = Table(
+    "outputs",
+    _metadata,
+    Column("path", LargeBinary, primary_key=True),
+    Column("recording", Integer, ForeignKey("recordings.id"), nullable=False, index=True),
+    Column("position", Integer, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+events = Table(
+    "events",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("recording", Integer, ForeignKey("recordings.id"), nullable=False, index=True),
+    Column("at", Moment, nullable=False),
+    Column("from_state", Text),
+    Column("to_state", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+asks = Table(
+    "asks",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("ask_id", Text, nullable=False),
+    Column("recording", Integer, nullable=False, index=True),  # outlives a forgotten recording
+    Column("purchase", Text, nullable=False),
+    Column("engine", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("path", LargeBinary, nullable=False),
+    Column("asked_at", Moment, nullable=False),
+    Column("audio", Span),
+    Column("outcome", Text, nullable=False),
+    Column("outcome_at", Moment),
+    Column("billed", Span),
+    CheckConstraint(
+        "outcome IN ('open', 'accepted', 'answered', 'refused', 'lost', 'not_accepted', 'again')"
+    ),
+    sqlite_strict=True,
+)
+
+holds = Table(
+    "holds",
+    _metadata,
+    Column("scope", Text, primary_key=True),
+    Column("since", Moment, nullable=False),
+    Column("until", Moment, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("trouble", Text, nullable=False),
+    Column("key_digest", Text),
+    Column("code", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("advice", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+forgotten = Table(
+    "forgotten",
+    _metadata,
+    Column("path", LargeBinary, primary_key=True),
+    Column("device", Unsigned, nullable=False),
+    Column("inode", Unsigned, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("mtime_ns", Integer, nullable=False),
+    Column("at", Moment, nullable=False),
+    sqlite_strict=True,
+)
+
+
+def migrate(connection: Connection, version: int) -> None:
+    """Bring a database of schema `version` (0: empty) up to `SCHEMA_VERSION`, inside the caller's transaction."""
+    if version < 1:
+        _metadata.create_all(connection)
+    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -1,0 +1,191 @@
+"""What an error does to a recording: fail, wait, start over, park. Pure; chance and time come in."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from asrwatch.errors import (
+    AnswerLost,
+    AsrwatchError,
+    DoesNotFit,
+    EngineError,
+    RecordingError,
+    SourceChanged,
+    TemporaryError,
+    TicketLost,
+    UrlExpired,
+)
+from asrwatch.journey.recording import Failure, Recording, State, Trouble
+
+__all__ = ["FIRST_WAIT", "LONGEST_WAIT", "Suffered", "backoff", "suffer", "unexpected"]
+
+FIRST_WAIT = timedelta(seconds=5)
+LONGEST_WAIT = timedelta(minutes=15)
+FRESH_URLS = 3
+"""How often the audio is published afresh before its URL counts as hopeless (contract section 7.3: few tries)."""
+FAILED_TASKS = 1
+"""How often a task that the cloud failed for a passing reason is submitted anew (section 7.3: resubmit once)."""
+LOOK_AGAIN = timedelta(seconds=60)
+"""After this long a file that changed is read again, should no look have found it settled by then."""
+
+Chance = Callable[[], float]
+"""A number from 0 up to 1."""
+
+Suffered = tuple[Recording, str, str]
+"""The recording, the note for its story, and the paid request's outcome for the ledger ("" where none ended)."""
+
+
+def backoff(count: int, chance: Chance) -> timedelta:
+    """How long to wait after the `count`-th failure in a row, from 1: doubling, bounded, with jitter.
+
+    Half of the wait is fixed and half is chance, so that recordings which failed together do not return
+    together (contract section 7.3: exponential backoff with jitter).
+    """
+    doublings = min(max(count - 1, 0), 20)
+    whole = min(timedelta(seconds=FIRST_WAIT.total_seconds() * 2.0**doublings), LONGEST_WAIT)
+    return whole * (0.5 + chance() / 2)
+
+
+def suffer(
+    recording: Recording,
+    error: AsrwatchError,
+    *,
+    now: datetime,
+    patience: timedelta,
+    automatic: bool,
+    chance: Chance,
+) -> Suffered:
+    """What the recording is after an error in the step that was under way.
+
+    Args:
+        recording: as it was when the step began; in `asking` where a paid request was made.
+        error: what came instead of the next recording.
+        now: aware, UTC.
+        patience: how long temporary trouble may last.
+        automatic: whether the dispatcher may choose another engine.
+        chance: for jitter.
+    """
+    match error:
+        case AnswerLost():
+            return _lost(recording, error, now=now, patience=patience, chance=chance)
+        case TicketLost():
+            return recording.park(Failure.of(error), now=now), error.message, "lost"
+        case SourceChanged():
+            return _start_over(recording, error, now=now, due=now + LOOK_AGAIN)
+        case DoesNotFit() if automatic and _has_not_refused(recording):
+            engine = recording.reading.plan.engine if recording.reading else ""
+            again = recording.resettle(now=now, refused_by=engine)
+            return again, f"{error.message} Another engine is tried.", _refused(recording)
+        case RecordingError():
+            return recording.fail(Failure.of(error), now=now), error.message, _refused(recording)
+        case EngineError():
+            return _unsend(recording, now=now, due=now), "", _refused(recording)
+        case UrlExpired():
+            return _url_expired(recording, error, now=now, patience=patience, chance=chance)
+        case _:
+            return _postpone(recording, error, now=now, patience=patience, chance=chance)
+
+
+def unexpected(recording: Recording, error: Exception, *, now: datetime) -> Suffered:
+    """An error nobody foresaw fails this one recording, or, with money under way, leaves it to be reconciled."""
+    failure = Failure(
+        error=type(error).__name__,
+        code="unexpected",
+        message=f"asrwatch ran into an error of its own ({type(error).__name__}).",
+        advice="The log holds the traceback; please report it. `asrwatch retry` tries again.",
+    )
+    if recording.state is State.ASKING:
+        trouble = _more(recording, failure, now)
+        waiting = recording.postpone(trouble, due=now + backoff(trouble.count, lambda: 0.5))
+        return waiting, failure.message, "lost"
+    return recording.fail(failure, now=now), failure.message, ""
+
+
+def _has_not_refused(recording: Recording) -> bool:
+    engine = recording.reading.plan.engine if recording.reading else ""
+    return bool(engine) and engine not in recording.engines_refused
+
+
+def _lost(
+    recording: Recording,
+    error: AnswerLost,
+    *,
+    now: datetime,
+    patience: timedelta,
+    chance: Chance,
+) -> Suffered:
+    """The recording stays in `asking`: unknown, to be reconciled, never aged into failure."""
+    trouble = _more(recording, Failure.of(error), now)
+    if now - trouble.since > patience:
+        return (
+            recording.park(Failure.of(error), now=now),
+            "Patience ended; a person decides.",
+            "lost",
+        )
+    due = now + backoff(trouble.count, chance)
+    return recording.postpone(trouble, due=due), error.message, "lost"
+
+
+def _start_over(
+    recording: Recording, error: SourceChanged, *, now: datetime, due: datetime
+) -> Suffered:
+    return recording.resettle(now=now, due=due), error.message, _refused(recording)
+
+
+def _url_expired(
+    recording: Recording,
+    error: UrlExpired,
+    *,
+    now: datetime,
+    patience: timedelta,
+    chance: Chance,
+) -> Suffered:
+    trouble = _more(recording, Failure.of(error), now)
+    if trouble.count > FRESH_URLS or now - trouble.since > patience:
+        return recording.fail(Failure.of(error), now=now), error.message, _refused(recording)
+    due = now + backoff(trouble.count, chance)
+    over = (
+        recording.resettle(now=now, due=due) if recording.state is not State.SETTLED else recording
+    )
+    return over.postpone(trouble, due=due), error.message, _refused(recording)
+
+
+def _postpone(
+    recording: Recording,
+    error: AsrwatchError,
+    *,
+    now: datetime,
+    patience: timedelta,
+    chance: Chance,
+) -> Suffered:
+    trouble = _more(recording, Failure.of(error), now)
+    if now - trouble.since > patience:
+        return recording.fail(Failure.of(error), now=now), "Patience ended.", _refused(recording)
+    wait = backoff(trouble.count, chance)
+    if isinstance(error, TemporaryError) and error.retry_after is not None:
+        wait = min(max(wait, error.retry_after), LONGEST_WAIT)
+    if recording.state is State.SUBMITTED:
+        if trouble.count > FAILED_TASKS:
+            return recording.fail(Failure.of(error), now=now), error.message, "refused"
+        over = recording.resettle(now=now, due=now + wait)
+        return over.postpone(trouble, due=now + wait), error.message, "refused"
+    moved = _unsend(recording, now=now, due=now + wait)
+    return moved.postpone(trouble, due=now + wait), error.message, _refused(recording)
+
+
+def _unsend(recording: Recording, *, now: datetime, due: datetime) -> Recording:
+    """Out of `asking`, since nothing was accepted; any other state stays."""
+    if recording.state is State.ASKING:
+        return recording.unsend(now=now, due=due)
+    return recording
+
+
+def _refused(recording: Recording) -> str:
+    """A paid request that ended without being accepted, or a task that failed."""
+    return "refused" if recording.state in {State.ASKING, State.SUBMITTED} else ""
+
+
+def _more(recording: Recording, last: Failure, now: datetime) -> Trouble:
+    before = recording.trouble
+    if before is None:
+        return Trouble(since=now, count=1, last=last)
+    return Trouble(since=before.since, count=before.count + 1, last=last)
