@@ -1,1 +1,1 @@
-"""What a recording is, by its own headers."""
+"""What a recording is, told from its headers alone, before anything is sent or paid."""

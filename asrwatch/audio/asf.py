@@ -1,0 +1,71 @@
+"""Read the headers of ASF files: WMA and WMV."""
+
+from collections.abc import Iterator
+
+from asrwatch.audio.reader import HeaderError, HeaderReader
+from asrwatch.audio.riff import parse_format
+from asrwatch.audio.sound import NoSoundError, Sound
+
+__all__ = ["asf"]
+
+_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_STREAM = bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365")
+_SOUND = bytes.fromhex("409e69f84d5bcf11a8fd00805f5c442b")
+_OBJECT = 24
+_MOST_OBJECTS = 1_000
+_BROADCAST = 1
+
+
+def asf(reader: HeaderReader) -> Sound:
+    """What an ASF file's headers tell of its first stream of sound.
+
+    The duration is unknown for live streams, and if the file is shorter than it claims.
+
+    Raises:
+        NoSoundError: streams of pictures only.
+        HeaderError: not to be made sense of.
+    """
+    seconds: float | None = None
+    sound: Sound | None = None
+    streams = 0
+    for name, begin, size in _objects(reader):
+        if name == _FILE:
+            file_size, _created, _packets, play, _send, preroll, flags = reader.unpack(
+                "<6QI", begin + 16
+            )
+            if not flags & _BROADCAST and file_size <= reader.size:
+                # Play time in 100 ns includes the preroll, which is in milliseconds.
+                seconds = play / 1e7 - preroll / 1e3
+        elif name == _STREAM:
+            streams += 1
+            if sound is None and reader.at(begin, 16) == _SOUND:
+                layout = parse_format(reader.some(begin + 54, max(0, min(size - 54, 64))))
+                sound = Sound(
+                    codec=layout.codec,
+                    sample_rate=layout.sample_rate,
+                    channels=layout.channels,
+                )
+    if sound is None and streams:
+        raise NoSoundError("it is a video without sound")
+    if sound is None:
+        raise HeaderError("no streams")
+    return Sound(
+        codec=sound.codec,
+        seconds=seconds,
+        sample_rate=sound.sample_rate,
+        channels=sound.channels,
+    )
+
+
+def _objects(reader: HeaderReader) -> Iterator[tuple[bytes, int, int]]:
+    """The objects inside the header object: name, where the content begins, its size."""
+    end = min(reader.unpack("<Q", 16)[0], reader.size)
+    offset = 30
+    for _ in range(_MOST_OBJECTS):
+        if offset + _OBJECT > end:
+            return
+        name, size = reader.unpack("<16sQ", offset)
+        if size < _OBJECT:
+            raise HeaderError("an object smaller than its header")
+        yield name, offset + _OBJECT, size - _OBJECT
+        offset += size

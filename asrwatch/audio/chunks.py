@@ -1,0 +1,55 @@
+"""Walk the chunks of RIFF, RF64 and AIFF files."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from asrwatch.audio.reader import HeaderError, HeaderReader
+
+__all__ = ["MOST_CHUNKS", "Chunk", "chunks", "closes_with_chunks"]
+
+# Real files have a handful; a walk through a million empty ones tells nothing.
+MOST_CHUNKS = 1_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chunk:
+    """A chunk: its name, where its content begins, and the size it claims, which may be a lie."""
+
+    name: bytes
+    begin: int
+    size: int
+
+
+def chunks(
+    reader: HeaderReader, begin: int, end: int, *, big_endian: bool = False
+) -> Iterator[Chunk]:
+    """The chunks between `begin` and `end`; the last one may claim to reach beyond.
+
+    Raises:
+        HeaderError: somebody asked for the one after a chunk that reaches beyond `end`.
+    """
+    layout = ">4sI" if big_endian else "<4sI"
+    offset = begin
+    for _ in range(MOST_CHUNKS):
+        # Padding at the very end is sometimes forgotten.
+        if offset > end + 1:
+            raise HeaderError("a chunk reaches beyond the end")
+        if offset + 8 > end:
+            return
+        name, size = reader.unpack(layout, offset)
+        yield Chunk(name=name, begin=offset + 8, size=size)
+        offset += 8 + size + size % 2
+    raise HeaderError("too many chunks")
+
+
+def closes_with_chunks(reader: HeaderReader, begin: int, *, big_endian: bool = False) -> bool:
+    """Whether well-formed chunks, and nothing else, fill the file from `begin` to its end."""
+    last = begin
+    try:
+        for chunk in chunks(reader, begin, reader.size, big_endian=big_endian):
+            if not all(0x20 <= letter < 0x7F for letter in chunk.name):  # noqa: PLR2004 - printable ASCII
+                return False
+            last = chunk.begin + chunk.size + chunk.size % 2
+    except HeaderError:
+        return False
+    return abs(reader.size - last) <= 1

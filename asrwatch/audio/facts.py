@@ -1,0 +1,155 @@
+"""Find out from a recording's own headers what it is, before anything is sent or paid.
+
+Whatever the headers do not tell for certain is unknown (None), and never zero. An unknown duration costs a
+detour through an engine that takes long recordings; a wrong one could cost a refusal, which the journey also
+survives. So every reader errs towards unknown, and none decodes.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import BinaryIO
+
+from asrwatch.audio.aac import aac
+from asrwatch.audio.aiff import aiff
+from asrwatch.audio.amr import amr
+from asrwatch.audio.asf import asf
+from asrwatch.audio.avi import avi
+from asrwatch.audio.containers import CONTAINERS, Container
+from asrwatch.audio.flac import flac
+from asrwatch.audio.flv import flv
+from asrwatch.audio.frames import NoFramesError
+from asrwatch.audio.magic import HEAD, container_of, id3_size, marked, refuse_other
+from asrwatch.audio.matroska import matroska
+from asrwatch.audio.mp3 import mp3
+from asrwatch.audio.mp4 import mp4
+from asrwatch.audio.ogg import ogg
+from asrwatch.audio.reader import HeaderError, HeaderReader
+from asrwatch.audio.riff import wav
+from asrwatch.audio.sound import CutOffError, NoSoundError, ProtectedError, Sound, believed
+from asrwatch.audio.tagged import TAGGED, tagged
+from asrwatch.errors import RecordingError
+from asrwatch.journey.recording import AudioFacts
+from asrwatch.values import printable
+
+__all__ = ["probe"]
+
+_UNPAID = "Nothing was sent or paid."
+_MOST_TAGS = 8
+
+# These begin where an ID3 tag, which programs put before them, ends.
+_BEHIND_TAG: Mapping[str, Callable[[HeaderReader, int], Sound]] = MappingProxyType(
+    {"mp3": mp3, "aac": aac, "flac": flac}
+)
+_FROM_START: Mapping[str, Callable[[HeaderReader], Sound]] = MappingProxyType(
+    {
+        "wav": wav,
+        "aiff": aiff,
+        "amr": amr,
+        "asf": asf,
+        "avi": avi,
+        "flv": flv,
+        "mkv": matroska,
+        "mp4": mp4,
+        "ogg": ogg,
+        "webm": matroska,
+    }
+)
+
+
+def probe(stream: BinaryIO, name: bytes) -> AudioFacts:
+    """What a recording's headers tell; whatever its content, the answer comes within bounded time and memory.
+
+    Args:
+        stream: the open file, seekable; its position is at the start afterwards.
+        name: file name or path, for its ending and for messages.
+
+    Returns:
+        The facts; `container` is a key of `CONTAINERS`, or None if neither content nor name tells.
+
+    Raises:
+        RecordingError: `not-audio` (text, a picture, a playlist, ...), `no-audio` (headers without sound,
+            a video without sound), `cut-off` (nobody could play it), `protected` (encrypted).
+        OSError: the stream itself failed.
+    """
+    try:
+        return _probe(HeaderReader(stream), name)
+    finally:
+        stream.seek(0)
+
+
+def _probe(reader: HeaderReader, name: bytes) -> AudioFacts:
+    if not reader.size:
+        raise _no_audio(name, "it is empty")
+    begin, head = _behind_tags(reader)
+    if not head:
+        raise _no_audio(name, "there is a tag, but no sound behind it")
+    container = _container(name, head, tagged_before=begin > 0)
+    if container is None:
+        return AudioFacts()
+    try:
+        sound = _read(reader, container, begin)
+    except NoSoundError as error:
+        raise _no_audio(name, str(error)) from error
+    except CutOffError as error:
+        raise RecordingError(
+            f"{printable(name)} cannot be played: {error}.",
+            code="cut-off",
+            advice=f"{_UNPAID} Copy it once more, or repair it.",
+        ) from error
+    except ProtectedError as error:
+        raise RecordingError(
+            f"{printable(name)} cannot be transcribed: {error}.",
+            code="protected",
+            advice=f"{_UNPAID} Put an unprotected copy in its place.",
+        ) from error
+    except NoFramesError as error:
+        raise RecordingError(
+            f"{printable(name)} is not a recording: no {container.name} sound was found in it.",
+            code="not-audio",
+            advice=f"{_UNPAID} If it does play somewhere, convert it to FLAC or WAV.",
+        ) from error
+    except HeaderError:
+        return AudioFacts(container=container.name)
+    return believed(container.name, sound)
+
+
+def _behind_tags(reader: HeaderReader) -> tuple[int, bytes]:
+    """Where the ID3 tags at the start end, however many megabytes of pictures they hold, and what follows."""
+    begin = 0
+    head = reader.some(0, HEAD)
+    for _ in range(_MOST_TAGS):
+        size = id3_size(head)
+        if not size:
+            break
+        begin += size
+        head = reader.some(begin, HEAD)
+    return begin, head
+
+
+def _container(name: bytes, head: bytes, *, tagged_before: bool) -> Container | None:
+    if tagged_before and marked(head) is None and any(head):
+        # Programs put ID3 tags before MP3 files, whatever these are called.
+        refuse_other(b"%s.mp3" % name, head)
+        return CONTAINERS["mp3"]
+    refuse_other(name, head)
+    return container_of(name, head)
+
+
+def _read(reader: HeaderReader, container: Container, begin: int) -> Sound:
+    if container.name in _BEHIND_TAG:
+        return _BEHIND_TAG[container.name](reader, begin)
+    if begin:
+        raise HeaderError("a tag before a container that has no place for one")
+    if container.name in _FROM_START:
+        return _FROM_START[container.name](reader)
+    if container.name in TAGGED:
+        return tagged(reader, container.name)
+    raise HeaderError("no reader for this container")
+
+
+def _no_audio(name: bytes, why: str) -> RecordingError:
+    return RecordingError(
+        f"There is no sound in {printable(name)}: {why}.",
+        code="no-audio",
+        advice=f"{_UNPAID} Remove it, or put the recording in its place.",
+    )

@@ -1,0 +1,53 @@
+"""What a reader of headers finds, and which findings are believed."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from asrwatch.journey.recording import AudioFacts
+
+__all__ = ["CutOffError", "NoSoundError", "ProtectedError", "Sound", "believed"]
+
+# The longest recording any engine takes is 12 hours (contract section 4.1); a month leaves room for a
+# logger that never stops. Beyond these bounds a header is broken or hostile (a billion seconds, a
+# million channels, 1 Hz), and what it says is unknown.
+LONGEST = timedelta(days=31)
+SAMPLE_RATES = range(1_000, 1_000_001)
+CHANNELS = range(1, 65)
+
+
+class NoSoundError(Exception):
+    """The headers are whole and say that there is no sound in this file; the text says how they say it."""
+
+
+class CutOffError(Exception):
+    """The file lacks a part without which nobody can play it."""
+
+
+class ProtectedError(Exception):
+    """The sound is encrypted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sound:
+    """One stream of sound as the headers describe it; `seconds` is None where they do not tell."""
+
+    codec: str | None = None
+    seconds: float | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
+
+
+def believed(container: str, sound: Sound) -> AudioFacts:
+    """The facts, without what cannot be; a duration counted in absurd units is unknown as well."""
+    rate, channels, seconds = sound.sample_rate, sound.channels, sound.seconds
+    absurd = (rate is not None and rate not in SAMPLE_RATES) or (
+        channels is not None and channels not in CHANNELS
+    )
+    plausible = not absurd and seconds is not None and 0 < seconds <= LONGEST.total_seconds()
+    return AudioFacts(
+        container=container,
+        codec=sound.codec or None,
+        duration=timedelta(seconds=seconds) if plausible and seconds is not None else None,
+        sample_rate=rate if rate in SAMPLE_RATES else None,
+        channels=channels if channels in CHANNELS else None,
+    )
