@@ -1,0 +1,174 @@
+"""Find the API key, anew for every request, so that a corrected key heals without a restart."""
+
+import configparser
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from asrwatch.errors import EngineError, EngineTrouble
+from asrwatch.values import Secret, printable
+
+__all__ = ["KeyRing"]
+
+_LARGEST_FILE = 64 * 1024
+"""A key file is one line; anything larger was named by mistake."""
+
+_ADVICE = "Put the key in one of these places; no restart is needed: {places}."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place:
+    """Somewhere a key may lie: how people call it, and the key found there (None: nothing there)."""
+
+    name: str
+    key: str | None
+
+
+class KeyRing:
+    """Where the key may lie, in the order of the seed interface; the first that holds one decides.
+
+    Args:
+        api_key_file: named in the config. If it is named, it must hold the key: falling back to
+            another account's key would be a surprise on somebody's bill.
+        environment: such as `os.environ`; looked up at each request.
+        home: of the user, for `~/.alibabacloud/credentials`; None: there is none.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key_file: Path | None = None,
+        environment: Mapping[str, str],
+        home: Path | None = None,
+    ) -> None:
+        self._api_key_file = api_key_file
+        self._environment = environment
+        self._home = home
+
+    def __repr__(self) -> str:
+        return f"KeyRing({', '.join(self.places())})"
+
+    def key(self) -> Secret:
+        """The key as it is now.
+
+        Raises:
+            EngineError: trouble `KEY`; there is no key, or what is there cannot be one.
+        """
+        found = self._found()
+        if found is None or found.key is None:
+            raise _trouble("There is no API key for the cloud.", "no-key", self.places())
+        if not found.key.isascii() or not found.key.isprintable() or " " in found.key:
+            raise _trouble(
+                f"What {found.name} holds cannot be an API key: "
+                "it must be one line of ASCII without spaces.",
+                "bad-key-text",
+                self.places(),
+            )
+        return Secret(found.key)
+
+    def digest(self) -> str | None:
+        """A short text that changes with the key and says nothing about it; None: there is no key."""
+        try:
+            key = self.key()
+        except EngineError:
+            return None
+        hashed = hashlib.blake2b(key.reveal().encode(), digest_size=8, person=b"asrwatch-key")
+        return hashed.hexdigest()
+
+    def source(self) -> str | None:
+        """Which place the key in use comes from; None: there is no key."""
+        try:
+            found = self._found()
+        except EngineError:
+            return None
+        return found.name if found else None
+
+    def places(self) -> tuple[str, ...]:
+        """Every place that is looked at, in order, as people would name it."""
+        named = [str(self._api_key_file)] if self._api_key_file else []
+        folder = self._environment.get("CREDENTIALS_DIRECTORY")
+        systemd = "the systemd credential dashscope-api-key"
+        return tuple(
+            printable(place)
+            for place in (
+                *(f"the file {path} (api_key_file)" for path in named),
+                f"{systemd} ({folder})" if folder else systemd,
+                "the environment variable DASHSCOPE_API_KEY",
+                f"dashscope_api_key in section [{self._profile()}] of {self._credentials_path()}",
+            )
+        )
+
+    def _found(self) -> _Place | None:
+        return next((place for place in self._look() if place.key), None)
+
+    def _look(self) -> Iterator[_Place]:
+        """Each place in turn, opened only if the ones before it hold nothing."""
+        named, systemd, variable, credentials = (
+            ("", *self.places()) if not self._api_key_file else self.places()
+        )
+        if self._api_key_file:
+            key = self._read(self._api_key_file, called=named)
+            if not key:
+                raise _trouble(f"There is no API key in {named}.", "no-key", self.places())
+            yield _Place(name=named, key=key)
+        if folder := self._environment.get("CREDENTIALS_DIRECTORY"):
+            path = Path(folder) / "dashscope-api-key"
+            yield _Place(name=systemd, key=self._read(path, called=systemd))
+        yield _Place(name=variable, key=self._environment.get("DASHSCOPE_API_KEY", "").strip())
+        if self._home is not None:
+            path = self._home / ".alibabacloud" / "credentials"
+            text = self._read(path, called=credentials)
+            yield _Place(name=credentials, key=self._from_ini(text, called=credentials))
+
+    def _read(self, path: Path, *, called: str) -> str | None:
+        """The stripped text of a key file; None where there is none.
+
+        This is the one place where key files are opened: a check of their mode belongs here.
+        """
+        try:
+            with path.open("rb") as file:
+                held = file.read(_LARGEST_FILE + 1)
+            if len(held) > _LARGEST_FILE:
+                raise _trouble(f"{called} is too large to hold a key.", "no-key", self.places())
+            return held.decode("utf-8-sig").strip()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            message = f"{called} cannot be read: {reason}."
+            raise _trouble(message, "no-key", self.places()) from error
+        except UnicodeDecodeError:
+            # not chained: the exception carries the file's content
+            raise _trouble(f"{called} is not text.", "bad-key-text", self.places()) from None
+
+    def _from_ini(self, text: str | None, *, called: str) -> str | None:
+        if not text:
+            return None
+        parser = configparser.ConfigParser(interpolation=None, strict=False)
+        try:
+            parser.read_string(text)
+        except configparser.Error:
+            # not chained: the exception repeats lines of the file
+            message = f"The file of {called} is not an INI file."
+            raise _trouble(message, "no-key", self.places()) from None
+        return parser.get(self._profile(), "dashscope_api_key", fallback="").strip()
+
+    def _profile(self) -> str:
+        named = (
+            self._environment.get(variable, "").strip()
+            for variable in ("ALIBABA_CLOUD_PROFILE", "ALICLOUD_PROFILE")
+        )
+        return next((name for name in named if name), "default")
+
+    def _credentials_path(self) -> str:
+        return str((self._home or Path("~")) / ".alibabacloud" / "credentials")
+
+
+def _trouble(message: str, code: str, places: tuple[str, ...]) -> EngineError:
+    return EngineError(
+        message,
+        code=code,
+        trouble=EngineTrouble.KEY,
+        advice=_ADVICE.format(places="; ".join(places)),
+    )

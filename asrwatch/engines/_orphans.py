@@ -1,0 +1,71 @@
+"""Find the task of a request whose answer was lost, by proof: the source URL in its result."""
+
+from datetime import datetime, timedelta
+
+from asrwatch.cloud import loose, results
+from asrwatch.cloud.desk import Visit
+from asrwatch.cloud.tasks import Listed
+from asrwatch.engines import Found, StillOut
+from asrwatch.engines._lookout import ENDED, Lookout
+from asrwatch.errors import TemporaryError
+
+__all__ = ["Orphanage"]
+
+_SKEW = timedelta(minutes=5)
+"""How far the cloud's clock and ours may differ."""
+
+_MOST = 10_000
+"""How many tasks' sources are remembered; forgetting one costs two free requests."""
+
+
+class Orphanage:
+    """Looks through the cloud's tasks, and remembers what it learned about strangers' ones."""
+
+    def __init__(self, lookout: Lookout) -> None:
+        self._lookout = lookout
+        self._sources: dict[str, str] = {}
+
+    def look_for(
+        self, visit: Visit, ask_id: str, *, since: datetime, known: frozenset[str]
+    ) -> Found | StillOut | None:
+        """The task that carries the ask id; `StillOut` while one that may be it is under way.
+
+        Args:
+            visit: to ask with.
+            ask_id: part of the source URL.
+            since: when the request was announced.
+            known: tickets that are somebody else's.
+
+        Raises:
+            TemporaryError: the cloud could not be asked.
+            EngineError: the key is at fault.
+        """
+        waiting: StillOut | None = None
+        for listed in self._lookout.everything(visit):
+            too_old = listed.created is not None and listed.created < since - _SKEW
+            if listed.ticket in known or too_old:
+                continue
+            if listed.status not in ENDED:
+                waiting = StillOut(status=listed.status)
+            elif listed.status == "SUCCEEDED":  # the others cost nothing and prove nothing
+                source = self._source(visit, listed)
+                if source is None:
+                    waiting = StillOut(status="a task's result cannot be fetched just now")
+                elif ask_id in source:
+                    return Found(ticket=listed.ticket)
+        return waiting
+
+    def _source(self, visit: Visit, listed: Listed) -> str | None:
+        """The URL a finished task was made from, empty where it has none; None: not known yet."""
+        if (remembered := self._sources.get(listed.ticket)) is not None:
+            return remembered
+        poll = visit.query(listed.ticket).poll
+        source = poll.source_url
+        if not source and poll.result_url:
+            try:
+                source = results.source_url(loose.parse(visit.result(poll.result_url)))
+            except TemporaryError:
+                return None
+        if len(self._sources) >= _MOST:
+            self._sources.clear()
+        return self._sources.setdefault(listed.ticket, source or "")

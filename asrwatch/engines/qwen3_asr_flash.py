@@ -1,0 +1,134 @@
+"""Recordings of up to five minutes, answered at once: `qwen3-asr-flash` and its dated snapshots.
+
+The text comes without times and without channels; silence is an empty transcript.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import JsonValue
+
+from asrwatch.cloud import Cloud, compat, loose, native, spoken
+from asrwatch.engines import Ask, Engine, EngineOptions, Heard, Pending, Sent
+from asrwatch.engines._at_once import answered_at_once
+from asrwatch.engines._wishes import no_place_for, no_times, one_language
+from asrwatch.journey.recording import Answer, Transcript, Wishes
+from asrwatch.values import Duration, Size
+
+__all__ = ["Dialect", "FlashOptions", "Qwen3AsrFlash"]
+
+
+class Dialect(StrEnum):
+    """Which of the cloud's two ways of talking to the model is used."""
+
+    AUTO = "auto"
+    COMPAT = "compat"
+    NATIVE = "native"
+
+
+class FlashOptions(EngineOptions):
+    """Options of `qwen3-asr-flash`; the limits are those of contract sections 3 and 8.
+
+    `dialect`: `auto` takes the native path in the US, which has no compatible one, else the compatible.
+    `stream`: the answer comes in pieces, which keeps slow answers from running into time-outs.
+    `enable_itn`: spoken numbers are written as digits (Chinese and English only).
+    `price_per_second` is in CNY in Beijing; set it to what your region costs.
+    """
+
+    model: str = "qwen3-asr-flash"
+    longest: Duration = timedelta(seconds=295)
+    # "10 MB" is 10,000,000 at its smallest; one page shows a cap of 10,485,760 for the whole data URI.
+    # Under the smaller reading nothing is refused by either, and its prefix needs no counting.
+    largest: Size = 10_000_000
+    requests_per_minute: int = 100
+    price_per_second: float = 0.00022
+    dialect: Dialect = Dialect.AUTO
+    stream: bool = False
+    enable_itn: bool = False
+
+
+class Qwen3AsrFlash(Engine[FlashOptions]):
+    """Recordings of up to five minutes, answered at once; no times, no channels."""
+
+    Options = FlashOptions
+    takes_bytes = True
+    base64 = True
+    timestamps = False
+    channels = False
+    tasks = False
+    regions: ClassVar[frozenset[str]] = frozenset({"beijing", "singapore", "us"})
+    containers: ClassVar[frozenset[str]] = frozenset(
+        [
+            "aac",
+            "amr",
+            "avi",
+            "aiff",
+            "flac",
+            "flv",
+            "mkv",
+            "mp3",
+            "mpeg",
+            "ogg",
+            "opus",
+            "wav",
+            "webm",
+            "wma",
+            "wmv",
+        ]
+    )
+
+    def __init__(self, options: FlashOptions, cloud: Cloud) -> None:
+        super().__init__(options, cloud)
+        in_the_us = cloud.region == "us"
+        self._native = options.dialect is Dialect.NATIVE or (
+            options.dialect is Dialect.AUTO and in_the_us
+        )
+
+    def sent(self, wishes: Wishes) -> Sent:
+        """One language, ITN and context go over the wire; nothing else is known to the model."""
+        language, said = one_language(wishes, self.options.model)
+        options: dict[str, JsonValue] = {"enable_itn": self.options.enable_itn}
+        if language is not None:
+            options["language"] = language
+        if wishes.context:
+            options["context"] = wishes.context
+        left_out = (
+            *said,
+            *no_times(wishes, self.options.model),
+            *no_place_for(wishes, self.options.model),
+        )
+        return Sent(options=options, left_out=left_out)
+
+    def start(self, ask: Ask) -> Heard | Pending:
+        """Send the recording, or its URL, and wait for the text."""
+        return answered_at_once(
+            ask,
+            cloud=self.cloud,
+            path=native.PATH if self._native else compat.PATH,
+            build=self._builder(self.sent(ask.wishes).options),
+            options=self.options,
+            headers=native.STREAM_HEADERS if self._native and self.options.stream else {},
+        )
+
+    def read(self, answer: Answer) -> Transcript:
+        """The text, with the language and emotion that were heard."""
+        return spoken.transcript(answer)
+
+    def _builder(
+        self, options: Mapping[str, JsonValue]
+    ) -> Callable[[str], Mapping[str, JsonValue]]:
+        dialect = native.request_document if self._native else compat.request_document
+
+        def build(audio: str) -> Mapping[str, JsonValue]:
+            return dialect(
+                model=self.options.model,
+                audio=audio,
+                language=loose.text(options.get("language")),
+                enable_itn=self.options.enable_itn,
+                context=loose.text(options.get("context")) or "",
+                stream=self.options.stream,
+            )
+
+        return build

@@ -1,0 +1,186 @@
+"""Recordings of up to twelve hours by URL, as tasks of the cloud, with times of sentences and words."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from pydantic import Field, JsonValue
+
+from asrwatch.cloud import Cloud, results, tasks
+from asrwatch.cloud.bodies import json_body
+from asrwatch.cloud.desk import Answered, Visit
+from asrwatch.cloud.refusals import NoSpeech
+from asrwatch.cloud.spoken import lost
+from asrwatch.engines import (
+    Ask,
+    Engine,
+    EngineOptions,
+    Found,
+    Heard,
+    NotThere,
+    Pending,
+    RemoteAudio,
+    Sent,
+    StillOut,
+)
+from asrwatch.engines._lookout import Lookout
+from asrwatch.engines._orphans import Orphanage
+from asrwatch.engines._wishes import no_place_for, one_language
+from asrwatch.errors import AsrwatchError, OurBug, TemporaryError, TicketLost
+from asrwatch.journey.recording import Answer, Transcript, Wishes
+from asrwatch.values import Duration, Size
+
+__all__ = ["FiletransOptions", "Qwen3AsrFlashFiletrans"]
+
+_LIST_REACH = timedelta(hours=23)
+"""The cloud lists and remembers 24 hours; an hour is kept clear of that edge."""
+
+
+class FiletransOptions(EngineOptions):
+    """Options of `qwen3-asr-flash-filetrans`; the limits are those of contract sections 4.1 and 8.
+
+    `enable_itn`: spoken numbers are written as digits (Chinese and English only).
+    `first_poll`: how long after submitting the task is asked about first.
+    `list_delay`: how old a lost request must be before its absence from the cloud's list proves that
+    it was never accepted.
+    `price_per_second` is in CNY in Beijing, for each channel; set it to what your region costs.
+    """
+
+    model: str = "qwen3-asr-flash-filetrans"
+    longest: Duration = timedelta(hours=12)
+    largest: Size = 2_000_000_000
+    requests_per_minute: int = Field(default=100, ge=1)
+    price_per_second: float = Field(default=0.00022, ge=0)
+    read_timeout: Duration = timedelta(seconds=60)
+    enable_itn: bool = False
+    first_poll: Duration = timedelta(seconds=5)
+    list_delay: Duration = timedelta(seconds=20)
+
+
+class Qwen3AsrFlashFiletrans(Engine[FiletransOptions]):
+    """Recordings of up to twelve hours by URL, with times, words and channels."""
+
+    Options = FiletransOptions
+    takes_bytes = False
+    timestamps = True
+    channels = True
+    tasks = True
+    regions: ClassVar[frozenset[str]] = frozenset({"beijing", "singapore"})
+    containers: ClassVar[frozenset[str]] = frozenset(
+        ["aac", "amr", "avi", "flac", "flv", "m4a", "mkv", "mov", "mp3", "mp4", "mpeg", "ogg", "opus", "wav", "webm", "wma", "wmv"]
+    )
+
+    def __init__(self, options: FiletransOptions, cloud: Cloud) -> None:
+        super().__init__(options, cloud)
+        self._lookout = Lookout(options.model)
+        self._orphanage = Orphanage(self._lookout)
+
+    def sent(self, wishes: Wishes) -> Sent:
+        """Language, ITN, words and channels go over the wire; all of it always, but the language."""
+        model = self.options.model
+        language, said = one_language(wishes, model)
+        parameters: dict[str, JsonValue] = {
+            "channel_id": list(wishes.channels) or [0],
+            "enable_itn": self.options.enable_itn,
+            # subtitles are cut at words, and sentences end at punctuation only with words
+            "enable_words": wishes.words or wishes.timestamps,
+        }
+        if language is not None:
+            parameters["language"] = language
+        left_out = [*said, *no_place_for(wishes, model)]
+        if wishes.context:
+            left_out.append(f"context: {model} has no documented place for words to expect.")
+        return Sent(options=parameters, left_out=tuple(left_out))
+
+    def start(self, ask: Ask) -> Heard | Pending:
+        """Submit the recording's URL as a task."""
+        if not isinstance(ask.audio, RemoteAudio):
+            msg = f"{self.name} was given bytes; it takes URLs only"
+            raise OurBug(msg)
+        headers = {"X-DashScope-Async": "enable"}
+        if ask.audio.url.startswith("oss://"):
+            headers["X-DashScope-OssResourceResolve"] = "enable"
+        document = tasks.submit_document(
+            model=self.options.model,
+            url=ask.audio.url,
+            parameters=self.sent(ask.wishes).options,
+        )
+        reply = self.cloud.ask(
+            tasks.SUBMIT_PATH,
+            json_body(document),
+            ask_id=ask.id,
+            read_timeout=self.options.read_timeout,
+            headers=headers,
+        )
+        ticket = tasks.read_ticket(reply.body)
+        if ticket is None:
+            raise lost(reply)
+        return Pending(ticket=ticket, wait=self.options.first_poll)
+
+    def read(self, answer: Answer) -> Transcript:
+        """Sentences with times, words where they were asked for, by channel."""
+        return results.transcript(answer)
+
+    def check(
+        self, tickets: Sequence[str]
+    ) -> Iterator[tuple[str, Heard | StillOut | AsrwatchError]]:
+        """Ask how far these tasks are, with as few requests as it takes; see `Engine.check`."""
+        with self.cloud.tasks.visit() as visit:
+            out = self._lookout.still_out(visit, tickets)
+            for ticket, status in out.items():
+                yield ticket, StillOut(status=status)
+            for ticket in dict.fromkeys(tickets):
+                if ticket not in out:
+                    yield ticket, self._news(visit, ticket)
+
+    def reconcile(
+        self, ask_id: str, *, since: datetime, known: frozenset[str]
+    ) -> Found | StillOut | NotThere:
+        """Look for the lost request among the cloud's tasks; see `Engine.reconcile`.
+
+        Raises:
+            TicketLost: the request is older than the cloud's memory, and not to be found there.
+            EngineError: the key is at fault.
+            TemporaryError: the cloud could not be asked.
+        """
+        age = self.cloud.now() - since
+        with self.cloud.tasks.visit() as visit:
+            found = self._orphanage.look_for(visit, ask_id, since=since, known=known)
+        if found is not None:
+            return found
+        if age > _LIST_REACH:
+            raise TicketLost(
+                "The answer was lost so long ago that the cloud no longer lists the task.",
+                code="not-listed",
+                advice="It may have been paid for; `asrwatch retry` asks and pays again.",
+            )
+        if age < self.options.list_delay:
+            return StillOut(status="waiting until the cloud's list must be complete")
+        return NotThere()
+
+    def _news(self, visit: Visit, ticket: str) -> Heard | StillOut | AsrwatchError:
+        """One task's state; its result is fetched in the same breath, as both are forgotten in a day."""
+        answered = visit.query(ticket)
+        error = tasks.ended_badly(ticket, answered.poll)
+        if isinstance(error, NoSpeech):
+            return self._heard(ticket, answered, None)
+        if error is not None:
+            return error
+        if answered.poll.result_url is None:
+            return StillOut(status=answered.poll.status)
+        try:
+            result = visit.result(answered.poll.result_url)
+        except TemporaryError as trouble:
+            # it is paid for: only its fetching is repeated
+            return StillOut(status=f"SUCCEEDED, its result is not here yet: {trouble.message}")
+        return self._heard(ticket, answered, result)
+
+    def _heard(self, ticket: str, answered: Answered, result: bytes | None) -> Heard:
+        return Heard(
+            answer=Answer(
+                raw=results.joined(answered.raw, result),
+                received_at=self.cloud.now(),
+                billed=answered.poll.billed,
+                ticket=ticket,
+            )
+        )
