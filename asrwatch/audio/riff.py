@@ -140,7 +140,7 @@ def _sound(
         if declared == 0 and there > 0 and closes_with_chunks(reader, begin):
             there = 0
         declared = None
-    if there < (layout.block or 1):
+    if min(there, declared or there) < (layout.block or 1):
         raise NoSoundError("its headers are there, but no sound follows them")
     return Sound(
         codec=layout.codec,
