@@ -26,7 +26,16 @@ from asrwatch.storages import Storage
 from asrwatch.systemd import Notifier
 from asrwatch.values import printable
 
-__all__ = ["Parts", "build_cloud", "build_daemon", "build_engine", "build_parts", "open_store"]
+__all__ = [
+    "Parts",
+    "build_cloud",
+    "build_daemon",
+    "build_engine",
+    "build_format",
+    "build_parts",
+    "build_storage",
+    "open_store",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,14 +76,25 @@ def build_engine(settings: Settings, cloud: Cloud, choice: PartChoice) -> Engine
     return part(part.Options.model_validate(options), cloud)
 
 
+def build_storage(settings: Settings, cloud: Cloud) -> Storage[Any]:
+    """The way the cloud reaches local files."""
+    part: type[Storage[Any]] = parts.find(storages, Storage, settings.storage.use)  # type: ignore[type-abstract] # a base to look for
+    return part(part.Options.model_validate(dict(settings.storage.options)), cloud)
+
+
+def build_format(choice: PartChoice) -> Format[Any]:
+    """A transcript format with the choice's options."""
+    part: type[Format[Any]] = parts.find(formats, Format, choice.use)  # type: ignore[type-abstract] # a base to look for
+    return part(part.Options.model_validate(dict(choice.options)))
+
+
 def build_parts(settings: Settings) -> Parts:
     """Every engine there is, and for every inbox its route."""
     cloud = build_cloud(settings)
     shared = {
         name: build_engine(settings, cloud, PartChoice(use=name)) for name in parts.names(engines)
     }
-    storage: type[Storage[Any]] = parts.find(storages, Storage, settings.storage.use)  # type: ignore[type-abstract] # a base to look for
-    reach = storage(storage.Options.model_validate(dict(settings.storage.options)), cloud)
+    reach = build_storage(settings, cloud)
     routes = {
         inbox.name: _route(inbox, settings, cloud, shared, reach) for inbox in settings.inboxes
     }
@@ -88,7 +108,7 @@ def _route(
     shared: Mapping[str, Engine[Any]],
     storage: Storage[Any],
 ) -> Route:
-    written = {choice.use: _format(choice) for choice in inbox.formats}
+    written = {choice.use: build_format(choice) for choice in inbox.formats}
     named = None if inbox.engine.use == AUTOMATIC else inbox.engine.use
     own = {named: build_engine(settings, cloud, inbox.engine)} if named else {}
     return Route(
@@ -109,11 +129,6 @@ def _route(
         patience=inbox.patience,
         park_unknown=inbox.unknown == "park",
     )
-
-
-def _format(choice: PartChoice) -> Format[Any]:
-    part: type[Format[Any]] = parts.find(formats, Format, choice.use)  # type: ignore[type-abstract] # a base to look for
-    return part(part.Options.model_validate(dict(choice.options)))
 
 
 def _rules(inbox: InboxSettings) -> Rules:

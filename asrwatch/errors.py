@@ -21,9 +21,11 @@ __all__ = [
     "RecordingError",
     "SourceChanged",
     "StartupError",
+    "TaskOutstanding",
     "TemporaryError",
     "TicketLost",
     "UrlExpired",
+    "UsageError",
     "Vanished",
 ]
 
@@ -56,6 +58,10 @@ class OurBug(AsrwatchError):
 
 class StartupError(AsrwatchError):
     """The daemon or command cannot start here (locked, unusable state folder, no key): nothing was touched."""
+
+
+class UsageError(AsrwatchError):
+    """What was asked of asrwatch cannot be done as it was put: nothing was touched or sent (exit code 2)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,3 +166,19 @@ class AnswerLost(AsrwatchError):
 
 class TicketLost(AsrwatchError):
     """The cloud no longer knows a task it accepted: what was paid for it is unknown."""
+
+
+class TaskOutstanding(AsrwatchError):
+    """A task was accepted, and its answer is not in hand: it can be collected later, for nothing.
+
+    Args:
+        task_id: the cloud's id for it.
+        status: the cloud's last word for how far it is.
+    """
+
+    def __init__(
+        self, message: str, *, code: str, task_id: str, status: str, advice: str = ""
+    ) -> None:
+        super().__init__(message, code=code, advice=advice)
+        self.task_id = task_id
+        self.status = status

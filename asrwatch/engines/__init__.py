@@ -96,10 +96,11 @@ class Heard:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pending:
-    """The engine took the recording as a task: its ticket, and when to ask first."""
+    """The engine took the recording as a task: its ticket, when to ask first, and the raw acceptance."""
 
     ticket: str
     wait: timedelta
+    raw: bytes = b""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

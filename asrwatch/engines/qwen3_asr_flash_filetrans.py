@@ -115,7 +115,7 @@ class Qwen3AsrFlashFiletrans(Engine[FiletransOptions]):
         ticket = tasks.read_ticket(reply.body)
         if ticket is None:
             raise lost(reply)
-        return Pending(ticket=ticket, wait=self.options.first_poll)
+        return Pending(ticket=ticket, wait=self.options.first_poll, raw=reply.body)
 
     def read(self, answer: Answer) -> Transcript:
         """Sentences with times, words where they were asked for, by channel."""

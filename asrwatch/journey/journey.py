@@ -52,10 +52,12 @@ __all__ = [
     "Route",
     "advance",
     "announce",
+    "answered",
     "ask",
     "candidate_of",
     "is_ours",
     "plan_for",
+    "send",
     "utc_now",
 ]
 
@@ -177,11 +179,15 @@ def ask(recording: Recording, route: Route, *, now: datetime) -> Recording:
     Raises:
         AnswerLost: it may have been accepted; every other error says that it was not.
     """
+    return answered(recording, send(recording, route), now=now)
+
+
+def send(recording: Recording, route: Route) -> Heard | Pending:
+    """The request alone, as `ask` makes it."""
     reading, staging = _evidence(recording.reading), _evidence(recording.staging)
     engine = route.engines[reading.plan.engine]
     if staging.url is not None:
-        audio = RemoteAudio(url=staging.url)
-        return _answered(recording, engine.start(_ask(staging, audio, route)), now)
+        return engine.start(_ask(staging, RemoteAudio(url=staging.url), route))
     with open_recording(recording.path, recording.fingerprint) as stream:
         watched = Watched(stream)
         local = LocalAudio(
@@ -196,14 +202,15 @@ def ask(recording: Recording, route: Route, *, now: datetime) -> Recording:
                 code="changed-while-sent",
                 advice="It is taken up again once it has settled.",
             )
-    return _answered(recording, heard, now)
+    return heard
 
 
 def _ask(staging: Staging, audio: LocalAudio | RemoteAudio, route: Route) -> Ask:
     return Ask(id=staging.ask_id, audio=audio, wishes=route.wishes)
 
 
-def _answered(recording: Recording, outcome: Heard | Pending, now: datetime) -> Recording:
+def answered(recording: Recording, outcome: Heard | Pending, *, now: datetime) -> Recording:
+    """What is true once the request came back: heard, or accepted as a task."""
     match outcome:
         case Heard(answer=answer):
             return recording.hear(answer, now=now)
