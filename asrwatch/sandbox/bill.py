@@ -103,7 +103,7 @@ class Bill:
         seen = [line.sha256 for line in self.paid if line.sha256]
         return tuple(sorted({sha256 for sha256 in seen if seen.count(sha256) > 1}))
 
-    def write(  # noqa: PLR0913 - a line of the bill has that many columns
+    def write(
         self,
         *,
         model: str,

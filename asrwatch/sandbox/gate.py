@@ -1,5 +1,6 @@
 """The door of the sandbox: writes each request down, lets faults strike, asks for the key."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,6 +54,7 @@ class Gate:
     connections: Connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -71,6 +73,8 @@ class Gate:
         )
         try:
             await self._let_in(scope, route, visit)
+        except asyncio.CancelledError:
+            visit.status = None  # the sandbox stops: the connection is closed already
         finally:
             self.service.traffic.answered(
                 number,

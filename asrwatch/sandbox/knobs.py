@@ -69,6 +69,7 @@ class Knobs:
         result_life: how long a result URL works.
         flat_compatible_errors: the OpenAI path answers errors in the native envelope (contract 7.1).
         body_code: a synchronous success answers 200 with this code in its body instead (contract 7.1).
+        errors_in_stream: native streams answer errors as an `event:error` inside a 200 (contract 7.1).
         cut_stream: streams end in the middle, the connection closed.
         finish_reason: of synchronous answers; `length` cuts the text in half, as when tokens run out.
         layout: which host this pretends to be, for the Qwen-Audio family.
@@ -105,6 +106,7 @@ class Knobs:
     result_life: Duration = timedelta(hours=24)
     flat_compatible_errors: bool = False
     body_code: str = ""
+    errors_in_stream: bool = False
     cut_stream: bool = False
     finish_reason: str = "stop"
     layout: Layout = Layout.SHARED

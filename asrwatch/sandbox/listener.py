@@ -26,7 +26,7 @@ _VARIANT: Final = re.compile(r"\(\d+\)$")
 Json = dict[str, Any]
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer
+class Refused(Exception):
     """The recording is not for us; carries the answer."""
 
     def __init__(self, **answer: Any) -> None:

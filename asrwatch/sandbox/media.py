@@ -48,7 +48,7 @@ class Why(StrEnum):
     NOT_BASE64 = "not Base64"
 
 
-class Unreachable(Exception):  # noqa: N818 - each dialect words it as its own answer
+class Unreachable(Exception):
     """The audio could not be had."""
 
     def __init__(self, why: Why) -> None:
@@ -87,6 +87,11 @@ class Media:
             raise Unreachable(Why.REFUSED)
         return found
 
+    def known_sha256(self, source: str) -> str:
+        """The sha256 of an uploaded object; empty for what has to be fetched first."""
+        found = self.uploads.find(source.removeprefix("oss://"))
+        return "" if found is None else found.sha256
+
     @asynccontextmanager
     async def opened(
         self, source: str, *, model: str, account: str, largest: int
@@ -95,7 +100,8 @@ class Media:
 
         Args:
             source: what the request named.
-            model, account: who asks, for `oss://`.
+            model: which model it is for, which matters for `oss://`.
+            account: who asks, which matters for `oss://`.
             largest: bytes allowed for what comes by URL.
 
         Raises:
@@ -151,7 +157,7 @@ class Media:
         path = PurePosixPath(unquote(parts.path))
         fixtures = self.knobs().fixtures
         if fixtures is not None:
-            local = fixtures / (parts.hostname or "") / path.relative_to("/")
+            local = fixtures / (parts.hostname or "") / str(path).lstrip("/")
             if ".." not in path.parts and local.is_file():
                 return _sound_of(local, path.name)
         for sample in SAMPLES:
@@ -176,9 +182,7 @@ class Media:
                     allow_redirects=False,
                     headers={"Accept-Encoding": "identity"},
                 ) as answer:
-                    announced = _announced(answer)
-                    if announced > largest:
-                        raise Unreachable(Why.TOO_LARGE)
+                    announced = _announced(answer, largest)
                     for chunk in answer.iter_content(_CHUNK):
                         file.write(chunk)
                         digest.update(chunk)
@@ -211,7 +215,7 @@ def source_name(source: str) -> str:
         return ""
 
 
-def _announced(answer: requests.Response) -> int:
+def _announced(answer: requests.Response, largest: int) -> int:
     """The length the file's server promises, or why the file cannot be had."""
     if answer.status_code >= _SERVER_ERROR:
         raise Unreachable(Why.SERVER_ERROR)
@@ -227,6 +231,8 @@ def _announced(answer: requests.Response) -> int:
     length = answer.headers.get("Content-Length", "")
     if not length.isdecimal():
         raise Unreachable(Why.NO_LENGTH)
+    if int(length) > largest:
+        raise Unreachable(Why.TOO_LARGE)
     return int(length)
 
 

@@ -8,7 +8,10 @@ __all__ = ["LANGUAGES", "read_asr_options", "read_language"]
 
 # Contract 2.1, Qwen3 family.
 LANGUAGES: Final = frozenset(
-    "zh yue en ja de ko ru fr pt ar it es hi id th tr uk vi cs da fil fi is ms no pl sv".split()
+    (
+        *("zh", "yue", "en", "ja", "de", "ko", "ru", "fr", "pt", "ar", "it", "es", "hi", "id"),
+        *("th", "tr", "uk", "vi", "cs", "da", "fil", "fi", "is", "ms", "no", "pl", "sv"),
+    )
 )
 
 

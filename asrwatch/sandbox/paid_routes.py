@@ -75,7 +75,12 @@ class PaidRoutes:
             resolve=header_enabled(request, "X-DashScope-OssResourceResolve"),
             wait_timeout=request.headers.get("X-DashScope-Wait-Timeout"),
         )
-        answer = await recognise(service, ask, caller, request_id_of(request))
+        try:
+            answer = await recognise(service, ask, caller, request_id_of(request))
+        except Refusal as refusal:
+            if ask.stream and service.knobs.errors_in_stream:
+                return _error_event(refusal, request_id_of(request))
+            raise
         bodies = self._generated(model, answer, stream=ask.stream, incremental=ask.incremental)
         if not ask.stream:
             return JSONResponse(next(bodies))
@@ -168,3 +173,10 @@ def _native_events(bodies: Iterator[JsonObject]) -> Iterator[bytes]:
     for number, body in enumerate(bodies, start=1):
         data = json.dumps(body, ensure_ascii=False)
         yield f"id:{number}\nevent:result\n:HTTP_STATUS/200\ndata:{data}\n\n".encode()
+
+
+def _error_event(refusal: Refusal, request_id: str) -> Response:
+    """Contract 7.1: an error inside a stream that began as a success."""
+    data = json.dumps({"code": refusal.code, "message": refusal.message, "request_id": request_id})
+    event = f"id:1\nevent:error\n:HTTP_STATUS/{refusal.status}\ndata:{data}\n\n"
+    return Response(event, media_type="text/event-stream")

@@ -1,6 +1,7 @@
 """A recogniser that really listens: PocketSphinx in worker processes."""
 
 import asyncio
+import contextlib
 import importlib.util
 import json
 import queue
@@ -149,10 +150,8 @@ def _end(process: subprocess.Popen[str]) -> None:
     process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            try:
+            with contextlib.suppress(OSError):  # unwritten bytes for a process that is gone
                 pipe.close()
-            except OSError:
-                pass  # unwritten bytes for a process that is gone
 
 
 def _listening(answer: dict[str, Any], name: str) -> Listening:
@@ -166,7 +165,7 @@ def _listening(answer: dict[str, Any], name: str) -> Listening:
 
 
 def _container(names: str, file_name: str) -> str:
-    """ffmpeg's name is a list such as `mov,mp4,m4a`: the one the file goes by, else the first."""
+    """Ffmpeg's name is a list such as `mov,mp4,m4a`: the one the file goes by, else the first."""
     known = names.split(",")
     suffix = PurePath(file_name).suffix.removeprefix(".").lower()
     return suffix if suffix in known else known[0]

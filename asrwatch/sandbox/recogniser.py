@@ -92,11 +92,11 @@ class Listening:
         return " ".join(track.text for track in self.tracks if track.text)
 
 
-class Unreadable(Exception):  # noqa: N818 - it says what the recording is
+class Unreadable(Exception):
     """The bytes are not audio that can be decoded."""
 
 
-class TooLong(Exception):  # noqa: N818 - it says what the recording is
+class TooLong(Exception):
     """The recording is longer than asked to listen to."""
 
     def __init__(self, duration: timedelta) -> None:

@@ -1,36 +1,27 @@
-"""Runs the sandbox on a loopback port: in a thread for tests and the demo, in front for the command."""
+"""The sandbox as people use it: a `with` block for tests and the demo, `serve` for the command."""
 
-import asyncio
 import contextlib
 import signal
-import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
-
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from typing import Any, Self
 
 from asrwatch.errors import StartupError
-from asrwatch.sandbox.app import build_app
 from asrwatch.sandbox.bill import Bill
 from asrwatch.sandbox.clock import Clock, utc_now
 from asrwatch.sandbox.faults import Fault, Faults
 from asrwatch.sandbox.knobs import Knobs
 from asrwatch.sandbox.pocket import PocketSphinx
 from asrwatch.sandbox.recogniser import Recogniser
+from asrwatch.sandbox.running import HOST, Running, bound
 from asrwatch.sandbox.service import Service
 from asrwatch.sandbox.traffic import Seen
 from asrwatch.sandbox.uploads import Stored
-from asrwatch.sandbox.wire import Connections
 
 __all__ = ["Sandbox", "serve"]
-
-_HOST: Final = "127.0.0.1"
-_BACKLOG: Final = 2048
 
 
 class Sandbox:
@@ -59,7 +50,7 @@ class Sandbox:
         self._folder = folder
         self._clock = clock
         self._closing = contextlib.ExitStack()
-        self._running: _Running | None = None
+        self._running: Running | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -85,17 +76,17 @@ class Sandbox:
                 folder = Path(
                     closing.enter_context(tempfile.TemporaryDirectory(prefix="asrwatch-sandbox-"))
                 )
-            listening = closing.enter_context(_bound(self._wanted_port))
+            listening = closing.enter_context(bound(self._wanted_port))
             closing.callback(self._recogniser.close)
             self._recogniser.start()
             service = Service(
                 folder=folder,
                 recogniser=self._recogniser,
                 knobs=self._knobs,
-                url=f"http://{_HOST}:{listening.getsockname()[1]}",
+                url=f"http://{HOST}:{listening.getsockname()[1]}",
                 clock=self._clock,
             )
-            running = _Running(service, listening)
+            running = Running(service, listening)
             closing.callback(running.stop)
             running.start()
             self._running = running
@@ -159,7 +150,7 @@ class Sandbox:
         return self._service.uploads.stored
 
     @property
-    def _current(self) -> "_Running":
+    def _current(self) -> Running:
         if self._running is None:
             raise StartupError("The sandbox has not been started.", code="not-started")
         return self._running
@@ -167,119 +158,6 @@ class Sandbox:
     @property
     def _service(self) -> Service:
         return self._current.service
-
-
-class _Running:
-    """A server and its thread."""
-
-    def __init__(self, service: Service, listening: socket.socket) -> None:
-        self.service = service
-        self._socket = listening
-        connections: Connections = {}
-        self._server = _Server(
-            uvicorn.Config(
-                build_app(service, connections),
-                http=_protocol(connections),
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                log_level="error",
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                backlog=_BACKLOG,
-                timeout_graceful_shutdown=1,
-            ),
-            service,
-        )
-        self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-        self._server.ready.wait()
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-
-    def call(self, change: Callable[[], None]) -> None:
-        """Run something in the event loop and wait for it."""
-        loop = self._server.loop
-        if loop is None or loop.is_closed():
-            change()
-            return
-        done = threading.Event()
-
-        def step() -> None:
-            change()
-            done.set()
-
-        loop.call_soon_threadsafe(step)
-        done.wait()
-
-    def _run(self) -> None:
-        asyncio.run(self._server.serve(sockets=[self._socket]))
-
-
-class _Server(uvicorn.Server):
-    """Says when it answers, and gives up the work under way when it stops."""
-
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
-        super().__init__(config)
-        self.ready = threading.Event()
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self._service = service
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self.loop = asyncio.get_running_loop()
-        try:
-            await super().startup(sockets)
-        finally:
-            self.ready.set()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._service.stop()
-        for task in list(self.server_state.tasks):
-            task.cancel()
-        await super().shutdown(sockets)
-
-
-def _protocol(connections: Connections) -> type[asyncio.Protocol]:
-    """uvicorn's protocol, which also lets faults close a connection without an answer."""
-
-    class Known(H11Protocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            if self.client is not None:
-                connections[self.client] = transport
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            if self.client is not None:
-                connections.pop(self.client, None)
-
-    return Known
-
-
-@contextlib.contextmanager
-def _bound(port: int) -> Iterator[socket.socket]:
-    """A listening socket on loopback.
-
-    Raises:
-        StartupError: the port is taken.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((_HOST, port))
-        except OSError as error:
-            raise StartupError(
-                f"The sandbox cannot listen on {_HOST}:{port}: {error.strerror}.",
-                code="port-taken",
-                advice="Choose another port, or 0 for a free one.",
-            ) from error
-        listening.listen(_BACKLOG)
-        yield listening
 
 
 def serve(

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 
 from asrwatch.sandbox.bill import Outcome
 from asrwatch.sandbox.failures import (
@@ -15,7 +16,7 @@ from asrwatch.sandbox.failures import (
 from asrwatch.sandbox.knobs import SilentSync
 from asrwatch.sandbox.media import Unreachable
 from asrwatch.sandbox.models import Family, Model
-from asrwatch.sandbox.recogniser import Listening, TooLong, Unreadable
+from asrwatch.sandbox.recogniser import Listening, Sound, TooLong, Unreadable
 from asrwatch.sandbox.refusals import Refusal
 from asrwatch.sandbox.service import Caller, Service
 
@@ -92,9 +93,7 @@ async def recognise(service: Service, ask: Ask, caller: Caller, request_id: str)
             largest=ask.model.largest_file,
         ) as sound:
             sha256 = sound.sha256
-            code = forced(service.knobs.sync_failures, sound.name, sound.sha256, ask.source)
-            if code is not None:
-                raise Refusal(code)
+            _check_forced(service, sound, ask.source)
             listening = await service.recogniser.listen(
                 sound, channels=None, longest=ask.model.longest
             )
@@ -103,9 +102,9 @@ async def recognise(service: Service, ask: Ask, caller: Caller, request_id: str)
         _bill_attempt(service, ask, caller, request_id, sha256, refusal)
         raise
     except (Unreachable, TooLong, Unreadable) as problem:
-        refusal = _refusal_for(ask, problem)
-        _bill_attempt(service, ask, caller, request_id, sha256, refusal)
-        raise refusal from problem
+        worded = _refusal_for(ask, problem)
+        _bill_attempt(service, ask, caller, request_id, sha256, worded)
+        raise worded from problem
     seconds = billed_seconds(listening.duration)
     service.bill.write(
         model=ask.model.name,
@@ -152,6 +151,15 @@ def _check_source(service: Service, ask: Ask, caller: Caller) -> None:
         raise invalid_url(compatible=ask.compatible)
 
 
+def _check_forced(service: Service, sound: Sound, source: str) -> None:
+    """Refuse what the knobs say is to be refused."""
+    code = forced(service.knobs.sync_failures, sound.name, sound.sha256, source)
+    if code is not None:
+        raise Refusal(code)
+    if service.knobs.body_code:
+        raise Refusal(service.knobs.body_code, status=HTTPStatus.OK)
+
+
 def _check_heard(service: Service, ask: Ask, listening: Listening) -> None:
     """Refuse empty audio always, and silence where the model or the knobs do (contract 2.5)."""
     if not listening.duration:
@@ -175,7 +183,7 @@ def _refusal_for(ask: Ask, problem: Unreachable | TooLong | Unreadable) -> Refus
             return sync_unreadable()
 
 
-def _bill_attempt(  # noqa: PLR0913, PLR0917 - a line of the bill has that many columns
+def _bill_attempt(  # noqa: PLR0917 - a line of the bill has that many columns
     service: Service, ask: Ask, caller: Caller, request_id: str, sha256: str, refusal: Refusal
 ) -> None:
     service.bill.write(
@@ -195,8 +203,6 @@ def _answer(
     service: Service, ask: Ask, listening: Listening, request_id: str, seconds: int
 ) -> Answer:
     knobs = service.knobs
-    if knobs.body_code:
-        raise Refusal(knobs.body_code, status=200)
     text = listening.text
     if knobs.finish_reason == "length":
         text = text[: len(text) // 2]

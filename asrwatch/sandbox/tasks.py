@@ -63,7 +63,7 @@ class Task:
     seconds: int = 0
 
 
-class _Failed(Exception):  # noqa: N818 - it carries a code of the contract
+class _Failed(Exception):
     """The task cannot end well."""
 
     def __init__(self, code: str, sha256: str = "") -> None:
@@ -91,6 +91,7 @@ class Tasks:
             at=now,
             request_id=request_id,
             source=order.url,
+            sha256=service.media.known_sha256(order.url),
             task_id=task_id,
         )
         task = Task(

@@ -59,7 +59,7 @@ class Traffic:
         with self._lock:
             return tuple(self._seen)
 
-    def arrived(  # noqa: PLR0913 - a request line has that many parts
+    def arrived(
         self,
         *,
         at: datetime,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -11,9 +12,18 @@ from starlette.types import Message, Receive, Scope, Send
 from asrwatch.sandbox.faults import Fault, Wire
 from asrwatch.sandbox.refusals import Refusal, envelope_of, refused
 
-__all__ = ["Connections", "drain", "hang_up", "request_id_of", "spoil", "strike"]
+__all__ = ["Connection", "Connections", "drain", "hang_up", "request_id_of", "spoil", "strike"]
 
-Connections = MutableMapping[tuple[str, int], asyncio.Transport]
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """An open connection; `closed` is set when it no longer is."""
+
+    transport: asyncio.Transport
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+Connections = MutableMapping[tuple[str, int], Connection]
 Work = Callable[[Send], Awaitable[None]]
 
 _BAD_GATEWAY: Final = (
@@ -37,14 +47,14 @@ async def hang_up(request: Request) -> None:
 
 async def close_connection(scope: Scope, *, abort: bool = False) -> None:
     """Close a request's connection and give the server the time to notice."""
-    transport = scope["asrwatch.connections"].get(tuple(scope["client"]))
-    if transport is not None:
-        if abort:
-            transport.abort()
-        else:
-            transport.close()
-        while tuple(scope["client"]) in scope["asrwatch.connections"]:
-            await asyncio.sleep(0.001)
+    connection = scope["asrwatch.connections"].get(tuple(scope["client"]))
+    if connection is None:
+        return
+    if abort:
+        connection.transport.abort()
+    else:
+        connection.transport.close()
+    await connection.closed.wait()
 
 
 async def drain(receive: Receive) -> None:
