@@ -37,22 +37,22 @@ _IGNORED_FILES = frozenset({"thumbs.db", "desktop.ini"})
 # A leading dot covers rsync's and our own temporary files, AppleDouble twins and Synology's databases;
 # a tilde covers editors' backups and Syncthing's temporary files on Windows.
 _IGNORED_STARTS = (".", "~")
-_IGNORED_ENDINGS = (
-    "~",
-    ".tmp",
-    ".temp",
-    ".part",
-    ".partial",
-    ".filepart",
-    ".crdownload",
-    ".download",
-    ".!ut",
-    ".swp",
-    ".lock",
-    ".processing",
-    ".zoom",
-    "@synoeastream",
-    "@synoresource",
+_IGNORED_ENDINGS = ("~", "@synoeastream", "@synoresource")
+_IGNORED_EXTENSIONS = frozenset(
+    {
+        "tmp",
+        "temp",
+        "part",
+        "partial",
+        "filepart",
+        "crdownload",
+        "download",
+        "!ut",
+        "swp",
+        "lock",
+        "processing",
+        "zoom",
+    }
 )
 _SYNC_CONFLICT = ".sync-conflict-"
 
@@ -96,7 +96,7 @@ class IgnoreRule:
         self._exclude_folder = _either([pattern.rstrip("/") for pattern in exclude])
         self._exclude_file = _either([pattern for pattern in exclude if not pattern.endswith("/")])
         self._containers = frozenset(_extension_of(name) for name in containers)
-        self._outputs = frozenset(_extension_of(name) for name in outputs)
+        self._ignored_extensions = _IGNORED_EXTENSIONS.union(map(_extension_of, outputs))
         self._defaults = defaults
         self._left_out_here = {
             os.fsdecode(relative)
@@ -131,7 +131,8 @@ class IgnoreRule:
         """The same for the scanner, which has the names at hand; asked once per file and pass."""
         lower = name.lower()
         if self._include is None:
-            if _extension(lower) not in self._containers:
+            _, dot, extension = lower.rpartition(".")
+            if not dot or extension not in self._containers:
                 return False
         elif not _matches(self._include, name, relative):
             return False
@@ -165,7 +166,7 @@ class IgnoreRule:
             or lower.endswith(_IGNORED_ENDINGS)
             or lower in _IGNORED_FILES
             or _SYNC_CONFLICT in lower
-            or _extension(lower) in self._outputs
+            or _extension(lower) in self._ignored_extensions
         )
 
     def _by_whom(self, folder: str) -> str:
@@ -197,8 +198,7 @@ def _extension_of(written: str) -> str:
 
 
 def _extension(name: str) -> str:
-    _, dot, extension = name.rpartition(".")
-    return extension if dot else ""
+    return name[name.rfind(".") + 1 :] if "." in name else ""
 
 
 def _below(path: bytes, root: bytes) -> bytes | None:

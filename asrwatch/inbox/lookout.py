@@ -98,7 +98,9 @@ class Lookout:
         self._post = post
         self._clock = clock
         self._nudges = Nudges()
-        self._settler = Settler(settle=view.settle, known=known)
+        # Only what the rule wants, so that a pass need not ask it about known files again.
+        wanted = (each for each in known if view.ignore.wants_file(each[0]))
+        self._settler = Settler(settle=view.settle, known=wanted)
         self._rounds = Rounds(
             rule=view.ignore,
             recursive=view.recursive,

@@ -116,7 +116,7 @@ class Rounds:
 
     def _folder(self, folder: Folder, troubles: list[ScanTrouble]) -> int:
         looks = self._settler.enter(folder.path, device=folder.device)
-        for look in looks.unknown(folder):
+        for look in looks.unknown(folder.files(wanted=looks.names)):
             self._take(look)
         if folder.troubles:
             troubles += folder.troubles

@@ -7,7 +7,7 @@ symlink, so that nobody who may write in an inbox can lead the pass out of it.
 import errno as errors
 import os
 import stat as modes
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from pathlib import Path
 
 from asrwatch.inbox.ignore import IgnoreRule
@@ -23,14 +23,14 @@ _LONGEST_FOLDER = 4095 - 256
 
 
 class Folder:
-    """One folder of a pass, open. Iterate over it once: its wanted files, each with its `lstat`.
+    """One folder of a pass, open.
 
     Attributes:
         path: absolute.
         descriptor: open for as long as the pass is in this folder or below it.
         deep: whether the pass enters folders below.
         identity: device and inode.
-        troubles: what could not be looked at; final once it has been iterated over.
+        troubles: what could not be looked at; final once its files have been listed.
     """
 
     def __init__(self, rule: IgnoreRule, path: bytes, descriptor: int, *, deep: bool) -> None:
@@ -41,7 +41,7 @@ class Folder:
         self._rule = rule
         self._relative = os.fsdecode(path[len(rule.root) :].lstrip(b"/"))
         self._folders: list[str] = []
-        self._iterated = False
+        self._listed = False
         status = os.fstat(descriptor)
         self.identity = (status.st_dev, status.st_ino)
 
@@ -50,8 +50,13 @@ class Folder:
         """The device the folder itself is on."""
         return self.identity[0]
 
-    def __iter__(self) -> Iterator[tuple[str, os.stat_result]]:
-        self._iterated = True
+    def files(self, wanted: Container[str] = ()) -> Iterator[tuple[str, os.stat_result]]:
+        """List the folder, once: its wanted files, each with its `lstat`.
+
+        Args:
+            wanted: names known to be wanted, to spare the rule the question.
+        """
+        self._listed = True
         wants = self._rule.wants_file_named
         below = f"{self._relative}/" if self._relative else ""
         try:
@@ -62,7 +67,7 @@ class Folder:
                     if entry.is_dir(follow_symlinks=False):
                         if self.deep and self._rule.wants_folder_named(name, below + name):
                             self._folders.append(name)
-                    elif wants(name, below + name):
+                    elif name in wanted or wants(name, below + name):
                         try:
                             status = entry.stat(follow_symlinks=False)
                         except FileNotFoundError:
@@ -86,9 +91,9 @@ class Folder:
                 yield entry.name
 
     def finish(self) -> None:
-        """Learn which folders are below, if nobody iterated."""
-        if not self._iterated:
-            for _ in self:
+        """Learn which folders are below, if nobody listed the files."""
+        if not self._listed:
+            for _ in self.files():
                 pass
 
     def next_folder(self) -> str | None:
@@ -109,7 +114,7 @@ def scan(
 ) -> Iterator[Folder | ScanTrouble]:
     """Pass over the inbox, or over one folder of it, and yield folders as they are entered.
 
-    Every folder must be iterated over before the next is asked for. A folder that cannot be entered is
+    The files of a folder must be listed before the next folder is asked for. A folder that cannot be entered is
     yielded as trouble and the pass goes on; the inbox itself is trouble even when it does not exist.
     A folder that has vanished, that the rule prunes or that is a symlink is not yielded at all.
 

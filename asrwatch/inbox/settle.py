@@ -7,7 +7,7 @@ since recorders, shares and copying tools set them as they like.
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -74,7 +74,7 @@ class Settler:
         before = self._waiting(path)
         if before is None and self._is_known(path, signature):
             return False
-        if before is None or before.signature != signature:
+        if before is None or not before.looks or before.signature != signature:
             self._start_over(look, now, first_seen=before.first_seen if before else now)
             return False
         after = replace(before, looks=before.looks + 1)
@@ -90,7 +90,7 @@ class Settler:
         return True
 
     def could_not_look(self, path: bytes, now: float) -> None:
-        """A look at a waiting file failed: nothing is known of it, so its quiet time begins anew."""
+        """A look at a waiting file failed: its quiet time begins anew with the next that does not."""
         before = self._waiting(path)
         if before is None:
             return
@@ -202,13 +202,15 @@ class FolderLooks:
     Attributes:
         folder: its path.
         files: how many wanted files it holds, so far.
+        names: those of the known files.
     """
 
-    __slots__ = ("_known", "_known_before", "_moved", "_seen", "files", "folder")
+    __slots__ = ("_known", "_known_before", "_moved", "_seen", "files", "folder", "names")
 
     def __init__(self, *, folder: bytes, known: dict[str, int], moved: bool) -> None:
         self.folder = folder
         self.files = 0
+        self.names: Container[str] = known
         self._known = known
         self._known_before = len(known)
         self._moved = moved
