@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, assert_never
 
 from asrwatch import logs
 from asrwatch.cloud import KeyRing
@@ -181,7 +181,7 @@ class Daemon:
             self._unsaved = mail
             self.keeper.discard_news()
             self.gate.forget_probes()
-            log.error("database-trouble", error=str(error), kept=len(mail))
+            log.error("database-trouble", error=str(error), kept=len(mail))  # noqa: TRY400 - the message says it all
             self.house.notifier.alive()
             time.sleep(STORE_PAUSE.total_seconds())
             return
@@ -226,18 +226,8 @@ class Daemon:
         match mail:
             case FileSettled():
                 self.keeper.settled(mail, under_way=self.under_way, now=now)
-            case StepDone(before=before, outcome=Recording() as after):
-                self.under_way.pop(before.id, None)
-                self.keeper.moved(before, after, now=now)
-            case StepDone(before=before, outcome=AsrwatchError() as error) if not isinstance(
-                error, OurBug
-            ):
-                self.under_way.pop(before.id, None)
-                self.keeper.suffered(before, error, now=now)
-                self._look_again(before, error)
-            case StepDone(before=before, outcome=Exception() as error):
-                self.under_way.pop(before.id, None)
-                self.keeper.surprised(before, error, now=now)
+            case StepDone():
+                self._step_done(mail, now)
             case TaskNews():
                 self.keeper.news(mail, now=now)
             case PollingDone(error=error):
@@ -264,6 +254,18 @@ class Daemon:
                 answer(self)
             case _:
                 assert_never(mail)
+
+    def _step_done(self, mail: StepDone, now: datetime) -> None:
+        """What a worker's step came to; its class, if it is an error, says what happens."""
+        before, outcome = mail.before, mail.outcome
+        self.under_way.pop(before.id, None)
+        if isinstance(outcome, Recording):
+            self.keeper.moved(before, outcome, now=now)
+        elif isinstance(outcome, AsrwatchError) and not isinstance(outcome, OurBug):
+            self.keeper.suffered(before, outcome, now=now)
+            self._look_again(before, outcome)
+        else:
+            self.keeper.surprised(before, outcome, now=now)
 
     def _look_again(self, recording: Recording, error: AsrwatchError) -> None:
         """A file that is not the one that settled has to settle again, whatever its lookout remembers."""

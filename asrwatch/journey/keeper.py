@@ -228,6 +228,9 @@ class Keeper:
             automatic=route is not None and route.engine is None,
             chance=self._chance,
         )
+        if after.state is State.FAILED:
+            # Names decided and never written to are free for whoever comes to that path next.
+            after = after.owning(tuple(output for output in after.outputs if output.sha256))
         self._save(before, after, note=note, outcome=outcome)
         self._settle_newer(after, now)
 

@@ -181,10 +181,12 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Close the database and give up the lock."""
+        """Close the database and give up the lock; closing twice is harmless."""
         self._connection.close()
         self._engine.dispose()
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -78,7 +78,7 @@ def suffer(
         case RecordingError():
             return recording.fail(Failure.of(error), now=now), error.message, _refused(recording)
         case EngineError():
-            return _unsend(recording, now=now, due=now), "", _refused(recording)
+            return _unsend(recording, now=now, due=now), error.message, _refused(recording)
         case UrlExpired():
             return _url_expired(recording, error, now=now, patience=patience, chance=chance)
         case _:

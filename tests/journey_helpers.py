@@ -1,0 +1,60 @@
+"""Recordings in every state, made the way the daemon makes them."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from asrwatch.errors import RecordingError
+from asrwatch.journey.recording import (
+    Answer,
+    Asking,
+    AudioFacts,
+    Delivery,
+    Failure,
+    Fingerprint,
+    Output,
+    Plan,
+    Reading,
+    Recording,
+    Staging,
+    State,
+    Task,
+)
+
+FINGERPRINT = Fingerprint(device=1, inode=2, size=3, mtime_ns=4)
+PLAN = Plan(engine="some-engine", model="some-model", options={"language": "en"}, reasons=("why",))
+FACTS = AudioFacts(container="wav", codec="pcm", duration=timedelta(seconds=3), channels=1)
+READING = Reading(sha256="ab" * 32, facts=FACTS, plan=PLAN)
+STAGING = Staging(ask_id="a" * 32, url="oss://bucket/key")
+FAILURE = Failure.of(RecordingError("It broke.", code="broke", advice="Mend it."))
+
+
+def a_recording(
+    state: State,
+    now: datetime,
+    *,
+    path: bytes = b"/inbox/talk.wav",
+    sha256: str = READING.sha256,
+    ticket: str = "task-1",
+) -> Recording:
+    """A recording that went all the way to `state`."""
+    reading = replace(READING, sha256=sha256)
+    settled = Recording.found(inbox="inbox", path=path, fingerprint=FINGERPRINT, now=now)
+    staged = settled.read(reading, now=now).stage(STAGING, now=now)
+    asking = staged.announce(Asking(asked_at=now, who="test"), now=now)
+    submitted = asking.submit(Task(ticket=ticket, submitted_at=now), now=now, due=now)
+    answer = Answer(
+        raw=b'{"text": "hi"}', received_at=now, billed=timedelta(seconds=3), ticket=ticket
+    )
+    transcribed = submitted.hear(answer, now=now)
+    written = (Output(format="txt", path=path + b".txt", sha256="cd" * 32),)
+    delivery = Delivery(delivered_at=now, outputs=written, original=path)
+    return {
+        State.SETTLED: settled,
+        State.STAGED: staged,
+        State.ASKING: asking,
+        State.SUBMITTED: submitted,
+        State.TRANSCRIBED: transcribed,
+        State.DELIVERED: transcribed.deliver(delivery, now=now),
+        State.FAILED: submitted.fail(FAILURE, now=now),
+        State.PARKED: submitted.park(FAILURE, now=now),
+    }[state]
