@@ -1,0 +1,164 @@
+"""`asrwatch transcribe`: one or several recordings now, text on stdout, no daemon, no memory."""
+
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["transcribe"]
+
+USAGE = 2
+BAD_CONFIG = 78
+SOME_FAILED = 1
+
+
+def transcribe(  # noqa: PLR0913 - the seed's request, option by option
+    audio: Annotated[
+        list[str] | None, typer.Argument(metavar="AUDIO...", help="Files, or public URLs.")
+    ] = None,
+    *,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A model by name, one of its snapshots, or `auto`, which chooses as the daemon does. "
+            "Default: qwen3-asr-flash; qwen3-asr-flash-filetrans where --format needs times or a task is wanted.",
+        ),
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option("--language", "-l", help="One code, such as en.")
+    ] = None,
+    language_hints: Annotated[
+        list[str] | None,
+        typer.Option("--language-hints", help="Such as en or zh,en; these models take one."),
+    ] = None,
+    context: Annotated[str, typer.Option(help="Names and terms to expect.")] = "",
+    words: Annotated[bool, typer.Option("--words", help="Times of words.")] = False,
+    timestamp_granularities: Annotated[
+        list[str] | None, typer.Option("--timestamp-granularities", help="sentence, word, or both.")
+    ] = None,
+    channels: Annotated[
+        list[int] | None,
+        typer.Option("--channels", min=0, help="Channels to transcribe, from 0; each is billed."),
+    ] = None,
+    sample_rate: Annotated[
+        int | None, typer.Option(min=1, help="In Hz; these models read it from the file.")
+    ] = None,
+    vocabulary_id: Annotated[
+        str | None, typer.Option(help="A hot-word list; these models know none.")
+    ] = None,
+    disfluency_removal_enabled: Annotated[
+        bool | None,
+        typer.Option(
+            "--disfluency-removal-enabled/--no-disfluency-removal-enabled",
+            help="Drop filler words; these models cannot be told.",
+        ),
+    ] = None,
+    asynchronous: Annotated[
+        bool | None,
+        typer.Option(
+            "--async/--no-async",
+            help="Work with a task. Default: as the model does; --no-async waits for the task.",
+        ),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="--no-wait submits and prints the task id.")
+    ] = True,
+    timeout: Annotated[
+        str | None, typer.Option(help="How long to wait for a task at most, such as 10m.")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task", metavar="ID", help="Collect a task submitted before; costs nothing."
+        ),
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", "-f", help="txt, json, srt, vtt or md; several with --save."),
+    ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print {text, task_id, status, raw}; a list for several inputs."
+        ),
+    ] = False,
+    save: Annotated[
+        bool,
+        typer.Option(
+            "--save",
+            help="Also write under $OUTPUT_DIR/ai-audio-asr/transcripts/ (default: output/...).",
+        ),
+    ] = False,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", metavar="FILE", help="Configuration file.")
+    ] = None,
+) -> None:
+    """Transcribe recordings now and print their text. Every call pays; nothing is remembered.
+
+    Exit codes: 0 all transcribed (or submitted), 1 some not, 2 wrong usage, 78 bad configuration.
+    """
+    from asrwatch import logs  # noqa: PLC0415 - `asrwatch --help` stays quick
+    from asrwatch.cli.transcripts import Output, note  # noqa: PLC0415 - same
+    from asrwatch.config import find_file, load  # noqa: PLC0415 - same
+    from asrwatch.errors import ConfigError, UsageError  # noqa: PLC0415 - same
+    from asrwatch.request import Wanted, wishes_of  # noqa: PLC0415 - same
+    from asrwatch.transcriber import Transcriber  # noqa: PLC0415 - same
+
+    logs.configure("warning")
+    inputs = audio or []
+    try:
+        output = Output.checked(inputs, formats or (), task=task, as_json=as_json, save=save)
+        wanted = Wanted(
+            model=output.model_for(
+                model, task=task is not None or not wait or asynchronous is True
+            ),
+            asynchronous=asynchronous,
+            wait=wait,
+            timeout=_timeout(timeout),
+            wishes=wishes_of(
+                language=language,
+                language_hints=_listed(language_hints),
+                context=context,
+                words=words,
+                timestamp_granularities=(*_listed(timestamp_granularities), *output.granularities),
+                channels=channels or (0,),
+                sample_rate=sample_rate,
+                vocabulary_id=vocabulary_id,
+                disfluency_removal_enabled=disfluency_removal_enabled,
+            ),
+        )
+        transcriber = Transcriber(
+            load(find_file(config)), wanted, on_left_out=note, on_ticket=output.tell_ticket
+        )
+    except UsageError as error:
+        note(str(error))
+        raise typer.Exit(USAGE) from None
+    except ConfigError as error:
+        note(str(error))
+        raise typer.Exit(BAD_CONFIG) from None
+    with output:
+        if task is not None:
+            output.run(None, partial(transcriber.collect, task))
+        for name in inputs:
+            output.run(name, partial(transcriber.transcribe, name))
+    if output.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _listed(given: list[str] | None) -> tuple[str, ...]:
+    """`--hints en --hints zh` and `--hints en,zh` alike."""
+    return tuple(part.strip() for text in given or () for part in text.split(",") if part.strip())
+
+
+def _timeout(written: str | None) -> timedelta | None:
+    from asrwatch.errors import UsageError  # noqa: PLC0415 - `asrwatch --help` stays quick
+    from asrwatch.values import parse_duration  # noqa: PLC0415 - same
+
+    try:
+        return None if written is None else parse_duration(written)
+    except ValueError as error:
+        raise UsageError(f"--timeout: {error}.", code="bad-timeout") from error
