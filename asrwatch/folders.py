@@ -212,15 +212,19 @@ class Folder:
     def _rename(self, name: bytes, source: "Folder", source_name: bytes) -> None:
         os.rename(source_name, name, src_dir_fd=source.descriptor, dst_dir_fd=self.descriptor)
 
+    def hard_link(self, name: bytes, source: "Folder", source_name: bytes) -> None:
+        """Give a file a second name, here; raises OSError, FileExistsError where that is taken."""
+        os.link(
+            source_name,
+            name,
+            src_dir_fd=source.descriptor,
+            dst_dir_fd=self.descriptor,
+            follow_symlinks=False,
+        )
+
     def _link(self, name: bytes, source: "Folder", source_name: bytes) -> bool:
         try:
-            os.link(
-                source_name,
-                name,
-                src_dir_fd=source.descriptor,
-                dst_dir_fd=self.descriptor,
-                follow_symlinks=False,
-            )
+            self.hard_link(name, source, source_name)
         except FileExistsError:
             return False
         except OSError as error:
