@@ -174,6 +174,25 @@ def test_an_output_never_has_the_recordings_own_name(inbox: bytes) -> None:
     assert paths(outputs) == [inbox + b"/talk.txt.txt"]
 
 
+def test_the_names_beside_a_foreign_file_belong_to_one_recording(inbox: bytes) -> None:
+    """Two silent recordings of one stem, beside a person's own text, never claim the same `.new` file."""
+    only_text, silent = rules(inbox, formats=("txt",)), (Rendered.of("txt", "\n"),)
+    files.write_atomically(inbox + b"/talk.txt", b"typed by hand")
+    owned: dict[bytes, int] = {}
+    for number, name in enumerate([b"talk.wav", b"talk.mp3", b"talk.new.wav"], 1):
+        recording = decided(
+            transcribed(inbox + b"/" + name, number=number), only_text, owner_of=owned.get
+        )
+        for path in paths(write(recording, only_text, silent)):
+            assert path not in owned
+            owned[path] = number
+    assert sorted(owned) == [
+        inbox + b"/talk.mp3.txt",
+        inbox + b"/talk.new.txt",
+        inbox + b"/talk.new.wav.txt",
+    ]
+
+
 NAMES = st.binary(min_size=1, max_size=255).filter(
     lambda name: not set(name) & set(b"/\0") and name not in (b".", b"..")
 )

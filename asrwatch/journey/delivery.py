@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import chain, count
 from typing import Literal, Self
 
 from asrwatch.errors import OurBug, SourceChanged, Vanished
@@ -92,13 +92,16 @@ def decide(
     decided = {output.format: output for output in recording.outputs}
     folder = _output_folder(recording, rules)
 
-    def is_free(path: bytes) -> bool:
-        return path != recording.path and owner_of(path) in (None, recording.id)
+    def is_free(base: bytes, name: str) -> bool:
+        # a recording that had to write beside a file keeps the whole family of names
+        family = [fitted(stem, _ending(name), limit) for stem in _family(base)]
+        if _join(folder, family[0]) == recording.path:
+            return False
+        return all(owner_of(_join(folder, one)) in (None, recording.id) for one in family)
 
-    for base in _bases(_name_of(recording.path)):
-        paths = {name: _join(folder, fitted(base, _ending(name), limit)) for name in rules.formats}
-        if all(is_free(path) for path in paths.values()):
-            break
+    bases = _bases(_name_of(recording.path))
+    base = next(base for base in bases if all(is_free(base, name) for name in rules.formats))
+    paths = {name: _join(folder, fitted(base, _ending(name), limit)) for name in rules.formats}
     return tuple(
         decided.get(name, Output(format=name, path=path, sha256="")) for name, path in paths.items()
     )
@@ -200,12 +203,18 @@ def _inside(recording: Recording, rules: Rules) -> bytes:
 
 
 def _bases(name: bytes) -> Iterator[bytes]:
+    """What the outputs may be called without their endings, best first.
+
+    None ends as `write` ends those it puts beside a foreign file: no recording's `.new` transcript may
+    have the name that is decided for another.
+    """
     stem, _ = split_name(name)
-    yield stem
-    if name != stem:
-        yield name
-    for number in count(2):
-        yield b"%s.%d" % (name, number)
+    numbered = (b"%s.%d" % (name, number) for number in count(2))
+    return (base for base in chain((stem, name), numbered) if not _NEW.search(base))
+
+
+def _family(base: bytes) -> list[bytes]:
+    return [base, base + b".new", *(base + b".new%d" % number for number in range(2, 10))]
 
 
 def _put(output: Output, root: bytes, piece: Rendered) -> Output:
