@@ -1,4 +1,4 @@
-"""Turn one event into one line that nothing in it can break, forge or leak. Pure."""
+"""Turn one event into one line that nothing in it can break, forge or leak."""
 
 import json
 import os
