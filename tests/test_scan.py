@@ -191,6 +191,28 @@ def test_unreadable_folder_is_not_forgotten() -> None:
         assert desk.settled == [raw(inbox / "sub" / "deep" / "a.wav")]
 
 
+def test_files_that_cannot_be_looked_at_are_trouble_and_keep_their_state() -> None:
+    """In a folder that lists names and nothing more, known files stay known and waiting ones wait."""
+    with public_folder() as inbox:
+        known, waiting = touch(inbox / "sub" / "known.wav"), inbox / "sub" / "waiting.wav"
+        desk = Desk(rule_for(inbox))
+        desk.settle_everything()
+        touch(waiting)
+        desk.rounds.whole()
+        desk.clock.forward(5)
+        (inbox / "sub").chmod(0o444)
+        expected = {(raw(path), errno.EACCES) for path in (known, waiting)}
+        with not_root():
+            passed, looked = desk.rounds.whole(), desk.rounds.looks()
+        assert {(each.path, each.errno) for each in passed.troubles} == expected
+        assert [each.path for each in looked.troubles] == [raw(waiting)]
+        assert "Permission denied" in str(looked.troubles[0])
+        assert not looked.troubles[0].absent
+        (inbox / "sub").chmod(0o755)
+        desk.settle_everything()
+        assert sorted(desk.settled) == [raw(known), raw(waiting)]
+
+
 def test_missing_inbox_is_trouble_and_nothing_is_forgotten(tmp_path: Path) -> None:
     """An inbox that is not there is not an empty one; what is known stays known."""
     inbox = tmp_path / "in"

@@ -1,4 +1,3 @@
-import errno
 import os
 import shutil
 import subprocess
@@ -11,6 +10,14 @@ import pytest
 from inbox_helpers import PATIENCE, raw, rule_for
 
 pytest.importorskip("watchdog.observers.inotify_c", reason="events need inotify")
+
+from watchdog.observers.inotify_c import (
+    CallbackId,
+    InotifyConstants,
+    InotifyEvent,
+    Mask,
+    WatchDescriptor,
+)
 
 from asrwatch.inbox.watch import Watch
 
@@ -257,6 +264,37 @@ def test_dead_reader_is_noticed(inbox: Path, listener: Listener) -> None:
     listener.wait_for_nudge(inbox)
 
 
+class Tripping:
+    """Takes part in watchdog's reading and fails, as watchdog itself did for a copied tree."""
+
+    def on_event(self, event: InotifyEvent) -> None:
+        """Fail."""
+        raise KeyError(event.name)
+
+    def on_watch_deleted(self, wd: WatchDescriptor) -> None:
+        """Nothing to let go of."""
+
+    def on_queue_overflow(self) -> None:
+        """Nothing to set right."""
+
+
+def test_fault_in_watchdog_is_survived(inbox: Path, listener: Listener) -> None:
+    """An exception inside watchdog's reader asks for everything and counts as deaf until armed again."""
+    reader = listener.watch._reader
+    assert reader is not None
+    created = Mask(InotifyConstants.IN_CREATE)
+    reader.add_callback(raw(inbox), created, Tripping(), CallbackId(1))
+    (inbox / "a").mkdir()
+    listener.wait_for_nudge(inbox, deep=True)
+    deafness = listener.watch.deaf()
+    assert deafness is not None
+    assert deafness.code == "events-stopped"
+    assert listener.watch.arm() is None
+    listener.clear()
+    (inbox / "b.wav").write_bytes(b"x")
+    listener.wait_for_nudge(inbox)
+
+
 def test_missing_inbox_cannot_be_armed(tmp_path: Path) -> None:
     """Arming where there is no folder says so, starts nothing and can be tried again."""
     before = threading.active_count()
@@ -298,15 +336,23 @@ try:
 except OSError as error:
     print("skip", error)
     raise SystemExit
-from asrwatch.inbox.watch import Watch
-watch = Watch(root.encode(), recursive=True, wants=bool, nudge=lambda folder, *, deep: None)
-print(watch.arm())
-watch.disarm()
+from asrwatch.inbox.ignore import IgnoreRule
+from asrwatch.inbox.mounts import WatchMode
+from asrwatch.inbox.tending import Tending
+tending = Tending(
+    IgnoreRule(root=root.encode(), containers=["wav"]),
+    recursive=True,
+    wish=WatchMode.EVENTS,
+    nudge=lambda folder, *, deep: None,
+)
+print(tending.tend())
+print(f"mode={tending.mode} lost={tending.lost()}")
+tending.end()
 """
 
 
 def deafness_with(limit: str, value: int, root: Path) -> str:
-    """What arming says in a user namespace with this limit, so that nobody else feels it."""
+    """What comes of wanting events in a user namespace with this limit, so that nobody else feels it."""
     unshare = shutil.which("unshare")
     if unshare is None:
         pytest.skip("needs unshare(1)")
@@ -333,18 +379,20 @@ def test_watch_limit_below_the_inbox_is_told(inbox: Path) -> None:
     assert "events-watch-limit" in said
     assert "max_user_watches" in said
     assert "partial=True" in said
+    assert "mode=events lost=False" in said
 
 
 def test_no_watch_at_all_is_told(inbox: Path) -> None:
-    """With no watch to be had the whole inbox is deaf, and the sysctl is named."""
+    """With no watch to be had the inbox is scanned alone, and the sysctl is named."""
     said = deafness_with("max_inotify_watches", 0, inbox)
     assert "events-watch-limit" in said
     assert "partial=False" in said
+    assert "mode=poll lost=False" in said
 
 
 def test_no_instance_to_be_had_is_told(inbox: Path) -> None:
-    """With no inotify instance left that limit is named; nothing is raised."""
+    """With no inotify instance left that limit is named, and the inbox is scanned alone."""
     said = deafness_with("max_inotify_instances", 0, inbox)
     assert "events-instance-limit" in said
     assert "max_user_instances" in said
-    assert os.strerror(errno.EMFILE) not in said
+    assert "mode=poll lost=False" in said

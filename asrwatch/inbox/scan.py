@@ -20,6 +20,8 @@ _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _VANISHED = frozenset({errors.ENOENT, errors.ENOTDIR, errors.ELOOP})
 # Linux takes paths of up to 4,095 bytes: below a folder longer than this not every name could be opened.
 _LONGEST_FOLDER = 4095 - 256
+# A folder in which no file can be looked at has the same trouble with every one of its million files.
+_TROUBLES_NOTED = 100
 
 
 class Folder:
@@ -105,6 +107,8 @@ class Folder:
         os.close(self.descriptor)
 
     def _note(self, error: OSError, name: str | None = None) -> None:
+        if len(self.troubles) == _TROUBLES_NOTED:
+            return
         path = self.path if name is None else _join(self.path, name)
         self.troubles.append(ScanTrouble(path=path, errno=error.errno or errors.EIO))
 

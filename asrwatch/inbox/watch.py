@@ -7,6 +7,7 @@ and `deaf` tells what watchdog itself does not.
 
 import errno as errors
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,10 @@ except UnsupportedLibcError as error:
     raise ImportError("events need inotify, which this system does not have") from error
 
 __all__ = ["Watch"]
+
+# Folders that are made while they are being listed get their watch twice, which watchdog warns of and
+# which does no harm.
+warnings.filterwarnings("ignore", message="Callback with id", category=RuntimeWarning)
 
 # Opened and modified events come by the thousand and fill the queue, so that others are lost; a file that
 # is still being written is looked at anyway.
@@ -147,8 +152,8 @@ class Watch:
             return _deafness("events-replaced", "was replaced, mounted or unmounted")
         emitters = list(observer.emitters)
         alive = (observer, reader, *emitters)
-        if not emitters or not all(thread.is_alive() for thread in alive):
-            return _deafness("events-stopped", "lost its events: a thread ended")
+        if not emitters or reader.faults or not all(thread.is_alive() for thread in alive):
+            return _deafness("events-stopped", "lost its events: a thread failed")
         if reader.limit is not None:
             return _explain(reader.limit, self._root, partial=True)
         return None
@@ -198,11 +203,12 @@ class _Handler(FileSystemEventHandler):
 class _Reader(InotifyFD):
     """Watchdog's reader of inotify, which also tells what watchdog only logs or swallows."""
 
-    def __init__(self, overflowed: Callable[[], None]) -> None:
+    def __init__(self, everything: Callable[[], None]) -> None:
         super().__init__()
         self.overflows = 0
+        self.faults = 0
         self.limit: OSError | None = None
-        self._overflowed = overflowed
+        self._everything = everything
 
     def run(self) -> None:
         try:
@@ -211,10 +217,14 @@ class _Reader(InotifyFD):
             self.close()  # where it ends by an exception, or the descriptors would stay open
 
     def handle_event(self, event: InotifyEvent) -> None:
-        super().handle_event(event)
+        try:
+            super().handle_event(event)
+        except Exception:  # noqa: BLE001 - watchdog trips over a race now and then; we start it afresh
+            self.faults += 1
+            self._everything()
         if event.is_queue_overflow:
             self.overflows += 1
-            self._overflowed()
+            self._everything()
 
     def add_callback(
         self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId
