@@ -2,7 +2,7 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn, SupportsIndex
 
 from pydantic import BeforeValidator, PlainSerializer
 from pydantic.types import PositiveInt
@@ -62,6 +62,15 @@ class Secret:
     def __hash__(self) -> int:
         return hash(("Secret", self._value))
 
+    def __copy__(self) -> "Secret":
+        return self
+
+    def __deepcopy__(self, _memo: object) -> "Secret":
+        return self
+
+    def __reduce_ex__(self, _protocol: SupportsIndex) -> NoReturn:
+        raise TypeError("a secret is not stored anywhere but where it was read from")
+
 
 def parse_duration(written: object) -> timedelta:
     """Read "500ms", "10s", "5m", "2h", "3d", "1w" or 0.
@@ -116,7 +125,11 @@ def parse_size(written: object) -> int:
     if match is None or unit is None:
         msg = f"{written!r} is not a size; write a number and B, KB, MB, GB or MiB, such as 10MB"
         raise ValueError(msg)
-    return round(float(match[1]) * unit)
+    try:
+        return round(float(match[1]) * unit)
+    except OverflowError:
+        msg = f"{written!r} is larger than any size can be; write one such as 10MB"
+        raise ValueError(msg) from None
 
 
 def format_size(size: int) -> str:
@@ -149,7 +162,7 @@ def _escaped(character: str) -> str:
 
 
 def _duration_text(span: timedelta) -> str:
-    return f"{span.total_seconds():g}s"
+    return f"{span.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"
 
 
 def _positive(span: timedelta) -> timedelta:
