@@ -417,6 +417,20 @@ class Store:
             ).scalar()
         return owner
 
+    def resting_at(self, path: bytes) -> Recording | None:
+        """The newest recording whose delivered original lies at a path now (`after: move`)."""
+        return self._one(tables.recordings.c.original == path)
+
+    def forgotten(self, path: bytes) -> tuple[bytes, ...]:
+        """What was forgotten at a path, or below it where it is a folder."""
+        prefix = path.rstrip(b"/") + b"/"
+        column = tables.forgotten.c.path
+        condition = or_(column == path, and_(column >= prefix, column < prefix[:-1] + b"0"))
+        with self._reading():
+            return tuple(
+                self._connection.execute(select(column).where(condition).order_by(column)).scalars()
+            )
+
     def story(self, recording_id: int) -> tuple[Event, ...]:
         """Everything that happened to a recording, oldest first."""
         table = tables.events

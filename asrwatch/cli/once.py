@@ -1,0 +1,171 @@
+"""`asrwatch once`: everything there is, then the end."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from asrwatch import logs
+from asrwatch.bootstrap import Parts, build_parts, open_store
+from asrwatch.cli._house import settings_for, with_inboxes
+from asrwatch.cli._options import AsJson, ConfigFile, Folders, LogLevel, LogLevels
+from asrwatch.cli._progress import Bar, Lines, Shown, Tally
+from asrwatch.cli._working import leave, work
+from asrwatch.config import Settings
+from asrwatch.daemon import Daemon
+from asrwatch.errors import EngineError
+from asrwatch.journey.keeper import Change
+from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.store import EVERY_ENGINE, Hold, Store
+from asrwatch.values import printable
+
+__all__ = ["once"]
+
+_LEFT = (State.SETTLED, State.STAGED, State.ASKING, State.SUBMITTED, State.TRANSCRIBED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Leftover:
+    """Something that was not transcribed, and why."""
+
+    path: bytes
+    state: str
+    code: str
+    why: str
+
+
+def once(
+    folders: Folders = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+    log_level: LogLevel = LogLevels.CRITICAL,
+) -> None:
+    """Transcribe everything there is in the folders, deliver it, and end.
+
+    Ends with 1 if any recording of these folders failed, now or before, is parked, or has to wait for a
+    person (a missing key, no money). Files that never stop changing are waited for.
+    """
+    settings = with_inboxes(settings_for(config, folders))
+    logs.configure(log_level)
+    built = build_parts(settings)
+    delivered: list[Recording] = []
+    names = {inbox.name for inbox in settings.inboxes}
+
+    def note(change: Change) -> None:
+        if change.after.state is State.DELIVERED:
+            delivered.append(change.after)
+
+    with open_store(settings) as store:
+        _warn_without_key(built)
+        left = [each for each in store.in_state(*_LEFT) if each.inbox in names]
+        tally = Tally(left=left)
+        shown = _shown(tally, as_json=as_json)
+        with shown.running():
+            daemon = work(
+                settings,
+                store,
+                built,
+                until_quiet=True,
+                on_change=(note, tally.take, *(() if as_json else (shown.tell,))),
+            )
+        leftovers = (*_troubled_inboxes(daemon), *_left_over(settings, store, daemon))
+    _tell(delivered, leftovers, as_json=as_json)
+    code = 1 if leftovers else 0
+    leave(daemon, code)
+    raise typer.Exit(code)
+
+
+def _shown(tally: Tally, *, as_json: bool) -> Shown:
+    """A bar for a person who watches, lines for anybody else."""
+    if as_json or not sys.stdout.isatty():
+        return Lines()
+    return Bar(tally, Console())
+
+
+def _warn_without_key(built: Parts) -> None:
+    """Say it before anything is read; what is told at the end would be late."""
+    try:
+        built.cloud.keys.key()
+    except EngineError as error:
+        typer.echo(f"asrwatch: {error}", err=True)
+
+
+def _troubled_inboxes(daemon: Daemon) -> Iterator[Leftover]:
+    """Inboxes, and folders in them, that could not be read."""
+    for name, lookout in daemon.lookouts.items():
+        snapshot = lookout.snapshot()
+        for trouble in snapshot.troubles:
+            if trouble.about == "root":
+                why = f"{trouble.message} {trouble.advice}".rstrip()
+                yield Leftover(path=os.fsencode(name), state="inbox", code=trouble.code, why=why)
+        whole = snapshot.last_whole
+        for unread in whole.troubles if whole and not snapshot.troubles else ():
+            why = f"It could not be looked at: {os.strerror(unread.errno)}."
+            yield Leftover(path=unread.path, state="inbox", code="unreadable", why=why)
+
+
+def _left_over(settings: Settings, store: Store, daemon: Daemon) -> Iterator[Leftover]:
+    """Every recording of these inboxes that has not arrived, with what it waits for."""
+    names = {inbox.name for inbox in settings.inboxes}
+    for recording in reversed(store.in_state(State.FAILED, State.PARKED, *_LEFT)):
+        if recording.inbox not in names:
+            continue
+        if recording.failure is not None:
+            failure = recording.failure
+            why = f"{failure.message} {failure.advice}".rstrip()
+            yield _leftover(recording, failure.code, why)
+            continue
+        hold = _hold_over(recording, daemon.gate.holds)
+        if hold is not None:
+            why = f"{hold.message} {hold.advice}".rstrip()
+            yield _leftover(recording, hold.code, why, state="held")
+        else:
+            yield _leftover(recording, "unfinished", "asrwatch was stopped before it was done.")
+
+
+def _leftover(recording: Recording, code: str, why: str, *, state: str | None = None) -> Leftover:
+    return Leftover(path=recording.path, state=state or recording.state.value, code=code, why=why)
+
+
+def _hold_over(recording: Recording, holds: tuple[Hold, ...]) -> Hold | None:
+    engine = recording.reading.plan.engine if recording.reading else ""
+    return next((hold for hold in holds if hold.scope in {engine, EVERY_ENGINE}), None)
+
+
+def _tell(delivered: list[Recording], leftovers: tuple[Leftover, ...], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(_as_json(delivered, leftovers), indent=2, ensure_ascii=True))
+        return
+    for each in leftovers:
+        path = printable(each.path)
+        where = "" if each.why.startswith(path) else f"{path}: "
+        typer.echo(f"{each.state}: {where}{each.why}", err=True)
+    many = "1 recording" if len(delivered) == 1 else f"{len(delivered)} recordings"
+    rest = f", {len(leftovers)} not done (see above)" if leftovers else ""
+    typer.echo(f"{many} transcribed{rest}.")
+
+
+def _as_json(delivered: list[Recording], leftovers: tuple[Leftover, ...]) -> Any:
+    return {
+        "delivered": [
+            {
+                "path": os.fsdecode(each.path),
+                "outputs": [os.fsdecode(output.path) for output in each.outputs],
+            }
+            for each in delivered
+        ],
+        "not_done": [
+            {
+                "path": os.fsdecode(each.path),
+                "state": each.state,
+                "code": each.code,
+                "why": each.why,
+            }
+            for each in leftovers
+        ],
+    }

@@ -1,0 +1,130 @@
+"""Says what would happen to a file asrwatch does not know, and why: without paying and without state."""
+
+import os
+import stat
+from collections.abc import Callable, Mapping
+
+from asrwatch.audio.facts import probe
+from asrwatch.config import InboxSettings, Settings
+from asrwatch.errors import AsrwatchError
+from asrwatch.files import open_recording
+from asrwatch.journey.dispatch import Question
+from asrwatch.journey.journey import Route, plan_for
+from asrwatch.journey.recording import AudioFacts
+from asrwatch.oserrors import kind_of
+from asrwatch.reports import Foresight
+from asrwatch.scene import is_below
+from asrwatch.values import printable
+
+__all__ = ["foresee"]
+
+
+def foresee(
+    path: bytes, settings: Settings, routes: Callable[[], Mapping[str, Route]]
+) -> Foresight:
+    """What would become of a file.
+
+    Args:
+        path: absolute.
+        settings: what the inboxes are.
+        routes: by inbox; asked for only if the file would be taken up.
+    """
+    try:
+        status = os.lstat(path)
+    except OSError as error:
+        return _left_alone(f"It cannot be looked at: {error.strerror}.")
+    if stat.S_ISDIR(status.st_mode):
+        return _folder(path, settings)
+    if not stat.S_ISREG(status.st_mode):
+        kind = kind_of(status.st_mode)
+        return _left_alone(f"It is a {kind}; only regular files are recordings.")
+    inbox = _inbox_of(path, settings)
+    if inbox is None:
+        return _in_no_inbox(settings)
+    reason = _why_ignored(path, inbox)
+    if reason:
+        return _left_alone(f"It is left alone: {reason}.", inbox=inbox.name)
+    if not status.st_size:
+        return Foresight(
+            taken=True,
+            inbox=inbox.name,
+            verdict="It has no bytes yet; it is taken up when it has some and has settled.",
+        )
+    return _planned(path, status.st_size, routes()[inbox.name])
+
+
+def _folder(path: bytes, settings: Settings) -> Foresight:
+    for root in settings.inboxes:
+        if path == root.root:
+            return _left_alone(f"It is the inbox {root.name!r}.", inbox=root.name)
+    inbox = _inbox_of(path, settings)
+    if inbox is None:
+        return _in_no_inbox(settings)
+    reason = _why_ignored(path + b"/any.wav", inbox)
+    if reason:
+        return _left_alone(f"What lies in it is left alone: {reason}.", inbox=inbox.name)
+    return _left_alone(
+        f"It is a folder of the inbox {inbox.name!r}; recordings in it are taken up.",
+        inbox=inbox.name,
+    )
+
+
+def _inbox_of(path: bytes, settings: Settings) -> InboxSettings | None:
+    return next((each for each in settings.inboxes if is_below(path, each.root)), None)
+
+
+def _in_no_inbox(settings: Settings) -> Foresight:
+    there_are = ", ".join(printable(str(inbox.path)) for inbox in settings.inboxes)
+    return _left_alone(
+        f"It lies in no inbox; there are: {there_are}." if there_are else "No inbox is configured.",
+        advice="`asrwatch transcribe FILE` transcribes a single file.",
+    )
+
+
+def _why_ignored(path: bytes, inbox: InboxSettings) -> str:
+    if not inbox.recursive and os.path.dirname(path) != inbox.root.rstrip(b"/"):  # noqa: PTH120 - bytes, which pathlib cannot hold
+        return f"the inbox {inbox.name!r} is not recursive"
+    return inbox.ignore_rule().why_not(path) or ""
+
+
+def _planned(path: bytes, size: int, route: Route) -> Foresight:
+    """Read the file's headers and dispatch it, as its first step would."""
+    facts = AudioFacts()
+    try:
+        with open_recording(path) as stream:
+            facts = probe(stream, path)
+        question = Question(
+            facts=facts, size=size, wishes=route.wishes, region=route.region, engine=route.engine
+        )
+        plan = plan_for(question, route)
+    except AsrwatchError as error:
+        return Foresight(
+            taken=True,
+            inbox=route.inbox,
+            verdict=f"It would fail: {error.message}",
+            container=facts.container,
+            codec=facts.codec,
+            duration=facts.duration,
+            channels=facts.channels,
+            advice=error.advice,
+        )
+    except OSError as error:
+        return _left_alone(f"It cannot be read: {error.strerror}.", inbox=route.inbox)
+    return Foresight(
+        taken=True,
+        inbox=route.inbox,
+        verdict=f"Once it has settled it would go to {plan.engine}.",
+        container=facts.container,
+        codec=facts.codec,
+        duration=facts.duration,
+        channels=facts.channels,
+        engine=plan.engine,
+        model=plan.model,
+        options=dict(plan.options),
+        reasons=plan.reasons,
+        left_out=plan.left_out,
+    )
+
+
+def _left_alone(verdict: str, *, inbox: str | None = None, advice: str = "") -> Foresight:
+    return Foresight(taken=False, verdict=verdict, inbox=inbox, advice=advice)

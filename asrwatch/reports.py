@@ -1,0 +1,380 @@
+"""What people ask and what they are told: questions and reports, each with a JSON form.
+
+The JSON form is what travels through the control socket and what `--json` prints: paths as text (bytes that
+are not UTF-8 as surrogate escapes), dates as ISO 8601, spans as seconds.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Discriminator, PlainSerializer, PlainValidator, TypeAdapter
+
+from asrwatch.errors import AsrwatchError
+from asrwatch.journey.recording import State
+
+__all__ = [
+    "AskExplain",
+    "AskForget",
+    "AskRetry",
+    "AskStatus",
+    "EventLine",
+    "Explanation",
+    "FileName",
+    "Foresight",
+    "HoldLine",
+    "InboxHealth",
+    "Money",
+    "OutputLine",
+    "Paid",
+    "Question",
+    "Reason",
+    "RecordingLine",
+    "Report",
+    "Settling",
+    "Span",
+    "Status",
+    "Story",
+    "TaskLine",
+    "Treated",
+    "Treatment",
+    "from_json",
+    "question_from_json",
+    "to_json",
+]
+
+ReportT = TypeVar("ReportT")
+
+
+def _to_bytes(written: Any) -> bytes:
+    if isinstance(written, bytes):
+        return written
+    if isinstance(written, str) and "\0" not in written:
+        return os.fsencode(written)
+    msg = "not a path"
+    raise ValueError(msg)
+
+
+FileName = Annotated[
+    bytes, PlainValidator(_to_bytes), PlainSerializer(os.fsdecode, when_used="json")
+]
+"""A path as the file system knows it; text in JSON."""
+
+Span = Annotated[timedelta, PlainSerializer(lambda span: span.total_seconds(), when_used="json")]
+"""A span of time; seconds in JSON."""
+
+
+# Questions.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskStatus:
+    """How do things stand?"""
+
+    ask: Literal["status"] = "status"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskExplain:
+    """What is the story of this file or folder? `path` is absolute."""
+
+    path: FileName
+    ask: Literal["explain"] = "explain"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskRetry:
+    """Take these up again: files and everything below folders (absolute), or all that failed or are parked.
+
+    With paths and `failed` or `parked`, only what has failed or is parked below them.
+    """
+
+    paths: tuple[FileName, ...] = ()
+    failed: bool = False
+    parked: bool = False
+    ask: Literal["retry"] = "retry"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskForget:
+    """Drop what is known of these files and of everything below these folders (absolute)."""
+
+    paths: tuple[FileName, ...]
+    ask: Literal["forget"] = "forget"
+
+
+Question = AskStatus | AskExplain | AskRetry | AskForget
+
+
+# Reports.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reason:
+    """Why something is as it is, and what to do about it."""
+
+    code: str
+    message: str
+    advice: str = ""
+
+    @classmethod
+    def of(cls, error: AsrwatchError) -> "Reason":
+        """The reason an error stands for."""
+        return cls(code=error.code, message=error.message, advice=error.advice)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordingLine:
+    """A recording in one line: where it is, since when, and what that means now."""
+
+    id: int
+    inbox: str
+    path: FileName
+    state: State
+    since: datetime
+    now: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settling:
+    """A file that has not settled yet: why, and for how long it has been waiting."""
+
+    inbox: str
+    path: FileName
+    size: int
+    why: str
+    waits_for: Span
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InboxHealth:
+    """How an inbox is doing. Everything but name and path is unknown (None) where no daemon runs."""
+
+    name: str
+    path: FileName
+    alive: bool | None = None
+    watching: str | None = None
+    watching_reason: str | None = None
+    files: int | None = None
+    settling: int | None = None
+    empty: int | None = None
+    unreadable: int | None = None
+    scan_took: Span | None = None
+    troubles: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HoldLine:
+    """Why and until when an engine is not asked; `scope` is `*` for all engines."""
+
+    scope: str
+    trouble: str
+    since: datetime
+    until: datetime
+    count: int
+    reason: Reason
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskLine:
+    """A task the cloud is working on, and when it is asked about next."""
+
+    ticket: str
+    engine: str
+    path: FileName
+    submitted_at: datetime
+    age: Span
+    next_question: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Money:
+    """What was asked of the cloud in a span of time, in requests and in billed audio."""
+
+    asked: int
+    answered: int
+    billed: Span
+    unknown: int
+    perhaps_twice: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """How things stand. Lists hold the first of many; the counts beside them are of all."""
+
+    version: str
+    at: datetime
+    state_dir: FileName
+    running: bool
+    process: int | None
+    started_at: datetime | None
+    counts: Mapping[State, int]
+    under_way: tuple[RecordingLine, ...]
+    oldest_waiting: RecordingLine | None
+    settling: tuple[Settling, ...]
+    settling_count: int
+    inboxes: tuple[InboxHealth, ...]
+    holds: tuple[HoldLine, ...]
+    tasks: tuple[TaskLine, ...]
+    task_count: int
+    today: Money
+    this_month: Money
+    ever: Money
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventLine:
+    """One line of a recording's story."""
+
+    at: datetime
+    state: State
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Paid:
+    """One paid request that was made for a recording, and what became of it."""
+
+    ask_id: str
+    asked_at: datetime
+    engine: str
+    model: str
+    outcome: str
+    billed: Span | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputLine:
+    """A file that was written, or whose place is decided."""
+
+    format: str
+    path: FileName
+    written: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Story:
+    """Everything there is to tell of one recording.
+
+    `now` says in words what is true, `waits` why nothing happens at this moment, `next_at` when it goes on.
+    """
+
+    id: int
+    inbox: str
+    path: FileName
+    state: State
+    now: str
+    waits: tuple[str, ...]
+    next_at: datetime | None
+    found_at: datetime
+    size: int
+    sha256: str | None = None
+    container: str | None = None
+    codec: str | None = None
+    duration: Span | None = None
+    channels: int | None = None
+    engine: str | None = None
+    model: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    ticket: str | None = None
+    attempts: int = 0
+    failure: Reason | None = None
+    trouble: Reason | None = None
+    trouble_since: datetime | None = None
+    trouble_count: int = 0
+    outputs: tuple[OutputLine, ...] = ()
+    original: FileName | None = None
+    paid: tuple[Paid, ...] = ()
+    events: tuple[EventLine, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Foresight:
+    """What would happen to a file asrwatch does not know, and why; found out without paying.
+
+    `taken` says whether it would become a recording at all.
+    """
+
+    taken: bool
+    verdict: str
+    inbox: str | None = None
+    container: str | None = None
+    codec: str | None = None
+    duration: Span | None = None
+    channels: int | None = None
+    engine: str | None = None
+    model: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    advice: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explanation:
+    """What is known of a file (`story`, `earlier` ones at the same path) or of a folder (`below`)."""
+
+    path: FileName
+    running: bool
+    story: Story | None = None
+    earlier: tuple[RecordingLine, ...] = ()
+    below: tuple[RecordingLine, ...] = ()
+    below_count: int = 0
+    settling: tuple[Settling, ...] = ()
+    forgotten: bool = False
+    foresight: Foresight | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Treated:
+    """What was done with one recording, or why nothing was."""
+
+    path: FileName
+    done: bool
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Treatment:
+    """What `retry` or `forget` did: the first of the lines, and how many there are of each kind."""
+
+    treated: tuple[Treated, ...]
+    done: int
+    refused: int
+
+
+Report = Status | Explanation | Treatment
+
+_ADAPTERS: Mapping[type[Any], TypeAdapter[Any]] = {
+    kind: TypeAdapter(kind) for kind in (Status, Explanation, Treatment)
+}
+_QUESTIONS: TypeAdapter[Question] = TypeAdapter(Annotated[Question, Discriminator("ask")])
+
+
+def to_json(report: Report | Question) -> Any:
+    """The JSON form, ready for `json.dumps` (with `ensure_ascii`, since paths may hold surrogates)."""
+    adapter = _ADAPTERS.get(type(report), _QUESTIONS)
+    return adapter.dump_python(report, mode="json")
+
+
+def from_json(kind: type[ReportT], written: Any) -> ReportT:
+    """Read a report's JSON form.
+
+    Raises:
+        pydantic.ValidationError: it is no such report.
+    """
+    report: ReportT = _ADAPTERS[kind].validate_python(written)
+    return report
+
+
+def question_from_json(written: Any) -> Question:
+    """Read a question's JSON form.
+
+    Raises:
+        pydantic.ValidationError: it is no question.
+    """
+    return _QUESTIONS.validate_python(written)

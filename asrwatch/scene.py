@@ -1,0 +1,78 @@
+"""What questions are about: the settings, the store and, where one runs, the daemon, looked at together."""
+
+import time
+from collections.abc import Iterator
+
+from asrwatch.config import Settings
+from asrwatch.daemon import Daemon
+from asrwatch.inbox.lookout import Lookout, Snapshot
+from asrwatch.journey.recording import Recording
+from asrwatch.journey.store import Hold, Store
+from asrwatch.reports import Settling
+
+__all__ = ["Scene", "is_below"]
+
+
+class Scene:
+    """Look-ups that several answers need.
+
+    Args:
+        settings: what the inboxes are.
+        store: of the same state folder.
+        daemon: in whose thread this runs; None where no daemon runs and a command holds the lock.
+    """
+
+    def __init__(self, settings: Settings, store: Store, daemon: Daemon | None = None) -> None:
+        self.settings = settings
+        self.store = store
+        self.daemon = daemon
+
+    def at(self, path: bytes) -> tuple[Recording, ...]:
+        """The recordings at a path, newest first; or the one whose output or moved original lies there."""
+        found = self.store.all_at(path)
+        if found:
+            return found
+        owner = self.store.owner_of(path)
+        recording = self.store.get(owner) if owner is not None else self.store.resting_at(path)
+        return (recording,) if recording else ()
+
+    def is_under_way(self, recording: Recording) -> bool:
+        """Whether a worker is on it at this moment."""
+        return self.daemon is not None and recording.id in self.daemon.under_way
+
+    def holds(self) -> tuple[Hold, ...]:
+        """Every hold there is."""
+        return self.daemon.gate.holds if self.daemon else self.store.holds()
+
+    def snapshots(self) -> dict[str, Snapshot]:
+        """How every lookout is doing; empty where no daemon runs."""
+        if self.daemon is None:
+            return {}
+        return {name: lookout.snapshot() for name, lookout in self.daemon.lookouts.items()}
+
+    def settling(self) -> Iterator[Settling]:
+        """The files that have not settled yet."""
+        clock = time.monotonic()
+        for name, snapshot in self.snapshots().items():
+            for waiting in snapshot.last.waiting if snapshot.last else ():
+                yield Settling(
+                    inbox=name,
+                    path=waiting.path,
+                    size=waiting.size,
+                    why=waiting.why.value,
+                    waits_for=waiting.age(clock),
+                )
+
+    def lookout_of(self, path: bytes) -> Lookout | None:
+        """The lookout in whose inbox a path lies, where a daemon runs."""
+        if self.daemon is None:
+            return None
+        for inbox in self.settings.inboxes:
+            if is_below(path, inbox.root):
+                return self.daemon.lookouts.get(inbox.name)
+        return None
+
+
+def is_below(path: bytes, folder: bytes) -> bool:
+    """Whether a path lies in a folder, at any depth; both absolute."""
+    return path.startswith(folder.rstrip(b"/") + b"/")

@@ -1,0 +1,155 @@
+"""What a person does to recordings: take them up again, or forget them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from asrwatch import logs
+from asrwatch.journey.recording import Recording, State
+from asrwatch.reports import AskForget, AskRetry, Treated, Treatment
+from asrwatch.scene import Scene
+from asrwatch.story import DONE
+from asrwatch.values import printable
+
+__all__ = ["LISTED", "forget", "retry"]
+
+LISTED = 200
+"""How many lines a report holds; its counts are of all."""
+
+log = logs.get("desk")
+
+_ALREADY = "It is under way at this moment; wait for how it ends."
+_UNKNOWN = "asrwatch does not know it; `asrwatch explain` says what would happen to it."
+
+
+def retry(scene: Scene, question: AskRetry, now: datetime) -> Treatment:
+    """Take recordings up again, and let held engines be tried at once.
+
+    An answer in hand is delivered again for nothing; what is parked may be paid for a second time; a
+    request under way is refused.
+    """
+    chosen, unknown = _chosen(scene, question)
+    treated = [_retry(scene, recording, now) for recording in chosen]
+    treated += [_take_up(scene, path) for path in unknown]
+    if any(each.done for each in treated):
+        _open_gates(scene, now)
+    return _report(treated)
+
+
+def forget(scene: Scene, question: AskForget, now: datetime) -> Treatment:
+    """Drop what is known of recordings; their files are left alone until they change.
+
+    The answers paid for and the ledger stay. A request under way is refused.
+    """
+    chosen, unknown = _chosen(scene, AskRetry(paths=question.paths))
+    treated = [_forget(scene, recording.path, now) for recording in chosen]
+    treated += [Treated(path=path, done=False, what=_UNKNOWN) for path in unknown]
+    return _report(treated)
+
+
+def _chosen(scene: Scene, question: AskRetry) -> tuple[tuple[Recording, ...], tuple[bytes, ...]]:
+    """The newest recording of every path that is meant, and the paths of which there is none."""
+    named = ((question.failed, State.FAILED), (question.parked, State.PARKED))
+    states = {state for wanted, state in named if wanted}
+    if not question.paths:
+        return _newest(scene.store.in_state(*states) if states else ()), ()
+    chosen: list[Recording] = []
+    unknown: list[bytes] = []
+    for path in dict.fromkeys(question.paths):
+        here = _newest((*scene.at(path)[:1], *scene.store.below(path)))
+        chosen += [each for each in here if not states or each.state in states]
+        if not states and (not here or scene.store.forgotten(path)):
+            unknown.append(path)
+    return _newest(chosen), tuple(unknown)
+
+
+def _newest(recordings: Iterable[Recording]) -> tuple[Recording, ...]:
+    """The newest recording of each path, in the order of the paths."""
+    newest: dict[bytes, Recording] = {}
+    for recording in recordings:
+        known = newest.get(recording.path)
+        if known is None or known.id < recording.id:
+            newest[recording.path] = recording
+    return tuple(newest[path] for path in sorted(newest))
+
+
+def _retry(scene: Scene, recording: Recording, now: datetime) -> Treated:
+    refusal = _why_not(scene, recording)
+    if refusal:
+        return Treated(path=recording.path, done=False, what=refusal)
+    if recording.state not in DONE:
+        again = recording.postpone(recording.trouble, due=now)
+        note, outcome, what = "a person asked to go on at once", "", "It goes on at once."
+    else:
+        again = recording.retry(now=now)
+        note = "a person asked for it again"
+        # What was paid is unknown, and a person decided that it may be paid again: the ledger says so.
+        outcome = "again" if recording.state is State.PARKED else ""
+        if again.state is State.TRANSCRIBED:
+            what = "Its stored answer is delivered again; that costs nothing."
+        elif outcome:
+            what = "It starts over; it may be paid for a second time."
+        else:
+            what = "It starts over from the file."
+    scene.store.save(recording, again, note=note, outcome=outcome)
+    log.info("retried", recording=recording.id, file=printable(recording.path), was=recording.state)
+    return Treated(path=recording.path, done=True, what=what)
+
+
+def _why_not(scene: Scene, recording: Recording) -> str:
+    """Why a recording must be left as it is; empty where it need not."""
+    if scene.is_under_way(recording):
+        return _ALREADY
+    match recording.state:
+        case State.ASKING:
+            return (
+                "A paid request for it is unaccounted for; "
+                "asrwatch finds out by itself what became of it."
+            )
+        case State.SUBMITTED:
+            return "The cloud is working on it and it is paid for; wait for the answer."
+        case _:
+            return ""
+
+
+def _take_up(scene: Scene, path: bytes) -> Treated:
+    """A path without a recording: what was forgotten there is taken up like new files."""
+    remembered = [each for each in scene.store.forgotten(path) if scene.store.remember(each)]
+    for each in remembered:
+        lookout = scene.lookout_of(each)
+        if lookout is not None:
+            lookout.look_again(each)
+    if not remembered:
+        return Treated(path=path, done=False, what=_UNKNOWN)
+    many = f" ({len(remembered)} files)" if len(remembered) > 1 else ""
+    return Treated(path=path, done=True, what=f"It was forgotten; it is taken up again{many}.")
+
+
+def _forget(scene: Scene, path: bytes, now: datetime) -> Treated:
+    recordings = scene.store.all_at(path)
+    for recording in recordings:
+        refusal = _why_not(scene, recording)
+        if refusal:
+            return Treated(path=path, done=False, what=refusal)
+    for recording in reversed(recordings):  # the newest last: its fingerprint is the file's
+        scene.store.forget(recording, now=now)
+        log.info("forgotten", recording=recording.id, file=printable(path), was=recording.state)
+    return Treated(
+        path=path,
+        done=True,
+        what="It is forgotten; the file is left alone until it changes or `asrwatch retry` names it.",
+    )
+
+
+def _open_gates(scene: Scene, now: datetime) -> None:
+    """A held engine is tried with a single request at once, instead of when its hold ends."""
+    if scene.daemon is not None:
+        scene.daemon.gate.open_now(now)
+        return
+    for hold in scene.store.holds():
+        scene.store.hold(replace(hold, until=min(hold.until, now)))
+
+
+def _report(treated: Sequence[Treated]) -> Treatment:
+    done = sum(each.done for each in treated)
+    return Treatment(treated=tuple(treated[:LISTED]), done=done, refused=len(treated) - done)
