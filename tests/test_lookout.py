@@ -96,6 +96,22 @@ def test_new_files_are_found_by_scanning_alone(inbox: Path, collector: Collector
     assert "watch: poll" in collector.scans[0].watching_reason
 
 
+def test_flat_inbox_takes_nothing_from_below(inbox: Path, collector: Collector) -> None:
+    """Without `recursive`, files in sub-folders are found neither by scans nor by events nor by nudges."""
+    (inbox / "before").mkdir()
+    (inbox / "before" / "a.wav").write_bytes(b"x")
+    with lookout_over(inbox, collector, recursive=False) as lookout:
+        collector.wait_for(lambda so_far: bool(so_far.scans))
+        (inbox / "sub").mkdir()
+        (inbox / "sub" / "b.wav").write_bytes(b"x")
+        lookout.nudge(raw(inbox / "sub"))
+        (inbox / "c.wav").write_bytes(b"x")
+        collector.wait_for(settled(inbox / "c.wav"))
+        lookout.nudge()
+        time.sleep(0.3)
+    assert collector.settled == [raw(inbox / "c.wav")]
+
+
 def test_file_that_grows_settles_after_its_last_write(inbox: Path, collector: Collector) -> None:
     """A slow writer with pauses shorter than the quiet time is reported once, as it is in the end."""
     path = inbox / "slow.wav"

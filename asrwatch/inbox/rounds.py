@@ -72,6 +72,8 @@ class Rounds:
         files = 0
         troubles: list[ScanTrouble] = []
         for folder, deep in dirty.items():
+            if not self._recursive and folder != self._rule.root:
+                continue
             more_files, more_troubles = self._pass(folder, deep=deep and self._recursive)
             files += more_files
             troubles += more_troubles
