@@ -1,0 +1,75 @@
+"""A sandbox to transcribe against, and the configuration that leads there."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from asrwatch.config import load
+from asrwatch.request import Wanted
+from asrwatch.sandbox import Sandbox
+from asrwatch.transcriber import Transcriber
+
+COMMAND = "import typer; from asrwatch.cli.transcribe import transcribe; typer.run(transcribe)"
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """A sandbox, a configuration file that names it, and what a transcriber told meanwhile."""
+
+    sandbox: Sandbox
+    config: Path
+    folder: Path
+    told: list[str] = field(default_factory=list)
+    tickets: list[str] = field(default_factory=list)
+    pauses: list[timedelta] = field(default_factory=list)
+
+    def transcriber(
+        self, *, pause: Callable[[timedelta], None] | None = None, **wanted: Any
+    ) -> Transcriber:
+        """One whose waiting takes no time."""
+
+        def passing(span: timedelta) -> None:
+            self.pauses.append(span)
+            if pause is not None:
+                pause(span)
+
+        return Transcriber(
+            load(self.config),
+            Wanted(**wanted),
+            on_left_out=self.told.append,
+            on_ticket=self.tickets.append,
+            pause=passing,
+        )
+
+    def recording(self, name: str = "note.wav", *, seconds: float = 2.0) -> Path:
+        """A WAV file of silence; the sandbox's script decides what is heard in it."""
+        return wav(self.folder / name, seconds=seconds)
+
+    def run(
+        self, *arguments: str | Path, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """`asrwatch transcribe` as a process of its own."""
+        return subprocess.run(
+            [sys.executable, "-c", COMMAND, "-c", self.config, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            cwd=self.folder,
+            env={**os.environ, "DASHSCOPE_API_KEY": self.sandbox.key, **(environment or {})},
+        )
+
+
+def wav(path: Path, *, seconds: float, rate: int = 8000) -> Path:
+    """Write a mono 8-bit WAV file of silence."""
+    size = round(seconds * rate)
+    header = b"RIFF" + (36 + size).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
+    shape = (1).to_bytes(2, "little") * 2 + rate.to_bytes(4, "little") * 2
+    depth = (1).to_bytes(2, "little") + (8).to_bytes(2, "little")
+    path.write_bytes(header + shape + depth + b"data" + size.to_bytes(4, "little") + b"\x80" * size)
+    return path
