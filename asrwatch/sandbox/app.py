@@ -65,7 +65,7 @@ def build_app(service: Service, connections: Connections) -> ASGIApp:
 
     async def on_no_route(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for it below
-        await drain(request.receive)
+        await drain(request.scope, request.receive)
         refusal = Refusal(
             "NotFound", f"{request.url.path}: {error.detail}", status=error.status_code
         )

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from asrwatch.sandbox.faults import Route, Wire
 from asrwatch.sandbox.refusals import Envelope, Refusal, envelope_of, refused
 from asrwatch.sandbox.service import Caller, Service, new_request_id
+from asrwatch.sandbox.traffic import Traffic
 from asrwatch.sandbox.wire import Connections, drain, spoil, strike
 
 __all__ = ["Gate", "route_of"]
@@ -58,9 +59,6 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        scope["asrwatch.connections"] = self.connections
-        scope["asrwatch.request_id"] = new_request_id()
-        visit = _Visit(receive=receive, send=send, request_id=self._shown_id(scope))
         request = Request(scope)
         route = route_of(request.method, scope["path"])
         number = self.service.traffic.arrived(
@@ -71,21 +69,25 @@ class Gate:
             route=route,
             headers=dict(request.headers),
         )
+        request_id = new_request_id()
+        visit = _Visit(
+            number=number,
+            scope=scope,
+            receive=receive,
+            send=send,
+            traffic=self.service.traffic,
+            shown_id=request_id if self.service.knobs.request_id_header else "",
+        )
+        scope["asrwatch.connections"] = self.connections
+        scope["asrwatch.request_id"] = request_id
+        scope["asrwatch.body_complete"] = False
+        scope["asrwatch.note"] = visit.note
         try:
             await self._let_in(scope, route, visit)
         except asyncio.CancelledError:
             visit.status = None  # the sandbox stops: the connection is closed already
         finally:
-            self.service.traffic.answered(
-                number,
-                account=visit.account,
-                size=visit.size,
-                status=visit.status,
-                fault=visit.fault,
-            )
-
-    def _shown_id(self, scope: Scope) -> str:
-        return scope["asrwatch.request_id"] if self.service.knobs.request_id_header else ""
+            visit.note()
 
     async def _let_in(self, scope: Scope, route: Route, visit: "_Visit") -> None:
         fault = None if route is Route.CONTROL else self.service.faults.take(route)
@@ -107,7 +109,7 @@ class Gate:
             try:
                 caller = self._caller(scope)
             except Refusal as refusal:
-                await drain(visit.read)
+                await drain(scope, visit.read)
                 envelope = self.envelope(scope["path"])
                 answer = refused(refusal, envelope, scope["asrwatch.request_id"])
                 await answer(scope, visit.read, send)
@@ -148,9 +150,12 @@ class Gate:
 class _Visit:
     """One request under way: counts what comes in, notes what goes out."""
 
+    number: int
+    scope: Scope
     receive: Receive
     send: Send
-    request_id: str
+    traffic: Traffic
+    shown_id: str
     account: str = ""
     size: int = 0
     status: int | None = None
@@ -159,13 +164,26 @@ class _Visit:
     async def read(self) -> Message:
         message = await self.receive()
         self.size += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            self.scope["asrwatch.body_complete"] = True
         return message
 
     async def answer(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = list(message.get("headers", []))
-            if self.request_id:
-                headers.append((b"x-request-id", self.request_id.encode()))
+            if self.shown_id:
+                headers.append((b"x-request-id", self.shown_id.encode()))
             message = {**message, "headers": headers}
+            self.note()
         await self.send(message)
+
+    def note(self) -> None:
+        """Write it down before the other side can know the answer."""
+        self.traffic.answered(
+            self.number,
+            account=self.account,
+            size=self.size,
+            status=self.status,
+            fault=self.fault,
+        )

@@ -6,14 +6,21 @@ from dataclasses import field, fields
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import ConfigDict, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    NonNegativeInt,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.dataclasses import dataclass
 
 from asrwatch.errors import ConfigError, Problem
 from asrwatch.sandbox.models import Region
-from asrwatch.values import Duration
+from asrwatch.values import Duration, parse_duration
 
 __all__ = ["DEFAULT_KEY", "Knobs", "Layout", "SilentSync", "SilentTask", "read_knobs"]
 
@@ -44,6 +51,13 @@ class Layout(StrEnum):
     SHARED = "shared"
     WORKSPACE = "workspace"
     NESTED = "nested"
+
+
+def _offset(written: Any) -> timedelta:
+    """A duration that may be negative: "-5s"."""
+    if isinstance(written, str) and written.startswith("-"):
+        return -parse_duration(written[1:])
+    return parse_duration(written)
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -121,7 +135,7 @@ class Knobs:
     max_file_size_mb: NonNegativeInt = 1024
     policy_life: Duration = timedelta(seconds=300)
     object_life: Duration = timedelta(hours=48)
-    clock_offset: timedelta = timedelta(0)
+    clock_offset: Annotated[timedelta, BeforeValidator(_offset)] = timedelta(0)
     fixtures: Path | None = None
     request_id_header: bool = True
 

@@ -157,8 +157,9 @@ class Media:
         path = PurePosixPath(unquote(parts.path))
         fixtures = self.knobs().fixtures
         if fixtures is not None:
-            local = fixtures / (parts.hostname or "") / str(path).lstrip("/")
-            if ".." not in path.parts and local.is_file():
+            root = fixtures.resolve()
+            local = (root / (parts.hostname or "") / str(path).lstrip("/")).resolve()
+            if local.is_relative_to(root) and local.is_file():
                 return _sound_of(local, path.name)
         for sample in SAMPLES:
             if path.stem == Path(sample.name).stem:

@@ -50,6 +50,7 @@ async def close_connection(scope: Scope, *, abort: bool = False) -> None:
     connection = scope["asrwatch.connections"].get(tuple(scope["client"]))
     if connection is None:
         return
+    scope["asrwatch.note"]()
     if abort:
         connection.transport.abort()
     else:
@@ -57,9 +58,9 @@ async def close_connection(scope: Scope, *, abort: bool = False) -> None:
     await connection.closed.wait()
 
 
-async def drain(receive: Receive) -> None:
+async def drain(scope: Scope, receive: Receive) -> None:
     """Read a request's body to its end, so that its sender is ready to listen to an answer."""
-    more = True
+    more = not scope["asrwatch.body_complete"]
     while more:
         message = await receive()
         more = message["type"] == "http.request" and message.get("more_body", False)
@@ -71,16 +72,16 @@ async def strike(fault: Fault, scope: Scope, receive: Receive, send: Send) -> No
         case Wire.RESET:
             await close_connection(scope, abort=True)
         case Wire.HANG_UP:
-            await drain(receive)
+            await drain(scope, receive)
             await close_connection(scope)
         case Wire.ENDLESS:
-            await drain(receive)
+            await drain(scope, receive)
             await _pour(None, receive, send)
         case Wire.HUGE:
-            await drain(receive)
+            await drain(scope, receive)
             await _pour(fault.size, receive, send)
         case _:
-            await drain(receive)
+            await drain(scope, receive)
             await _answer_of(fault, scope)(scope, receive, send)
 
 
