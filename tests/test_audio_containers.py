@@ -217,6 +217,61 @@ def test_joined_mp3s() -> None:
     assert told is None or told > timedelta(seconds=5.9)
 
 
+def test_vbri_header() -> None:
+    """A VBRI header, which Fraunhofer's encoder leaves in the first frame, is believed if the size agrees."""
+    sound = frames_of(64_000, 5)
+    # 64 kbit/s at 16 kHz: frames of 288 bytes, of which the first holds the header.
+    first, frames = sound[:288], len(sound) // 288 - 1
+    vbri = b"VBRI" + struct.pack(">HHHII", 1, 0, 75, len(sound), frames)
+    content = (first[:36] + vbri).ljust(288, b"\0") + sound[288:]
+    assert facts(content).duration == timedelta(seconds=frames * 0.036)
+    # Cut off, the header is wrong, and the frames behind it are counted.
+    half = content[: len(content) // 2]
+    assert facts(half).duration == timedelta(seconds=(len(half) // 288 - 1) * 0.036)
+
+
+def test_other_forms_of_aac_are_unknown() -> None:
+    """AAC as ADIF or LATM has no frames that could be counted; that is unknown, not a refusal."""
+    assert facts(b"ADIF" + bytes(500), b"a.aac") == AudioFacts(container="aac")
+    assert facts(b"\x56\xe0\x20\xff" * 200, b"a.aac") == AudioFacts(container="aac")
+
+
+def page(flags: int, position: int, packet: bytes) -> bytes:
+    """An Ogg page with one packet."""
+    lacing = bytes([255] * (len(packet) // 255) + [len(packet) % 255])
+    return (
+        struct.pack("<4sBBqIIIB", b"OggS", 0, flags, position, 1, 0, 0, len(lacing))
+        + lacing
+        + packet
+    )
+
+
+def test_speex() -> None:
+    """Speex, which old voice recorders write into Ogg, is timed by its rate."""
+    head = b"Speex   1.2".ljust(28, b"\0") + struct.pack("<iiiiiii", 1, 80, 8_000, 0, 4, 1, 0)
+    content = (
+        page(2, 0, head.ljust(80, b"\0")) + page(0, 0, b"comment") + page(4, 24_000, b"x" * 600)
+    )
+    assert facts(content) == AudioFacts(
+        container="ogg",
+        codec="speex",
+        duration=timedelta(seconds=3),
+        sample_rate=8_000,
+        channels=1,
+    )
+
+
+def test_amr_with_several_channels_is_unknown() -> None:
+    """The multichannel form of AMR is rare enough to be left to the cloud."""
+    assert facts(b"#!AMR_MC1.0\n" + bytes(100)) == AudioFacts(container="amr")
+
+
+def test_a_tag_before_other_containers_is_not_understood() -> None:
+    """An ID3 tag before a container that has no place for one tells the container and nothing more."""
+    content = b"ID3\x04\0\0\0\0\0\x05abcde" + sample("m4a", 1)
+    assert facts(content) == AudioFacts(container="mp4")
+
+
 def test_tags_do_not_count() -> None:
     """Twenty megabytes of album art before the sound and tags behind it change nothing."""
     art = 20 * 2**20

@@ -40,14 +40,17 @@ class Sound:
 def believed(container: str, sound: Sound) -> AudioFacts:
     """The facts, without what cannot be; a duration counted in absurd units is unknown as well."""
     rate, channels, seconds = sound.sample_rate, sound.channels, sound.seconds
-    absurd = (rate is not None and rate not in SAMPLE_RATES) or (
-        channels is not None and channels not in CHANNELS
-    )
-    plausible = not absurd and seconds is not None and 0 < seconds <= LONGEST.total_seconds()
+    absurd_rate = rate is not None and rate not in SAMPLE_RATES
+    absurd_channels = channels is not None and channels not in CHANNELS
+    duration: timedelta | None = None
+    counted_right = not absurd_rate and not absurd_channels
+    if counted_right and seconds is not None and 0 < seconds <= LONGEST.total_seconds():
+        # Less than a microsecond becomes zero, and zero is not a duration.
+        duration = timedelta(seconds=seconds) or None
     return AudioFacts(
         container=container,
         codec=sound.codec or None,
-        duration=timedelta(seconds=seconds) if plausible and seconds is not None else None,
-        sample_rate=rate if rate in SAMPLE_RATES else None,
-        channels=channels if channels in CHANNELS else None,
+        duration=duration,
+        sample_rate=None if absurd_rate else rate,
+        channels=None if absurd_channels else channels,
     )
