@@ -80,7 +80,7 @@ class Desk:
         return Status(
             version=__version__,
             at=now,
-            state_dir=os.fsencode(store.state_dir),
+            state_dir=os.fsencode(scene.settings.state_dir),
             running=daemon is not None,
             process=os.getpid() if daemon else None,
             started_at=daemon.started_at if daemon else None,

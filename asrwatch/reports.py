@@ -342,6 +342,7 @@ class Treated:
 class Treatment:
     """What `retry` or `forget` did: the first of the lines, and how many there are of each kind."""
 
+    running: bool
     treated: tuple[Treated, ...]
     done: int
     refused: int

@@ -33,7 +33,7 @@ def retry(scene: Scene, question: AskRetry, now: datetime) -> Treatment:
     treated += [_take_up(scene, path) for path in unknown]
     if any(each.done for each in treated):
         _open_gates(scene, now)
-    return _report(treated)
+    return _report(scene, treated)
 
 
 def forget(scene: Scene, question: AskForget, now: datetime) -> Treatment:
@@ -44,7 +44,7 @@ def forget(scene: Scene, question: AskForget, now: datetime) -> Treatment:
     chosen, unknown = _chosen(scene, AskRetry(paths=question.paths))
     treated = [_forget(scene, recording.path, now) for recording in chosen]
     treated += [Treated(path=path, done=False, what=_UNKNOWN) for path in unknown]
-    return _report(treated)
+    return _report(scene, treated)
 
 
 def _chosen(scene: Scene, question: AskRetry) -> tuple[tuple[Recording, ...], tuple[bytes, ...]]:
@@ -150,6 +150,11 @@ def _open_gates(scene: Scene, now: datetime) -> None:
         scene.store.hold(replace(hold, until=min(hold.until, now)))
 
 
-def _report(treated: Sequence[Treated]) -> Treatment:
+def _report(scene: Scene, treated: Sequence[Treated]) -> Treatment:
     done = sum(each.done for each in treated)
-    return Treatment(treated=tuple(treated[:LISTED]), done=done, refused=len(treated) - done)
+    return Treatment(
+        running=scene.daemon is not None,
+        treated=tuple(treated[:LISTED]),
+        done=done,
+        refused=len(treated) - done,
+    )

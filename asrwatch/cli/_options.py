@@ -22,7 +22,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines."
 Folders = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[DIR]...",
+        metavar="DIR",
         help="Folders to watch instead of the configuration's inboxes.",
         exists=True,
         file_okay=False,

@@ -1,0 +1,49 @@
+"""Prints what people read (labelled rows, aligned; bold labels only on a terminal) and what machines read."""
+
+import json
+import sys
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import typer
+
+from asrwatch.values import printable
+
+__all__ = ["Row", "local", "print_json", "safe", "show"]
+
+Row = tuple[str, str]
+"""A label, empty where it is that of the row above, and one line of text."""
+
+
+def show(rows: Iterable[Row]) -> None:
+    """Print rows; long lines are wrapped on a terminal and left alone elsewhere."""
+    listed = [(label, safe(text)) for label, text in rows]
+    width = max((len(label) for label, _ in listed), default=0) + 2
+    if not sys.stdout.isatty():
+        for label, text in listed:
+            typer.echo(f"{label:<{width}}{text}")
+        return
+    from rich.console import Console  # noqa: PLC0415 - a tenth of a second that pipes need not pay
+    from rich.table import Table  # noqa: PLC0415 - same
+    from rich.text import Text  # noqa: PLC0415 - same
+
+    table = Table.grid(padding=(0, 2))
+    for label, text in listed:
+        table.add_row(Text(label, style="bold"), Text(text, overflow="fold"))
+    Console(highlight=False).print(table)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON in ASCII, so that no name in it can steer a terminal."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=True))
+
+
+def local(moment: datetime) -> str:
+    """A date as people at this machine write it."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def safe(text: str) -> str:
+    """Text that may hold foreign words, on one line that steers nothing."""
+    return printable(text)

@@ -1,0 +1,195 @@
+"""`asrwatch explain`: one file's whole story, or what would happen to it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from asrwatch.bootstrap import build_parts
+from asrwatch.cli._house import absolute, consult, settings_for
+from asrwatch.cli._options import AsJson, ConfigFile
+from asrwatch.cli._printing import Row, local, print_json, show
+from asrwatch.config import Settings
+from asrwatch.foresight import foresee
+from asrwatch.journey.journey import Route
+from asrwatch.reports import (
+    AskExplain,
+    Explanation,
+    Foresight,
+    Paid,
+    Reason,
+    RecordingLine,
+    Story,
+    to_json,
+)
+from asrwatch.values import format_duration, format_size, printable
+
+__all__ = ["explain", "explanation_of", "rows_of_explanation"]
+
+_OUTCOMES = {
+    "open": "not yet known",
+    "accepted": "accepted, answer outstanding",
+    "answered": "answered",
+    "refused": "refused, nothing paid",
+    "lost": "answer lost, perhaps paid",
+    "not_accepted": "never accepted, nothing paid",
+    "again": "answer lost and asked again, perhaps paid twice",
+}
+
+
+def explain(
+    path: Annotated[Path, typer.Argument(help="A recording, its transcript, or a folder.")],
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell a file's whole story, or what would happen to it and why. Costs nothing.
+
+    Also says why a file waits, which engine it goes to and for what reasons, and what was paid for it.
+    """
+    report = explanation_of(settings_for(config), absolute([path])[0])
+    if as_json:
+        print_json(to_json(report))
+    else:
+        show(rows_of_explanation(report))
+
+
+def explanation_of(settings: Settings, path: bytes) -> Explanation:
+    """What is known of a path and, where that is nothing, what would happen to it."""
+    report = consult(settings, AskExplain(path=path), Explanation)
+    if report.story is not None:
+        return report
+
+    def routes() -> Mapping[str, Route]:
+        return build_parts(settings).routes
+
+    return replace(report, foresight=foresee(path, settings, routes))
+
+
+def rows_of_explanation(report: Explanation) -> Iterator[Row]:
+    """The report as people read it."""
+    story = report.story
+    yield "path", printable(report.path)
+    if story is not None:
+        if story.path != report.path:
+            yield "belongs to", printable(story.path)
+        yield from _story(story)
+    if report.forgotten and story is None:
+        yield (
+            "forgotten",
+            "A person had it forgotten: it is left alone until it changes, or `asrwatch retry` names it.",
+        )
+    for file in report.settling:
+        why = "it has no bytes yet" if file.why == "empty" else "it is still changing or just seen"
+        yield "settling", f"{printable(file.path)}: {why}, for {format_duration(file.waits_for)}"
+    if report.foresight is not None:
+        yield from _foresight(report.foresight, running=report.running)
+    yield from _lines("earlier", report.earlier)
+    yield from _lines("below", report.below)
+    if report.below_count > len(report.below):
+        yield "", f"and {report.below_count - len(report.below)} more"
+
+
+def _story(story: Story) -> Iterator[Row]:
+    yield "inbox", story.inbox
+    yield "state", f"{story.state.value}: {story.now}"
+    if story.failure is not None:
+        yield "because", _reason(story.failure)
+    for number, why in enumerate(story.waits):
+        yield ("" if number else "waits"), why
+    if story.next_at is not None:
+        yield "goes on", local(story.next_at)
+    if story.trouble is not None and story.trouble_since is not None:
+        yield (
+            "trouble",
+            f"{story.trouble_count} times since {local(story.trouble_since)}: {_reason(story.trouble)}",
+        )
+    yield (
+        "audio",
+        _audio(story.container, story.codec, story.duration, story.channels)
+        + f", {format_size(story.size)}",
+    )
+    yield from _plan(story)
+    if story.ticket is not None:
+        yield "task", story.ticket
+    for number, output in enumerate(story.outputs):
+        yield (
+            "" if number else "transcript",
+            printable(output.path) + ("" if output.written else " (to be written)"),
+        )
+    if story.original is not None and story.original != story.path:
+        yield "moved to", printable(story.original)
+    for number, paid in enumerate(story.paid):
+        yield ("" if number else "asked"), _paid(paid)
+    for number, event in enumerate(story.events):
+        said = f"{local(event.at)}  {event.state.value:<11}  {event.note}"
+        yield ("" if number else "story"), said.rstrip()
+
+
+def _foresight(foresight: Foresight, *, running: bool) -> Iterator[Row]:
+    if foresight.inbox is not None:
+        yield "inbox", foresight.inbox
+    yield (
+        "state",
+        "asrwatch has not taken it up." if foresight.taken else "not a recording of asrwatch's",
+    )
+    yield "verdict", foresight.verdict
+    if foresight.advice:
+        yield "", foresight.advice
+    if foresight.container is not None or foresight.duration is not None:
+        yield (
+            "audio",
+            _audio(foresight.container, foresight.codec, foresight.duration, foresight.channels),
+        )
+    yield from _plan(foresight)
+    if foresight.taken and not running:
+        yield "waits", "asrwatch is not running; it is taken up when it is started."
+
+
+def _plan(told: Story | Foresight) -> Iterator[Row]:
+    if told.engine is not None:
+        model = f" (model {told.model})" if told.model != told.engine else ""
+        yield "engine", f"{told.engine}{model}"
+    for number, reason in enumerate(told.reasons):
+        yield ("" if number else "why"), reason
+    if told.options:
+        yield "options", _options(told.options)
+    for number, left_out in enumerate(told.left_out):
+        yield ("" if number else "left out"), left_out
+
+
+def _options(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={json.dumps(value)}" for name, value in options.items())
+
+
+def _lines(label: str, lines: tuple[RecordingLine, ...]) -> Iterator[Row]:
+    for number, line in enumerate(lines):
+        yield (
+            "" if number else label,
+            f"{printable(line.path)}: {line.state.value} since {local(line.since)}. {line.now}",
+        )
+
+
+def _audio(
+    container: str | None, codec: str | None, duration: timedelta | None, channels: int | None
+) -> str:
+    told = [container or "unknown container"]
+    if codec and codec != container:
+        told.append(codec)
+    told.append(format_duration(duration) if duration is not None else "unknown length")
+    if channels is not None:
+        told.append("1 channel" if channels == 1 else f"{channels} channels")
+    return ", ".join(told)
+
+
+def _paid(paid: Paid) -> str:
+    billed = f", {format_duration(paid.billed)} billed" if paid.billed is not None else ""
+    outcome = _OUTCOMES.get(paid.outcome, paid.outcome)
+    return f"{local(paid.asked_at)}  {paid.model}: {outcome}{billed}"
+
+
+def _reason(reason: Reason) -> str:
+    return f"{reason.message} {reason.advice}".rstrip()

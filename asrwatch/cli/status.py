@@ -1,0 +1,114 @@
+"""`asrwatch status`: how things stand."""
+
+from collections.abc import Iterator
+
+from asrwatch.cli._house import consult, settings_for
+from asrwatch.cli._options import AsJson, ConfigFile
+from asrwatch.cli._printing import Row, local, print_json, show
+from asrwatch.reports import AskStatus, HoldLine, InboxHealth, Money, Status, to_json
+from asrwatch.values import format_duration, format_size, printable
+
+__all__ = ["rows_of_status", "status"]
+
+_SHOWN = 5
+"""How many of a list a person wants to see; --json has more."""
+
+
+def status(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Show how things stand: counts, what is under way, what waits and why, what was paid.
+
+    Asks the running daemon; where none runs, reads the state itself.
+    """
+    report = consult(settings_for(config), AskStatus(), Status)
+    if as_json:
+        print_json(to_json(report))
+    else:
+        show(rows_of_status(report))
+
+
+def rows_of_status(report: Status) -> Iterator[Row]:
+    """The report as people read it."""
+    yield "asrwatch", _who(report)
+    yield "state", printable(report.state_dir)
+    counted = [f"{number} {state.value}" for state, number in report.counts.items() if number]
+    yield "recordings", ", ".join(counted) or "none yet"
+    for number, line in enumerate(report.under_way):
+        yield ("" if number else "under way"), f"{printable(line.path)}: {line.now}"
+    if report.oldest_waiting is not None:
+        line = report.oldest_waiting
+        yield (
+            "oldest",
+            f"{printable(line.path)}: {line.now} ({line.state.value} since {local(line.since)})",
+        )
+    yield from _settling(report)
+    for inbox in report.inboxes:
+        yield from _inbox(inbox)
+    yield from _tasks(report)
+    for number, hold in enumerate(report.holds):
+        yield ("" if number else "held"), _hold(hold)
+    for label, money in (
+        ("today", report.today),
+        ("this month", report.this_month),
+        ("ever", report.ever),
+    ):
+        yield label, _money(money)
+
+
+def _who(report: Status) -> str:
+    if not report.running:
+        return f"{report.version}, not running"
+    since = f" since {local(report.started_at)}" if report.started_at else ""
+    return f"{report.version}, running{since} (process {report.process})"
+
+
+def _settling(report: Status) -> Iterator[Row]:
+    for number, file in enumerate(report.settling[:_SHOWN]):
+        told = f"{file.why}, {format_size(file.size)}, for {format_duration(file.waits_for)}"
+        yield ("" if number else "settling"), f"{printable(file.path)}: {told}"
+    if report.settling_count > _SHOWN:
+        yield "", f"and {report.settling_count - _SHOWN} more"
+
+
+def _inbox(inbox: InboxHealth) -> Iterator[Row]:
+    told = [f"{inbox.name}: {printable(inbox.path)}"]
+    if inbox.watching is not None:
+        told.append(f"watched by {inbox.watching} ({inbox.watching_reason})")
+    if inbox.files is not None:
+        told.append(f"{inbox.files} files")
+    if inbox.empty:
+        told.append(f"{inbox.empty} without any bytes")
+    if inbox.unreadable:
+        told.append(f"{inbox.unreadable} places cannot be read")
+    if inbox.alive is False:
+        told.append("NOBODY LOOKS AT IT: its lookout died; restart asrwatch and report the log")
+    yield "inbox", ", ".join(told)
+    for trouble in inbox.troubles:
+        yield "", f"{trouble.message} {trouble.advice}".rstrip()
+
+
+def _tasks(report: Status) -> Iterator[Row]:
+    for number, task in enumerate(report.tasks[:_SHOWN]):
+        told = f"for {format_duration(task.age)}, asked about next at {local(task.next_question)}"
+        yield (
+            "" if number else "at the cloud",
+            f"{printable(task.path)}: {told} (task {task.ticket})",
+        )
+    if report.task_count > _SHOWN:
+        yield "", f"and {report.task_count - _SHOWN} more"
+
+
+def _hold(hold: HoldLine) -> str:
+    scope = "every engine" if hold.scope == "*" else hold.scope
+    told = f"{scope} until {local(hold.until)}: {hold.reason.message} {hold.reason.advice}"
+    return told.rstrip()
+
+
+def _money(money: Money) -> str:
+    told = (
+        f"{money.asked} requests, {money.answered} answered, {format_duration(money.billed)} billed"
+    )
+    if money.unknown:
+        told += f", {money.unknown} of unknown fate"
+    if money.perhaps_twice:
+        told += f", {money.perhaps_twice} perhaps paid twice"
+    return told
