@@ -12,7 +12,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 PARTS = ("engines", "storages", "formats", "notifiers")
 BOTTOM = {"errors", "values"}
 # Small helpers that know nothing of recordings, engines or the cloud.
-HELPERS = BOTTOM | {"oserrors", "filenames", "logs", "parts"}
+HELPERS = BOTTOM | {"oserrors", "filenames", "logs", "parts", "crash"}
 RECORDING = HELPERS | {"recording"}
 
 # Which rooms a room may import from, besides itself. The design's picture (section 2), from the bottom up:
@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "oserrors": BOTTOM,
     "filenames": BOTTOM,
     "parts": BOTTOM,
+    "crash": BOTTOM,
     "logs": BOTTOM,
     "systemd": BOTTOM,
     "recording": BOTTOM,
@@ -76,6 +77,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 # How many handlers may catch everything, by module.
 MAY_CATCH_ALL = {
     "daemon.py": 2,  # the one place that runs a step, and the one that runs a round of questions
+    "control.py": 1,  # a question, however odd, must not end the daemon; it is logged and answered
     "inbox/watch.py": 2,  # an exception in a handler ends watchdog's events for good; the scan makes up
 }
 
