@@ -1,14 +1,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from transcribe_helpers import Bench
+from transcribe_helpers import Bench, bench
 
 import asrwatch
 from asrwatch.errors import (
@@ -26,21 +24,10 @@ from asrwatch.request import wishes_of
 from asrwatch.sandbox import Fault, Knobs, Route, Sandbox, Scripted, Wire
 from asrwatch.transcription import NotHonoured
 
+__all__ = ["bench"]
+
 FLASH = "qwen3-asr-flash"
 FILETRANS = "qwen3-asr-flash-filetrans"
-
-
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """A sandbox without rate limits, whose key is in the environment."""
-    with Sandbox(recogniser=Scripted(), knobs=Knobs(rate_limits=False)) as sandbox:
-        monkeypatch.setenv("DASHSCOPE_API_KEY", sandbox.key)
-        config = tmp_path / "asrwatch.yaml"
-        config.write_text(
-            f"cloud: {{base_url: '{sandbox.url}'}}\n"
-            f"engines: {{{FILETRANS}: {{first_poll: 50ms, list_delay: 0}}}}\n"
-        )
-        yield Bench(sandbox=sandbox, config=config, folder=tmp_path)
 
 
 def test_answer_is_the_normalized_response(bench: Bench) -> None:
@@ -114,8 +101,9 @@ def test_left_out_options_are_warned_about_before_anything_is_paid(bench: Bench)
 
 def test_async_is_taken_under_its_own_name(bench: Bench) -> None:
     """`**{"async": True}` means what `async_=True` means; without waiting the submission comes back."""
+    seed: Any = {"async": True}
     result = asrwatch.transcribe(
-        bench.recording(), model=FILETRANS, wait=False, config=bench.config, **{"async": True}
+        bench.recording(), model=FILETRANS, wait=False, config=bench.config, **seed
     )
     assert (result.text, result.status) == ("", "PENDING")
     assert isinstance(result.raw, dict)

@@ -3,15 +3,17 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from asrwatch.config import load
 from asrwatch.request import Wanted
-from asrwatch.sandbox import Sandbox
+from asrwatch.sandbox import Knobs, Sandbox, Scripted
 from asrwatch.transcriber import Transcriber
 
 COMMAND = "import typer; from asrwatch.cli.transcribe import transcribe; typer.run(transcribe)"
@@ -63,6 +65,20 @@ class Bench:
             cwd=self.folder,
             env={**os.environ, "DASHSCOPE_API_KEY": self.sandbox.key, **(environment or {})},
         )
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """A sandbox without rate limits, whose key is in the environment."""
+    with Sandbox(recogniser=Scripted(), knobs=Knobs(rate_limits=False)) as sandbox:
+        monkeypatch.setenv("DASHSCOPE_API_KEY", sandbox.key)
+        monkeypatch.delenv("OUTPUT_DIR", raising=False)
+        config = tmp_path / "asrwatch.yaml"
+        config.write_text(
+            f"cloud: {{base_url: '{sandbox.url}'}}\n"
+            "engines: {qwen3-asr-flash-filetrans: {first_poll: 50ms, list_delay: 0}}\n"
+        )
+        yield Bench(sandbox=sandbox, config=config, folder=tmp_path)
 
 
 def wav(path: Path, *, seconds: float, rate: int = 8000) -> Path:
