@@ -8,7 +8,6 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3._base_connection import BaseHTTPConnection
 from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool
 
 __all__ = ["Adapter", "deadline"]
@@ -19,7 +18,7 @@ class Adapter(HTTPAdapter):
 
     def __init__(self) -> None:
         super().__init__(pool_connections=2, pool_maxsize=1, max_retries=0)
-        self._connections: list[BaseHTTPConnection] = []
+        self._connections: list[Any] = []
         self.was_cut = False
 
     def get_connection_with_tls_context(
@@ -32,9 +31,9 @@ class Adapter(HTTPAdapter):
         """The pool for a request, which from now on tells us of each connection it makes."""
         pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
         if isinstance(pool, HTTPConnectionPool) and "ConnectionCls" not in vars(pool):
-            make: Callable[..., BaseHTTPConnection] = pool.ConnectionCls
+            make: Callable[..., Any] = pool.ConnectionCls
 
-            def remembered(*args: Any, **kwargs: Any) -> BaseHTTPConnection:
+            def remembered(*args: Any, **kwargs: Any) -> Any:
                 connection = make(*args, **kwargs)
                 self._connections.append(connection)
                 return connection

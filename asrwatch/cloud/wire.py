@@ -131,6 +131,8 @@ class Line:
             except (requests.RequestException, HTTPError, OSError, ValueError) as error:
                 raise self._failure(request, error, begun=sending.begun) from _bare(error)
             try:
+                if self._adapter.was_cut:  # half a head passes for a whole one
+                    raise self._failure(request, TimeoutError(), begun=sending.begun)
                 return self._received(request, answer)
             finally:
                 answer.close()
@@ -257,8 +259,7 @@ def _bare(error: BaseException) -> BaseException:
     link: BaseException | None = error
     while link is not None:
         link.__traceback__ = None
-        for held in ("request", "pool", "conn"):
-            if hasattr(link, held):
-                setattr(link, held, None)
+        for held in vars(link).keys() & {"request", "pool", "conn"}:
+            setattr(link, held, None)
         link = link.__cause__ or link.__context__
     return error

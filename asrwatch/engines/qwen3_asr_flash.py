@@ -60,7 +60,7 @@ class Qwen3AsrFlash(Engine[FlashOptions]):
     tasks = False
     regions: ClassVar[frozenset[str]] = frozenset({"beijing", "singapore", "us"})
     containers: ClassVar[frozenset[str]] = frozenset(
-        [
+        {
             "aac",
             "amr",
             "avi",
@@ -76,7 +76,7 @@ class Qwen3AsrFlash(Engine[FlashOptions]):
             "webm",
             "wma",
             "wmv",
-        ]
+        }
     )
 
     def __init__(self, options: FlashOptions, cloud: Cloud) -> None:

@@ -67,7 +67,25 @@ class Qwen3AsrFlashFiletrans(Engine[FiletransOptions]):
     tasks = True
     regions: ClassVar[frozenset[str]] = frozenset({"beijing", "singapore"})
     containers: ClassVar[frozenset[str]] = frozenset(
-        ["aac", "amr", "avi", "flac", "flv", "m4a", "mkv", "mov", "mp3", "mp4", "mpeg", "ogg", "opus", "wav", "webm", "wma", "wmv"]
+        {
+            "aac",
+            "amr",
+            "avi",
+            "flac",
+            "flv",
+            "m4a",
+            "mkv",
+            "mov",
+            "mp3",
+            "mp4",
+            "mpeg",
+            "ogg",
+            "opus",
+            "wav",
+            "webm",
+            "wma",
+            "wmv",
+        }
     )
 
     def __init__(self, options: FiletransOptions, cloud: Cloud) -> None:

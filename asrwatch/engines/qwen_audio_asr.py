@@ -44,7 +44,7 @@ class QwenAudioAsr(Engine[QwenAudioOptions]):
     automatic = False
     regions: ClassVar[frozenset[str]] = frozenset({"beijing"})
     containers: ClassVar[frozenset[str]] = frozenset(
-        [
+        {
             "aac",
             "amr",
             "avi",
@@ -60,7 +60,7 @@ class QwenAudioAsr(Engine[QwenAudioOptions]):
             "webm",
             "wma",
             "wmv",
-        ]
+        }
     )
 
     def sent(self, wishes: Wishes) -> Sent:

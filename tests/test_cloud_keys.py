@@ -1,0 +1,177 @@
+"""Where the key is found, and what is said when it is not."""
+
+from pathlib import Path
+
+import pytest
+
+from asrwatch.cloud import Cloud, KeyRing
+from asrwatch.cloud.regions import REGIONS, root_of
+from asrwatch.errors import ConfigError, EngineError, EngineTrouble
+
+
+def credentials(home: Path, text: str) -> None:
+    """Write the user's credentials file."""
+    (home / ".alibabacloud").mkdir()
+    (home / ".alibabacloud" / "credentials").write_text(text)
+
+
+def test_the_order_of_places(tmp_path: Path) -> None:
+    """File of the config, systemd credential, environment, credentials file: the first one decides."""
+    named = tmp_path / "key"
+    named.write_text(" sk-file \n")
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    (folder / "dashscope-api-key").write_text("sk-systemd\n")
+    credentials(tmp_path, "[default]\ndashscope_api_key = sk-ini\n")
+    environment = {"CREDENTIALS_DIRECTORY": str(folder), "DASHSCOPE_API_KEY": "sk-variable"}
+
+    def key(file: Path | None) -> str:
+        ring = KeyRing(api_key_file=file, environment=environment, home=tmp_path)
+        return ring.key().reveal()
+
+    assert key(named) == "sk-file"
+    assert key(None) == "sk-systemd"
+    (folder / "dashscope-api-key").unlink()
+    assert key(None) == "sk-variable"
+    del environment["DASHSCOPE_API_KEY"]
+    assert key(None) == "sk-ini"
+
+
+@pytest.mark.parametrize(
+    ("environment", "key"),
+    [
+        ({}, "sk-default"),
+        ({"ALIBABA_CLOUD_PROFILE": "work"}, "sk-work"),
+        ({"ALICLOUD_PROFILE": "work"}, "sk-work"),
+        ({"ALIBABA_CLOUD_PROFILE": "work", "ALICLOUD_PROFILE": "other"}, "sk-work"),
+        ({"ALIBABA_CLOUD_PROFILE": " "}, "sk-default"),
+    ],
+)
+def test_profiles(tmp_path: Path, environment: dict[str, str], key: str) -> None:
+    """The profile named in the environment chooses the section; percent signs are plain characters."""
+    credentials(
+        tmp_path,
+        "[default]\ndashscope_api_key=sk-default\naccess_key_secret=100%\n"
+        "[work]\nDashScope_API_Key = sk-work\n",
+    )
+    assert KeyRing(environment=environment, home=tmp_path).key().reveal() == key
+
+
+def test_no_key_names_every_place(tmp_path: Path) -> None:
+    """Without a key, the advice says where one may be put."""
+    ring = KeyRing(environment={"ALICLOUD_PROFILE": "work"}, home=tmp_path)
+    with pytest.raises(EngineError) as raised:
+        ring.key()
+    assert raised.value.trouble is EngineTrouble.KEY
+    assert raised.value.code == "no-key"
+    for place in ("systemd", "DASHSCOPE_API_KEY", "[work]", ".alibabacloud/credentials"):
+        assert place in raised.value.advice
+    assert ring.digest() is None
+    assert ring.source() is None
+
+
+@pytest.mark.parametrize("content", [None, "", "\n", "x" * 100_000])
+def test_a_named_file_must_hold_the_key(tmp_path: Path, content: str | None) -> None:
+    """No other account's key is used when the named file holds none."""
+    named = tmp_path / "key"
+    if content is not None:
+        named.write_text(content)
+    ring = KeyRing(api_key_file=named, environment={"DASHSCOPE_API_KEY": "sk-x"}, home=None)
+    with pytest.raises(EngineError, match="api_key_file"):
+        ring.key()
+
+
+def test_a_corrected_file_heals(tmp_path: Path) -> None:
+    """The key is read anew each time, and its digest tells that it changed."""
+    named = tmp_path / "key"
+    named.write_text("sk-one")
+    ring = KeyRing(api_key_file=named, environment={}, home=None)
+    first = ring.digest()
+    assert first is not None
+    assert first == ring.digest()
+    assert "sk-one" not in first
+    named.write_text("sk-two")
+    assert ring.key().reveal() == "sk-two"
+    assert ring.digest() not in {None, first}
+    assert ring.source() == f"the file {named} (api_key_file)"
+
+
+@pytest.mark.parametrize("held", ["sk-a b", "sk-ä", "sk-a\nsk-b", "sk-\x00x"])
+def test_what_cannot_be_a_key_is_not_shown(tmp_path: Path, held: str) -> None:
+    """A key that would break the request's header is refused without repeating it."""
+    named = tmp_path / "key"
+    named.write_text(held)
+    ring = KeyRing(api_key_file=named, environment={}, home=None)
+    with pytest.raises(EngineError) as raised:
+        ring.key()
+    assert raised.value.code == "bad-key-text"
+    assert held not in str(raised.value)
+    assert held not in repr(ring)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00sk", b"no section\nsk-secret-line"])
+def test_a_broken_credentials_file_is_named_and_not_quoted(tmp_path: Path, content: bytes) -> None:
+    """What the file holds does not appear in the error, nor behind it."""
+    credentials(tmp_path, "")
+    (tmp_path / ".alibabacloud" / "credentials").write_bytes(content)
+    with pytest.raises(EngineError) as raised:
+        KeyRing(environment={}, home=tmp_path).key()
+    assert "credentials" in raised.value.message
+    assert "sk-secret-line" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+def test_an_unreadable_place_says_why(tmp_path: Path) -> None:
+    """A folder in the place of the file is told as such."""
+    with pytest.raises(EngineError, match="Is a directory"):
+        KeyRing(api_key_file=tmp_path, environment={}, home=None).key()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "http://127.0.0.1:8000",
+        "http://127.0.0.1:8000/",
+        "http://127.0.0.1:8000/api/v1",
+        "http://127.0.0.1:8000/api/v1/",
+        "http://127.0.0.1:8000/compatible-mode/v1",
+        " http://127.0.0.1:8000/compatible-mode/v1/ ",
+    ],
+)
+def test_a_base_url_may_be_pasted_with_either_path(written: str) -> None:
+    """Whatever the vendor's pages show as a base URL means the same root."""
+    assert root_of("beijing", written) == "http://127.0.0.1:8000"
+
+
+def test_roots() -> None:
+    """Regions have their shared hosts; a gateway's path is kept; an empty base URL is none."""
+    assert root_of("singapore", None) == "https://dashscope-intl.aliyuncs.com"
+    assert root_of("us", "") == REGIONS["us"]
+    assert root_of("us", "https://gw.example/qwen/api/v1") == "https://gw.example/qwen"
+
+
+@pytest.mark.parametrize(
+    ("settings", "where"),
+    [
+        ({"region": "mars"}, "cloud.region"),
+        ({"base_url": "dashscope.example"}, "cloud.base_url"),
+        ({"base_url": "ftp://x"}, "cloud.base_url"),
+        ({"base_url": "http://x:port"}, "cloud.base_url"),
+        ({"base_url": "http://me:secret@x"}, "cloud.base_url"),
+        ({"base_url": "http://x/?a=b"}, "cloud.base_url"),
+        ({"base_url": "http://ex ample"}, "cloud.base_url"),
+        ({"proxy": "socks5://x"}, "cloud.proxy"),
+    ],
+)
+def test_bad_settings_name_their_key(settings: dict[str, str], where: str) -> None:
+    """A region, base URL or proxy that cannot work is a problem of the config, told without secrets."""
+    known = {"region": "beijing", **settings}
+    with pytest.raises(ConfigError) as raised:
+        Cloud(
+            region=known["region"],
+            base_url=known.get("base_url"),
+            proxy=known.get("proxy"),
+            keys=KeyRing(environment={}, home=None),
+        )
+    assert [problem.where for problem in raised.value.problems] == [where]
+    assert "secret" not in str(raised.value)
