@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from transcribe_helpers import Bench, bench
 
-from asrwatch.cli.transcripts import Output
+from asrwatch.cli._transcripts import Output
 from asrwatch.errors import UsageError
 
 __all__ = ["bench"]

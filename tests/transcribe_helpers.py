@@ -16,8 +16,6 @@ from asrwatch.request import Wanted
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
 from asrwatch.transcriber import Transcriber
 
-COMMAND = "import typer; from asrwatch.cli.transcribe import transcribe; typer.run(transcribe)"
-
 
 @dataclass(kw_only=True)
 class Bench:
@@ -57,7 +55,7 @@ class Bench:
     ) -> subprocess.CompletedProcess[str]:
         """`asrwatch transcribe` as a process of its own."""
         return subprocess.run(
-            [sys.executable, "-c", COMMAND, "-c", self.config, *arguments],
+            [sys.executable, "-m", "asrwatch", "transcribe", "-c", self.config, *arguments],
             capture_output=True,
             text=True,
             check=False,

@@ -2,10 +2,18 @@
 
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from asrwatch import logs
+from asrwatch.cli._options import ConfigFile
+from asrwatch.cli._transcripts import Output, note
+from asrwatch.config import find_file, load
+from asrwatch.errors import ConfigError, UsageError
+from asrwatch.request import Wanted, wishes_of
+from asrwatch.transcriber import Transcriber
+from asrwatch.values import parse_duration
 
 __all__ = ["transcribe"]
 
@@ -93,21 +101,12 @@ def transcribe(  # noqa: PLR0913 - the seed's request, option by option
             help="Also write under $OUTPUT_DIR/ai-audio-asr/transcripts/ (default: output/...).",
         ),
     ] = False,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", metavar="FILE", help="Configuration file.")
-    ] = None,
+    config: ConfigFile = None,
 ) -> None:
     """Transcribe recordings now and print their text. Every call pays; nothing is remembered.
 
     Exit codes: 0 all transcribed (or submitted), 1 some not, 2 wrong usage, 78 bad configuration.
     """
-    from asrwatch import logs  # noqa: PLC0415 - `asrwatch --help` stays quick
-    from asrwatch.cli.transcripts import Output, note  # noqa: PLC0415 - same
-    from asrwatch.config import find_file, load  # noqa: PLC0415 - same
-    from asrwatch.errors import ConfigError, UsageError  # noqa: PLC0415 - same
-    from asrwatch.request import Wanted, wishes_of  # noqa: PLC0415 - same
-    from asrwatch.transcriber import Transcriber  # noqa: PLC0415 - same
-
     logs.configure("warning")
     inputs = audio or []
     try:
@@ -155,9 +154,6 @@ def _listed(given: list[str] | None) -> tuple[str, ...]:
 
 
 def _timeout(written: str | None) -> timedelta | None:
-    from asrwatch.errors import UsageError  # noqa: PLC0415 - `asrwatch --help` stays quick
-    from asrwatch.values import parse_duration  # noqa: PLC0415 - same
-
     try:
         return None if written is None else parse_duration(written)
     except ValueError as error:
