@@ -54,69 +54,70 @@ def _container(name: str, *, marked: bool = True, **mimes: str) -> Container:
     return Container(name=name, mimes=MappingProxyType(mimes), marked=marked)
 
 
+_TAKEN = (
+    _container("wav", wav="audio/wav", wave="audio/wav", w64="audio/wav", rf64="audio/wav"),
+    _container(
+        "mp3",
+        marked=False,
+        mp3="audio/mpeg",
+        mp2="audio/mpeg",
+        mpga="audio/mpeg",
+    ),
+    _container("aac", marked=False, aac="audio/aac", adts="audio/aac"),
+    _container("flac", flac="audio/flac"),
+    _container(
+        "ogg",
+        ogg="audio/ogg",
+        opus="audio/ogg",
+        oga="audio/ogg",
+        spx="audio/ogg",
+        ogv="video/ogg",
+    ),
+    Container(
+        name="mp4",
+        mimes=MappingProxyType(
+            {
+                "mp4": "video/mp4",
+                "m4a": "audio/mp4",
+                "m4b": "audio/mp4",
+                "m4v": "video/mp4",
+                "mov": "video/quicktime",
+                "qt": "video/quicktime",
+                "3gp": "video/3gpp",
+                "3g2": "video/3gpp2",
+            }
+        ),
+    ),
+    _container("asf", wma="audio/x-ms-wma", wmv="video/x-ms-wmv", asf="video/x-ms-asf"),
+    _container("amr", amr="audio/amr", awb="audio/amr-wb"),
+    _container("aiff", aiff="audio/aiff", aif="audio/aiff", aifc="audio/aiff"),
+    _container("mkv", mkv="video/x-matroska", mka="audio/x-matroska"),
+    _container("webm", webm="video/webm"),
+    _container("avi", avi="video/x-msvideo"),
+    _container("flv", flv="video/x-flv"),
+    _container("mpeg", mpeg="video/mpeg", mpg="video/mpeg", vob="video/mpeg"),
+)
+# No engine takes these as they are; they are named so that a refusal can say what it refuses.
+_OTHERS = (
+    _container(
+        "mpegts",
+        marked=False,
+        ts="video/mp2t",
+        mts="video/mp2t",
+        m2ts="video/mp2t",
+    ),
+    _container("ac3", ac3="audio/ac3"),
+    _container("ape", ape="audio/x-ape"),
+    _container("wavpack", wv="audio/x-wavpack"),
+    _container("tta", tta="audio/x-tta"),
+    _container("musepack", mpc="audio/x-musepack"),
+    _container("caf", caf="audio/x-caf"),
+    _container("au", au="audio/basic", snd="audio/basic"),
+    _container("dss", dss="audio/x-dss", ds2="audio/x-ds2"),
+)
+
 CONTAINERS: Mapping[str, Container] = MappingProxyType(
-    {
-        container.name: container
-        for container in (
-            _container("wav", wav="audio/wav", wave="audio/wav", w64="audio/wav", rf64="audio/wav"),
-            _container(
-                "mp3",
-                marked=False,
-                mp3="audio/mpeg",
-                mp2="audio/mpeg",
-                mpga="audio/mpeg",
-            ),
-            _container("aac", marked=False, aac="audio/aac", adts="audio/aac"),
-            _container("flac", flac="audio/flac"),
-            _container(
-                "ogg",
-                ogg="audio/ogg",
-                opus="audio/ogg",
-                oga="audio/ogg",
-                spx="audio/ogg",
-                ogv="video/ogg",
-            ),
-            Container(
-                name="mp4",
-                mimes=MappingProxyType(
-                    {
-                        "mp4": "video/mp4",
-                        "m4a": "audio/mp4",
-                        "m4b": "audio/mp4",
-                        "m4v": "video/mp4",
-                        "mov": "video/quicktime",
-                        "qt": "video/quicktime",
-                        "3gp": "video/3gpp",
-                        "3g2": "video/3gpp2",
-                    }
-                ),
-            ),
-            _container("asf", wma="audio/x-ms-wma", wmv="video/x-ms-wmv", asf="video/x-ms-asf"),
-            _container("amr", amr="audio/amr", awb="audio/amr-wb"),
-            _container("aiff", aiff="audio/aiff", aif="audio/aiff", aifc="audio/aiff"),
-            _container("mkv", mkv="video/x-matroska", mka="audio/x-matroska"),
-            _container("webm", webm="video/webm"),
-            _container("avi", avi="video/x-msvideo"),
-            _container("flv", flv="video/x-flv"),
-            _container("mpeg", mpeg="video/mpeg", mpg="video/mpeg", vob="video/mpeg"),
-            # No engine takes the following as they are; they are named so that the refusal can say so.
-            _container(
-                "mpegts",
-                marked=False,
-                ts="video/mp2t",
-                mts="video/mp2t",
-                m2ts="video/mp2t",
-            ),
-            _container("ac3", ac3="audio/ac3"),
-            _container("ape", ape="audio/x-ape"),
-            _container("wavpack", wv="audio/x-wavpack"),
-            _container("tta", tta="audio/x-tta"),
-            _container("musepack", mpc="audio/x-musepack"),
-            _container("caf", caf="audio/x-caf"),
-            _container("au", au="audio/basic", snd="audio/basic"),
-            _container("dss", dss="audio/x-dss", ds2="audio/x-ds2"),
-        )
-    }
+    {container.name: container for container in (*_TAKEN, *_OTHERS)}
 )
 
 _BY_EXTENSION: Mapping[str, Container] = MappingProxyType(
@@ -127,7 +128,10 @@ _BY_EXTENSION: Mapping[str, Container] = MappingProxyType(
     }
 )
 
-EXTENSIONS: frozenset[str] = frozenset(_BY_EXTENSION)
+EXTENSIONS: frozenset[str] = frozenset(
+    extension for container in _TAKEN for extension in container.extensions
+)
+"""What an inbox looks for unless told otherwise: every ending of a container some engine takes."""
 
 
 def container_by_extension(name: bytes) -> Container | None:
