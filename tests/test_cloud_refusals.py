@@ -8,7 +8,8 @@ from cloud_helpers import KEY
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asrwatch.cloud.refusals import Where, refusal, refused_in
+from asrwatch.cloud.envelopes import refused_in
+from asrwatch.cloud.refusals import Where, refusal
 from asrwatch.errors import (
     AnswerLost,
     AsrwatchError,

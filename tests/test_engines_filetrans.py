@@ -191,17 +191,28 @@ def test_a_refused_page_size_is_given_up(tasks: Tasks) -> None:
     assert tasks.counted() == {"list": 5}
 
 
-def test_without_any_list_all_are_queried() -> None:
-    """A cloud that refuses to list is asked one by one."""
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        json_answer({"code": "InvalidParameter", "message": "no"}, 400),
+        json_answer({"code": "AccessDenied", "message": "no"}, 403),
+        Answer(status=404, body=b"<html>"),
+    ],
+)
+def test_without_any_list_all_are_queried(refusal: Answer) -> None:
+    """A cloud that refuses to list is asked one by one; a lost request stays unknown there."""
 
     def answer(asked: Asked) -> Answer:
         if asked.path == "/api/v1/tasks/":
-            return json_answer({"code": "InvalidParameter", "message": "no"}, 400)
+            return refusal
         return json_answer({"output": {"task_status": "RUNNING"}})
 
     with Server(answer) as server:
-        news = dict(engine_at(server.url).check([f"t{number}" for number in range(5)]))
-    assert all(item == StillOut(status="RUNNING") for item in news.values())
+        engine = engine_at(server.url)
+        news = dict(engine.check([f"t{number}" for number in range(5)]))
+        assert all(item == StillOut(status="RUNNING") for item in news.values())
+        with pytest.raises(TemporaryError):
+            engine.reconcile("ask-1", since=NOW - timedelta(hours=1), known=frozenset())
 
 
 @pytest.mark.parametrize(
@@ -317,6 +328,31 @@ def test_a_free_question_is_repeated_a_little() -> None:
         with pytest.raises(TemporaryError):
             list(engine_at(server.url).check(["a"]))
         assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (404, "NotFound", TicketLost),
+        (404, "TaskNotFound", TicketLost),
+        (400, "FILE_TRANS_TASK_EXPIRED", TicketLost),
+        (400, "InvalidParameter", StillOut),
+    ],
+)
+def test_a_query_that_is_refused_concerns_its_ticket_only(
+    status: int, code: str, kind: type
+) -> None:
+    """A refusal of one question is news of one ticket: not found is unknown, the rest is no end."""
+
+    def answer(asked: Asked) -> Answer:
+        if asked.path.endswith("/odd"):
+            return json_answer({"code": code, "message": "m"}, status)
+        return json_answer({"output": {"task_status": "RUNNING"}})
+
+    with Server(answer) as server:
+        news = dict(engine_at(server.url).check(["odd", "fine"]))
+    assert type(news["odd"]) is kind
+    assert news["fine"] == StillOut(status="RUNNING")
 
 
 # A request whose answer was lost.

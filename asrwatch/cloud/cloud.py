@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from asrwatch.cloud import loose
 from asrwatch.cloud.bodies import Body
 from asrwatch.cloud.desk import QUERIES_PER_SECOND, TaskDesk
+from asrwatch.cloud.envelopes import refused_in
 from asrwatch.cloud.keys import KeyRing
 from asrwatch.cloud.pacer import Pacer
-from asrwatch.cloud.refusals import NoSpeech, Where, refusal, refused_in
+from asrwatch.cloud.refusals import NoSpeech, Where, refusal
 from asrwatch.cloud.regions import check_proxy, root_of
 from asrwatch.cloud.uploads import Form, Policy, policy_path, read_policy
 from asrwatch.cloud.wire import Reply, Request, Wire

@@ -137,6 +137,8 @@ RULES: tuple[Rule, ...] = (
             "model_not_supported",
             "workspacenotfound",
             "notfound",
+            "tasknotfound",
+            "task_not_found",
         ),
         verdict=Verdict.FORBIDDEN,
         what="The cloud does not know this model here",

@@ -1,13 +1,15 @@
 """Ask about tasks: every question is free, may be repeated, and keeps the account's query limit."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from asrwatch.cloud import loose
+from asrwatch.cloud.envelopes import refused_in
 from asrwatch.cloud.pacer import Pacer
-from asrwatch.cloud.refusals import Where, refused_in
+from asrwatch.cloud.refusals import Where
 from asrwatch.cloud.tasks import (
     Page,
     Poll,
@@ -30,6 +32,9 @@ _PAUSES = (0.2, 1.0)
 
 _LARGEST_RESULT = 256 * 1024 * 1024
 """Bytes: twelve hours of words with their times are some tens of megabytes."""
+
+_NOT_FOUND = frozenset({"notfound", "tasknotfound", "task_not_found"})
+"""The contract documents a 200 with UNKNOWN; any of these says the same."""
 
 Judge = Callable[[Reply, Where], AsrwatchError | None]
 """Says what is wrong with an answer, if anything is."""
@@ -112,13 +117,21 @@ class Visit:
         self._pacer = pacer
 
     def query(self, ticket: str) -> Answered:
-        """How far one task is.
+        """How far one task is. A cloud that says "not found" no longer knows it, as with `UNKNOWN`.
 
         Raises:
+            RecordingError: the cloud does not take this question.
+            TicketLost: the cloud says that the task expired.
             TemporaryError: the cloud could not be asked, or wants fewer questions.
             EngineError: the key is at fault.
         """
-        reply = self._ask("GET", query_path(ticket))
+        try:
+            reply = self._ask("GET", query_path(ticket))
+        except EngineError as error:
+            if error.code.lower() not in _NOT_FOUND:
+                raise
+            raw = json.dumps({"output": {"task_id": ticket, "task_status": "UNKNOWN"}}).encode()
+            reply = Reply(status=200, headers={}, body=raw)
         poll = read_poll(loose.parse(reply.body))
         if poll is None:
             raise _unreadable("a task")

@@ -8,7 +8,8 @@ from pydantic import JsonValue
 
 from asrwatch.cloud import loose, sse
 from asrwatch.cloud.codes import Verdict, verdict
-from asrwatch.cloud.refusals import NoSpeech, refused_in
+from asrwatch.cloud.envelopes import refused_in
+from asrwatch.cloud.refusals import NoSpeech
 from asrwatch.cloud.wire import Reply
 from asrwatch.errors import AnswerLost, AsrwatchError, RecordingError
 from asrwatch.journey.recording import Answer, Sentence, Transcript

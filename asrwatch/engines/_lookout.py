@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from asrwatch.cloud.desk import Visit
 from asrwatch.cloud.tasks import Listed, Page
-from asrwatch.errors import RecordingError
+from asrwatch.errors import EngineError, EngineTrouble, RecordingError
 
-__all__ = ["ENDED", "Lookout", "worth_listing"]
+__all__ = ["ENDED", "Lookout", "refuses_lists", "worth_listing"]
 
 ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "CANCELLED", "UNKNOWN"})
 """Statuses that no task leaves again; any other, also one we do not know, is under way."""
@@ -29,6 +29,14 @@ def worth_listing(*, unseen: int, pages: int) -> bool:
         pages: list calls still to make.
     """
     return pages < unseen
+
+
+def refuses_lists(error: RecordingError | EngineError) -> bool:
+    """Whether the trouble is with listing, as where a key may query tasks but not list them."""
+    return isinstance(error, RecordingError) or error.trouble in {
+        EngineTrouble.FORBIDDEN,
+        EngineTrouble.DOWN,
+    }
 
 
 class Lookout:
@@ -79,8 +87,8 @@ class Lookout:
         while True:
             try:
                 page = self._page(visit, status, number)
-            except RecordingError:
-                if status is None:
+            except (RecordingError, EngineError) as error:
+                if status is None or not refuses_lists(error):
                     raise
                 return  # only a saving is lost: every task is asked about by itself
             yield number, page

@@ -7,7 +7,7 @@ from asrwatch.cloud.desk import Visit
 from asrwatch.cloud.tasks import Listed
 from asrwatch.engines import Found, StillOut
 from asrwatch.engines._lookout import ENDED, Lookout
-from asrwatch.errors import TemporaryError
+from asrwatch.errors import RecordingError, TemporaryError, TicketLost
 
 __all__ = ["Orphanage"]
 
@@ -59,7 +59,10 @@ class Orphanage:
         """The URL a finished task was made from, empty where it has none; None: not known yet."""
         if (remembered := self._sources.get(listed.ticket)) is not None:
             return remembered
-        poll = visit.query(listed.ticket).poll
+        try:
+            poll = visit.query(listed.ticket).poll
+        except (RecordingError, TicketLost):
+            return None
         source = poll.source_url
         if not source and poll.result_url:
             try:

@@ -23,10 +23,17 @@ from asrwatch.engines import (
     Sent,
     StillOut,
 )
-from asrwatch.engines._lookout import Lookout
+from asrwatch.engines._lookout import Lookout, refuses_lists
 from asrwatch.engines._orphans import Orphanage
 from asrwatch.engines._wishes import no_place_for, one_language
-from asrwatch.errors import AsrwatchError, OurBug, TemporaryError, TicketLost
+from asrwatch.errors import (
+    AsrwatchError,
+    EngineError,
+    OurBug,
+    RecordingError,
+    TemporaryError,
+    TicketLost,
+)
 from asrwatch.journey.recording import Answer, Transcript, Wishes
 from asrwatch.values import Duration, Size
 
@@ -162,8 +169,17 @@ class Qwen3AsrFlashFiletrans(Engine[FiletransOptions]):
             TemporaryError: the cloud could not be asked.
         """
         age = self.cloud.now() - since
-        with self.cloud.tasks.visit() as visit:
-            found = self._orphanage.look_for(visit, ask_id, since=since, known=known)
+        try:
+            with self.cloud.tasks.visit() as visit:
+                found = self._orphanage.look_for(visit, ask_id, since=since, known=known)
+        except (RecordingError, EngineError) as error:
+            if not refuses_lists(error):
+                raise
+            raise TemporaryError(
+                f"The cloud does not list its tasks: {error.message}",
+                code=error.code,
+                advice="Without the list nobody can tell whether the request was accepted.",
+            ) from error
         if found is not None:
             return found
         if age > _LIST_REACH:
@@ -178,7 +194,12 @@ class Qwen3AsrFlashFiletrans(Engine[FiletransOptions]):
 
     def _news(self, visit: Visit, ticket: str) -> Heard | StillOut | AsrwatchError:
         """One task's state; its result is fetched in the same breath, as both are forgotten in a day."""
-        answered = visit.query(ticket)
+        try:
+            answered = visit.query(ticket)
+        except TicketLost as gone:
+            return gone
+        except RecordingError as refused:
+            return StillOut(status=f"not told: {refused.message}")
         error = tasks.ended_badly(ticket, answered.poll)
         if isinstance(error, NoSpeech):
             return self._heard(ticket, answered, None)
