@@ -46,9 +46,10 @@ def explain(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell a file's whole story, or what would happen to it and why. Costs nothing.
+    """Tell a file's story, or what would happen to it.
 
-    Also says why a file waits, which engine it goes to and for what reasons, and what was paid for it.
+    Costs nothing. Also says why a file waits, which engine it goes to and for what reasons, and what
+    was paid for it.
     """
     report = explanation_of(settings_for(config), absolute([path])[0])
     if as_json:

@@ -21,10 +21,11 @@ def forget(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Drop what is known of recordings. The files stay, and are left alone until they change.
+    """Drop what is known of recordings.
 
-    What was paid stays in the books, and its answer is kept: should the same content come again, it is
-    delivered from there. `asrwatch retry PATH` undoes it.
+    The files stay, and are left alone until they change. What was paid stays in the books, and its
+    answer is kept: should the same content come again, it is delivered from there. `asrwatch retry
+    PATH` undoes it.
     """
     report = consult(settings_for(config), AskForget(paths=absolute(paths)), Treatment)
     tell_treatment(report, verb="forgotten", later=False, as_json=as_json)

@@ -45,10 +45,11 @@ def once(
     as_json: AsJson = False,
     log_level: LogLevel = LogLevels.CRITICAL,
 ) -> None:
-    """Transcribe everything there is in the folders, deliver it, and end.
+    """Transcribe everything there is, then end.
 
-    Ends with 1 if any recording of these folders failed, now or before, is parked, or has to wait for a
-    person (a missing key, no money). Files that never stop changing are waited for.
+    Waits until files have settled, and ends when every transcript is in its place. Ends with 1 if any
+    recording of these folders failed, now or before, is parked, or has to wait for a person (a missing
+    key, no money).
     """
     settings = with_inboxes(settings_for(config, folders))
     logs.configure(log_level)

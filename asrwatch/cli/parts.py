@@ -55,7 +55,7 @@ def parts(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List every engine, format and storage with its options, their types and defaults."""
+    """List engines, formats and storages with their options."""
     found = [part for part in _all() if name in {None, part.name}]
     if not found:
         there_are = ", ".join(part.name for part in _all())

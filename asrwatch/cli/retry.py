@@ -25,10 +25,11 @@ def retry(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take recordings up again: PATH..., or all that failed or are parked (below PATH, if given).
+    """Take recordings up again.
 
-    A recording that is transcribed already is delivered again from the stored answer, for nothing. A held
-    engine is tried at once. Needs no running daemon.
+    Those at or below PATH, or all that failed or are parked (below PATH, if given). A recording that is
+    transcribed already is delivered again from the stored answer, for nothing. A held engine is tried
+    at once. Needs no running daemon.
     """
     if not paths and not failed and not parked:
         raise typer.BadParameter("name recordings, or use --failed or --parked")

@@ -14,10 +14,11 @@ def run(
     config: ConfigFile = None,
     log_level: LogLevel = LogLevels.INFO,
 ) -> None:
-    """Watch folders and transcribe the recordings that appear in them, until stopped.
+    """Watch folders and transcribe what appears in them.
 
-    The first SIGTERM or Ctrl-C lets the steps under way finish, the second does not wait for them; either
-    way nothing is lost. Without an API key recordings wait until there is one.
+    Runs until it is stopped. The first SIGTERM or Ctrl-C lets the steps under way finish, the second
+    does not wait for them; either way nothing is lost. Without an API key recordings wait until there
+    is one.
     """
     settings = with_inboxes(settings_for(config, folders))
     logs.configure(log_level)

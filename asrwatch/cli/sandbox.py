@@ -33,9 +33,10 @@ def sandbox(
         ),
     ] = None,
 ) -> None:
-    """Run a local DashScope that really listens, for trying things out without a key or a network.
+    """Run a local DashScope that really listens.
 
-    Set cloud.base_url to the address it prints. Keys and recordings stay on this machine.
+    For trying things out without a key or a network. Set cloud.base_url to the address it prints. Keys
+    and recordings stay on this machine.
     """
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

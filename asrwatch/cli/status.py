@@ -15,9 +15,10 @@ _SHOWN = 5
 
 
 def status(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Show how things stand: counts, what is under way, what waits and why, what was paid.
+    """Show how things stand.
 
-    Asks the running daemon; where none runs, reads the state itself.
+    Counts, what is under way, what waits and why, the inboxes' health, what was paid. Asks the running
+    daemon; where none runs, reads the state itself.
     """
     report = consult(settings_for(config), AskStatus(), Status)
     if as_json:

@@ -1,0 +1,113 @@
+"""Looks at everything the daemon needs: each look is one function that yields findings."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from asrwatch.bootstrap import Parts
+from asrwatch.cli._finding import Finding, bad, doubtful, good
+from asrwatch.cli._folders import (
+    inbox_findings,
+    space_findings,
+    state_findings,
+    written_folders,
+)
+from asrwatch.cli._service import properties_of_service, service_findings
+from asrwatch.config import Settings
+from asrwatch.control import NobodyThere, ask_daemon
+from asrwatch.errors import AsrwatchError, EngineError
+from asrwatch.journey.dispatch import Question
+from asrwatch.journey.journey import Route, plan_for
+from asrwatch.journey.recording import AudioFacts
+from asrwatch.reports import AskStatus, Status
+from asrwatch.values import printable
+
+__all__ = ["findings"]
+
+_OTHERS_MAY_READ: Final = 0o077
+_SPEECH_PER_SECOND: Final = 8000
+"""Bytes of the example recordings: speech as MP3 of 64 kbit/s."""
+
+
+def findings(settings: Settings, built: Parts, *, online: bool) -> Iterator[Finding]:
+    """Everything, in the order in which it would stop a recording."""
+    file = settings.source
+    yield good("config", "no file; the defaults" if file == "the command line" else file)
+    yield from _key(settings, built)
+    if online:
+        yield _answers(built)
+    if not settings.inboxes:
+        yield doubtful("inboxes", "none configured", "Name folders: `asrwatch run DIR`.")
+    yield from inbox_findings(settings)
+    for route in built.routes.values():
+        yield _dispatch(route)
+    yield from state_findings(settings)
+    yield from space_findings(settings)
+    yield _daemon(settings)
+    written = [folder for inbox in settings.inboxes for folder in written_folders(inbox).values()]
+    yield from service_findings(properties_of_service(), written)
+
+
+def _key(settings: Settings, built: Parts) -> Iterator[Finding]:
+    keys = built.cloud.keys
+    try:
+        keys.key()
+    except EngineError as error:
+        yield bad("key", error.message, error.advice)
+        return
+    yield good("key", f"found in {keys.source()}")
+    file = settings.cloud.api_key_file
+    if file is not None and _open_to_others(file):
+        yield doubtful(
+            "key",
+            f"{printable(str(file))} can be read by other users.",
+            f"chmod 600 {printable(str(file))}",
+        )
+
+
+def _open_to_others(file: Path) -> bool:
+    try:
+        return bool(file.stat().st_mode & _OTHERS_MAY_READ)
+    except OSError:
+        return False
+
+
+def _answers(built: Parts) -> Finding:
+    """Ask the cloud one question that costs nothing."""
+    try:
+        built.cloud.probe()
+    except AsrwatchError as error:
+        return bad("cloud", f"{built.cloud.base_url}: {error.message}", error.advice)
+    return good("cloud", f"{built.cloud.base_url} answers and accepts the key")
+
+
+def _dispatch(route: Route) -> Finding:
+    """Where a minute and an hour of speech would go: wishes no engine grants here show at once."""
+    about = f"engine {route.inbox}"
+    try:
+        short, long = (_engine_for(route, timedelta(minutes=minutes)) for minutes in (1, 60))
+    except AsrwatchError as error:
+        return bad(about, error.message, error.advice)
+    return good(about, f"a minute of speech goes to {short}, an hour to {long}")
+
+
+def _engine_for(route: Route, duration: timedelta) -> str:
+    question = Question(
+        facts=AudioFacts(container="mp3", codec="mp3", duration=duration, channels=1),
+        size=round(duration.total_seconds() * _SPEECH_PER_SECOND),
+        wishes=route.wishes,
+        region=route.region,
+        engine=route.engine,
+    )
+    return plan_for(question, route).engine
+
+
+def _daemon(settings: Settings) -> Finding:
+    try:
+        status = ask_daemon(settings.state_dir, AskStatus(), Status)
+    except NobodyThere:
+        return good("daemon", "not running")
+    except AsrwatchError as error:
+        return doubtful("daemon", error.message, error.advice)
+    return good("daemon", f"running (process {status.process})")
