@@ -1,32 +1,30 @@
-"""The configuration: YAML in, frozen settings out, every problem at once with its path and line."""
+"""The configuration file: YAML in, settings out, every problem at once with its path and line."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
-from platformdirs import user_config_path, user_state_path
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
-)
+from platformdirs import user_config_path
+from pydantic import ValidationError
 
-from asrwatch import engines, formats, parts, storages
 from asrwatch.audio.containers import EXTENSIONS
-from asrwatch.engines import Engine
 from asrwatch.errors import ConfigError, Problem
-from asrwatch.formats import Format
 from asrwatch.inbox.ignore import IgnoreRule
-from asrwatch.inbox.mounts import WatchMode
-from asrwatch.storages import Storage
-from asrwatch.values import Duration, parse_duration, printable
+from asrwatch.settings import (
+    AUTOMATIC,
+    BESIDE,
+    CloudSettings,
+    InboxSettings,
+    MoveTo,
+    PartChoice,
+    Settings,
+    what_is_wrong,
+)
+from asrwatch.values import printable
 
 __all__ = [
     "AUTOMATIC",
@@ -40,201 +38,8 @@ __all__ = [
     "load",
 ]
 
-AUTOMATIC = "auto"
-BESIDE = "beside"
 LARGEST_FILE = 1_000_000
 """Bytes of a configuration file that is still one somebody wrote."""
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PartChoice(_Frozen):
-    """A part by its name, with its own options: `srt` or `{use: srt, option: ...}`."""
-
-    use: str
-    options: Mapping[str, Any] = {}
-
-
-def _part_choice(written: Any) -> Any:
-    if isinstance(written, str):
-        return {"use": written}
-    if isinstance(written, dict) and "use" in written:
-        return {
-            "use": written["use"],
-            "options": {key: value for key, value in written.items() if key != "use"},
-        }
-    return written
-
-
-def _must_exist(package: Any, base: type[Any], kind: str, *, automatic: bool = False) -> Any:
-    """A validator: the part exists, and its options are ones it knows."""
-
-    def check(choice: PartChoice) -> PartChoice:
-        if automatic and choice.use == AUTOMATIC:
-            if choice.options:
-                msg = "`auto` takes no options; put them under `engines:`"
-                raise ValueError(msg)
-            return choice
-        try:
-            part = parts.find(package, base, choice.use)
-        except KeyError:
-            there_are = ", ".join(parts.names(package))
-            msg = f"there is no {kind} called {choice.use!r}; there are: {there_are}"
-            raise ValueError(msg) from None
-        part.Options.model_validate(dict(choice.options))
-        return choice
-
-    return check
-
-
-EngineChoice = Annotated[
-    PartChoice,
-    BeforeValidator(_part_choice),
-    AfterValidator(_must_exist(engines, Engine, "engine", automatic=True)),
-]
-StorageChoice = Annotated[
-    PartChoice,
-    BeforeValidator(_part_choice),
-    AfterValidator(_must_exist(storages, Storage, "storage")),
-]
-FormatChoice = Annotated[
-    PartChoice,
-    BeforeValidator(_part_choice),
-    AfterValidator(_must_exist(formats, Format, "format")),
-]
-
-
-def _path(written: Any, info: ValidationInfo) -> Any:
-    """A path: `~` is the home folder, a relative one counts from the configuration file's folder."""
-    if not isinstance(written, str | Path):
-        return written
-    base = (info.context or {}).get("base", Path.cwd())
-    return Path(os.path.normpath(base / Path(written).expanduser()))
-
-
-AnyPath = Annotated[Path, BeforeValidator(_path)]
-
-
-class CloudSettings(_Frozen):
-    """Which DashScope, with which key."""
-
-    region: Literal["beijing", "singapore", "us"] = "beijing"
-    base_url: str | None = None
-    api_key_file: AnyPath | None = None
-    workspace: str | None = None
-    proxy: str | None = None
-    connect_timeout: Duration = parse_duration("10s")
-
-
-class MoveTo(_Frozen):
-    """`after: {move: DIR}`: where the original goes once its transcript is safe."""
-
-    move: AnyPath
-
-
-def _output(written: Any, info: ValidationInfo) -> Any:
-    return written if written == BESIDE else _path(written, info)
-
-
-class InboxSettings(_Frozen):
-    """One watched folder and what is wanted of its recordings."""
-
-    path: AnyPath
-    name: str = ""
-    recursive: bool = True
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    builtin_exclude: bool = True
-    watch: WatchMode = WatchMode.AUTO
-    settle: Duration = parse_duration("5s")
-    scan_every: Annotated[Duration, AfterValidator(lambda span: _at_least(span, "1s"))] = (
-        parse_duration("60s")
-    )
-    engine: EngineChoice = PartChoice(use=AUTOMATIC)
-    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
-    context: str = ""
-    words: bool = False
-    channels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
-    formats: Annotated[tuple[FormatChoice, ...], Field(min_length=1)] = (
-        PartChoice(use="txt"),
-        PartChoice(use="json"),
-    )
-    output: Annotated[Path | Literal["beside"], BeforeValidator(_output)] = "beside"
-    after: Literal["keep", "delete"] | MoveTo = "keep"
-    patience: Duration = parse_duration("3d")
-    unknown: Literal["ask_again", "park"] = "ask_again"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _named_after_its_folder(cls, written: Any) -> Any:
-        if isinstance(written, dict) and not written.get("name") and written.get("path"):
-            return {**written, "name": printable(Path(str(written["path"])).name or "root")}
-        return written
-
-    @model_validator(mode="after")
-    def _nothing_twice(self) -> "InboxSettings":
-        names = [choice.use for choice in self.formats]
-        for what, values in (("formats", names), ("channels", self.channels)):
-            if len(set(values)) != len(values):
-                msg = f"{what} names something twice"
-                raise ValueError(msg)
-        return self
-
-    @property
-    def root(self) -> bytes:
-        """The folder as the file system knows it."""
-        return os.fsencode(self.path)
-
-    @property
-    def move_to(self) -> Path | None:
-        """Where originals are moved, if they are."""
-        return self.after.move if isinstance(self.after, MoveTo) else None
-
-    def ignore_rule(self) -> IgnoreRule:
-        """What is never a recording in this inbox."""
-        folders = [folder for folder in (self.output, self.move_to) if isinstance(folder, Path)]
-        return IgnoreRule(
-            root=self.root,
-            include=self.include,
-            exclude=self.exclude,
-            containers=EXTENSIONS,
-            outputs=tuple(choice.use for choice in self.formats),
-            leave_out=tuple(os.fsencode(folder) for folder in folders),
-            defaults=self.builtin_exclude,
-        )
-
-
-def _at_least(span: Any, least: str) -> Any:
-    if span < parse_duration(least):
-        msg = f"must be at least {least}"
-        raise ValueError(msg)
-    return span
-
-
-def _default_state_dir() -> Path:
-    given = os.environ.get("STATE_DIRECTORY")
-    return Path(given.split(":")[0]) if given else user_state_path("asrwatch")
-
-
-def _engine_options(written: Mapping[str, Any]) -> Mapping[str, Any]:
-    check = _must_exist(engines, Engine, "engine")
-    for name, options in written.items():
-        check(PartChoice(use=name, options=options if options is not None else {}))
-    return written
-
-
-class Settings(_Frozen):
-    """Everything a configuration file can say; `source` names the file for messages."""
-
-    source: str = "the built-in defaults"
-    state_dir: AnyPath = Field(default_factory=_default_state_dir)
-    workers: Annotated[int, Field(ge=1, le=256)] = 8
-    cloud: CloudSettings = CloudSettings()
-    storage: StorageChoice = PartChoice(use="dashscope-temp")
-    engines: Annotated[Mapping[str, Mapping[str, Any] | None], AfterValidator(_engine_options)] = {}
-    inboxes: tuple[InboxSettings, ...] = ()
 
 
 def find_file(given: Path | None) -> Path | None:
@@ -267,33 +72,57 @@ def load(file: Path | None, folders: tuple[Path, ...] = ()) -> Settings:
     """
     source = printable(str(file)) if file else "the command line"
     written, lines, problems = _read_yaml(file, source) if file else ({}, {}, [])
+    for key in [key for key in written if key == "source" or not isinstance(key, str)]:
+        del written[key]
+        problems.append(_problem((str(key),), "there is no such key", lines))
     defaults = written.pop("defaults", None) or {}
     if not isinstance(defaults, dict):
-        problems.append(Problem(where="defaults", what="must be a mapping of inbox keys"))
+        problems.append(_problem(("defaults",), "must be a mapping of inbox keys", lines))
         defaults = {}
     if folders:
-        written["inboxes"] = [{"path": str(folder.absolute())} for folder in folders]
+        written["inboxes"] = _named(folders)
     inboxes = written.get("inboxes")
-    raw_inboxes = inboxes if isinstance(inboxes, list) else []
-    written["inboxes"] = (
-        [
-            {**_output_dir(inbox), **defaults, **inbox} if isinstance(inbox, dict) else inbox
-            for inbox in raw_inboxes
-        ]
-        if isinstance(inboxes, list) or inboxes is None
-        else inboxes
-    )
-    base = file.absolute().parent if file else Path.cwd()
+    raw = inboxes if isinstance(inboxes, list) else []
+    merged = [
+        {**_output_dir(inbox), **defaults, **inbox} if isinstance(inbox, dict) else inbox
+        for inbox in raw
+    ]
+    written["inboxes"] = merged if inboxes is None else inboxes and (merged or inboxes)
+    context = {"base": file.absolute().parent if file else Path.cwd()}
     settings = None
     try:
-        settings = Settings.model_validate({**written, "source": source}, context={"base": base})
+        settings = Settings.model_validate({**written, "source": source}, context=context)
     except ValidationError as error:
-        problems.extend(_problems(error, defaults, raw_inboxes, lines))
-    if settings is not None:
-        problems.extend(_between_inboxes(settings, lines))
+        problems.extend(_problems(error, defaults, raw, lines))
+    usable = _usable(merged, context)
+    state_dir = settings.state_dir if settings else None
+    problems.extend(_between_inboxes(usable, state_dir, lines))
     if problems or settings is None:
         raise ConfigError(_unique(problems), source=source)
     return settings
+
+
+def _named(folders: Sequence[Path]) -> list[dict[str, str]]:
+    """Folders of the command line as inboxes: those of the same name are told apart by what is above them."""
+    names = [folder.absolute().name for folder in folders]
+    return [
+        {"path": str(folder.absolute())}
+        if names.count(folder.absolute().name) == 1
+        else {
+            "path": str(folder.absolute()),
+            "name": printable(str(folder.absolute()).strip("/").replace("/", "-")),
+        }
+        for folder in folders
+    ]
+
+
+def _usable(merged: Sequence[Any], context: Mapping[str, Any]) -> dict[int, InboxSettings]:
+    """The inboxes that are right in themselves, by their place: they can be compared whatever else is wrong."""
+    usable = {}
+    for place, inbox in enumerate(merged):
+        with suppress(ValidationError):
+            usable[place] = InboxSettings.model_validate(inbox, context=dict(context))
+    return usable
 
 
 def _output_dir(inbox: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -326,7 +155,8 @@ def _read_yaml(
         ConfigError: the file cannot be read, or is not YAML.
     """
     try:
-        text = file.read_bytes()
+        with file.open("rb") as opened:
+            text = opened.read(LARGEST_FILE + 1)
         if len(text) > LARGEST_FILE:
             problem = Problem(where="", what=f"is larger than {LARGEST_FILE} bytes")
             raise ConfigError([problem], source=source)
@@ -340,11 +170,18 @@ def _read_yaml(
         raise ConfigError([Problem(where="", what="is not UTF-8 text")], source=source) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        what = getattr(error, "problem", None) or str(error)
+        what = getattr(error, "problem", None) or " ".join(str(error).split())
         problem = Problem(
             where="", what=f"is not YAML: {what}", line=mark.line + 1 if mark else None
         )
         raise ConfigError([problem], source=source) from error
+    except RecursionError as error:
+        problem = Problem(where="", what="is nested too deeply")
+        raise ConfigError([problem], source=source) from error
+    except ValueError as error:  # a value that looks like a date or number and is none
+        raise ConfigError(
+            [Problem(where="", what=f"is not YAML: {error}")], source=source
+        ) from error
     if not isinstance(written, dict):
         problem = Problem(where="", what="must be a mapping of keys, such as `inboxes:`", line=1)
         raise ConfigError([problem], source=source)
@@ -386,12 +223,7 @@ def _problems(
     """A validation error's problems, each at the place where it was written."""
     for detail in error.errors(include_url=False):
         path = _written_at(detail["loc"], defaults, inboxes, lines)
-        what = str(detail["msg"]).removeprefix("Value error, ")
-        if detail["type"] == "extra_forbidden":
-            what = "there is no such key"
-        elif detail["type"] == "missing":
-            what = "is missing"
-        yield Problem(where=_where(path), what=what, line=_line(path, lines))
+        yield _problem(path, what_is_wrong(detail), lines)
 
 
 def _written_at(
@@ -418,28 +250,39 @@ def _line(path: tuple[Any, ...], lines: Mapping[tuple[Any, ...], int]) -> int | 
     return None
 
 
-def _between_inboxes(settings: Settings, lines: Mapping[tuple[Any, ...], int]) -> Iterator[Problem]:
+def _between_inboxes(
+    inboxes: Mapping[int, InboxSettings],
+    state_dir: Path | None,
+    lines: Mapping[tuple[Any, ...], int],
+) -> Iterator[Problem]:
     """What no inbox can know alone: the same name or folder twice, outputs that would be scanned."""
-    for n, inbox in enumerate(settings.inboxes):
-        for m, other in enumerate(settings.inboxes[:n]):
-            if inbox.name == other.name:
-                yield _at(n, "name", f"{inbox.name!r} is the name of inboxes[{m}] too", lines)
-            if _scans(other, inbox.path) or _scans(inbox, other.path):
-                yield _at(
-                    n, "path", f"overlaps inboxes[{m}]: every file would be found twice", lines
-                )
-        for key, folder in (("output", inbox.output), ("after", inbox.move_to)):
-            if not isinstance(folder, Path):
-                continue
-            for m, other in enumerate(settings.inboxes):
-                if _scans(other, folder):
-                    yield _at(
-                        n,
-                        key,
-                        f"{printable(str(folder))} lies inside inboxes[{m}], which would take up what is put "
-                        "there; choose a folder outside, name it in `exclude:`, or use `output: beside`",
-                        lines,
-                    )
+    for (m, other), (n, inbox) in combinations(inboxes.items(), 2):
+        if inbox.name == other.name:
+            what = f"{inbox.name!r} is the name of inboxes[{m}] too"
+            yield _problem(("inboxes", n, "name"), what, lines)
+        if _scans(other, inbox.path) or _scans(inbox, other.path):
+            what = f"overlaps inboxes[{m}]: every file would be found twice"
+            yield _problem(("inboxes", n, "path"), what, lines)
+    for n, inbox in inboxes.items():
+        for key, folder, instead in (
+            ("output", inbox.output, ", or use `output: beside`"),
+            ("after", inbox.move_to, ""),
+        ):
+            if isinstance(folder, Path):
+                for what in _scanned(folder, inboxes, instead):
+                    yield _problem(("inboxes", n, key), what, lines)
+    if state_dir is not None:
+        for what in _scanned(state_dir, inboxes, ""):
+            yield _problem(("state_dir",), what, lines)
+
+
+def _scanned(folder: Path, inboxes: Mapping[int, InboxSettings], instead: str) -> Iterator[str]:
+    for place, inbox in inboxes.items():
+        if _scans(inbox, folder):
+            yield (
+                f"{printable(str(folder))} lies inside inboxes[{place}], which would take up what is put there; "
+                f"choose a folder outside, or name it in `exclude:`{instead}"
+            )
 
 
 def _scans(inbox: InboxSettings, folder: Path) -> bool:
@@ -458,8 +301,7 @@ def _scans(inbox: InboxSettings, folder: Path) -> bool:
     return all(rule.wants_folder(os.fsencode(step)) for step in below)
 
 
-def _at(index: int, key: str, what: str, lines: Mapping[tuple[Any, ...], int]) -> Problem:
-    path = ("inboxes", index, key)
+def _problem(path: tuple[Any, ...], what: str, lines: Mapping[tuple[Any, ...], int]) -> Problem:
     return Problem(where=_where(path), what=what, line=_line(path, lines))
 
 

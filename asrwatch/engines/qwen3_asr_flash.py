@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import ClassVar
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from asrwatch.cloud import Cloud, compat, loose, native, spoken
 from asrwatch.engines import Ask, Engine, EngineOptions, Heard, Pending, Sent
@@ -42,8 +42,8 @@ class FlashOptions(EngineOptions):
     # "10 MB" is 10,000,000 at its smallest; one page shows a cap of 10,485,760 for the whole data URI.
     # Under the smaller reading nothing is refused by either, and its prefix needs no counting.
     largest: Size = 10_000_000
-    requests_per_minute: int = 100
-    price_per_second: float = 0.00022
+    requests_per_minute: int = Field(default=100, ge=1)
+    price_per_second: float = Field(default=0.00022, ge=0)
     dialect: Dialect = Dialect.AUTO
     stream: bool = False
     enable_itn: bool = False

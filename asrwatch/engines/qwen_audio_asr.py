@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import ClassVar
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from asrwatch.cloud import native, spoken
 from asrwatch.engines import Ask, Engine, EngineOptions, Heard, Pending, Sent
@@ -28,8 +28,8 @@ class QwenAudioOptions(EngineOptions):
     model: str = "qwen-audio-asr"
     longest: Duration = timedelta(seconds=240)
     largest: Size = 10_000_000  # the smaller reading of the 10 MB that its path takes
-    requests_per_minute: int = 60
-    price_per_second: float = 0.0  # it has nothing but its free quota
+    requests_per_minute: int = Field(default=60, ge=1)
+    price_per_second: float = Field(default=0.0, ge=0)  # it has nothing but its free quota
 
 
 class QwenAudioAsr(Engine[QwenAudioOptions]):

@@ -1,0 +1,329 @@
+"""What a configuration can say, as frozen settings; what is wrong with a value is said in words."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from platformdirs import user_state_path
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from asrwatch import engines, formats, parts, storages
+from asrwatch.audio.containers import EXTENSIONS
+from asrwatch.cloud.regions import check_proxy, root_of
+from asrwatch.engines import Engine
+from asrwatch.errors import ConfigError
+from asrwatch.formats import Format
+from asrwatch.inbox.ignore import IgnoreRule
+from asrwatch.inbox.mounts import WatchMode
+from asrwatch.storages import Storage
+from asrwatch.values import Duration, parse_duration, printable
+
+__all__ = [
+    "AUTOMATIC",
+    "BESIDE",
+    "CloudSettings",
+    "InboxSettings",
+    "MoveTo",
+    "PartChoice",
+    "Settings",
+    "what_is_wrong",
+]
+
+AUTOMATIC = "auto"
+BESIDE = "beside"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PartChoice(_Frozen):
+    """A part by its name, with its own options: `srt` or `{use: srt, option: ...}`."""
+
+    use: str
+    options: Mapping[str, Any] = {}
+
+
+def _part_choice(written: Any) -> Any:
+    if isinstance(written, str):
+        return {"use": written}
+    if isinstance(written, dict) and "use" in written:
+        return {
+            "use": written["use"],
+            "options": {key: value for key, value in written.items() if key != "use"},
+        }
+    return written
+
+
+def _must_exist(package: Any, base: type[Any], kind: str, *, automatic: bool = False) -> Any:
+    """A validator: the part exists, and its options are ones it knows."""
+
+    def check(choice: PartChoice) -> PartChoice:
+        if automatic and choice.use == AUTOMATIC:
+            if choice.options:
+                msg = "`auto` takes no options; put them under `engines:`"
+                raise ValueError(msg)
+            return choice
+        try:
+            part = parts.find(package, base, choice.use)
+        except KeyError:
+            there_are = ", ".join(parts.names(package))
+            msg = f"there is no {kind} called {choice.use!r}; there are: {there_are}"
+            raise ValueError(msg) from None
+        part.Options.model_validate(dict(choice.options))
+        return choice
+
+    return check
+
+
+EngineChoice = Annotated[
+    PartChoice,
+    BeforeValidator(_part_choice),
+    AfterValidator(_must_exist(engines, Engine, "engine", automatic=True)),
+]
+StorageChoice = Annotated[
+    PartChoice,
+    BeforeValidator(_part_choice),
+    AfterValidator(_must_exist(storages, Storage, "storage")),
+]
+FormatChoice = Annotated[
+    PartChoice,
+    BeforeValidator(_part_choice),
+    AfterValidator(_must_exist(formats, Format, "format")),
+]
+
+
+def _path(written: Any, info: ValidationInfo) -> Any:
+    """A path: `~` is the home folder, a relative one counts from the configuration file's folder."""
+    if not isinstance(written, str | Path):
+        msg = "must be the path of a file or folder"
+        raise ValueError(msg)  # noqa: TRY004 - pydantic's own way to say that a value is wrong
+    if not str(written).strip() or "\0" in str(written):
+        msg = "must not be empty"
+        raise ValueError(msg)
+    base = (info.context or {}).get("base", Path.cwd())
+    expanded = os.path.expanduser(written)  # noqa: PTH111 - Path's raises for an unknown user
+    if str(expanded).startswith("~"):
+        msg = f"there is no home folder {printable(str(expanded).partition('/')[0])}"
+        raise ValueError(msg)
+    return Path(os.path.normpath(base / expanded))
+
+
+AnyPath = Annotated[Path, BeforeValidator(_path)]
+
+
+class CloudSettings(_Frozen):
+    """Which DashScope, with which key."""
+
+    region: Literal["beijing", "singapore", "us"] = "beijing"
+    base_url: str | None = None
+    api_key_file: AnyPath | None = None
+    workspace: str | None = None
+    proxy: str | None = None
+    connect_timeout: Duration = parse_duration("10s")
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_a_root(cls, url: str | None) -> str | None:
+        _as_value_error(lambda: root_of("beijing", url))
+        return url
+
+    @field_validator("proxy")
+    @classmethod
+    def _is_a_proxy(cls, url: str | None) -> str | None:
+        _as_value_error(lambda: check_proxy(url))
+        return url
+
+
+def _as_value_error(check: Callable[[], object]) -> None:
+    """A complaint of the cloud's own check as one that pydantic collects with the others."""
+    try:
+        check()
+    except ConfigError as error:
+        raise ValueError(error.problems[0].what) from error
+
+
+class MoveTo(_Frozen):
+    """`after: {move: DIR}`: where the original goes once its transcript is safe."""
+
+    move: AnyPath
+
+
+def _output(written: Any, info: ValidationInfo) -> Any:
+    return written if written == BESIDE else _path(written, info)
+
+
+def _after(written: Any, info: ValidationInfo) -> Any:
+    if isinstance(written, dict):
+        return MoveTo.model_validate(written, context=info.context)
+    if written in ("keep", "delete") or isinstance(written, MoveTo):
+        return written
+    msg = "must be keep, delete or {move: DIR}"
+    raise ValueError(msg)
+
+
+def _language(code: str) -> str:
+    if not re.fullmatch(r"[a-z]{2,3}", code):
+        msg = "must be one code such as en; leave it out if unknown or mixed"
+        raise ValueError(msg)
+    return code
+
+
+def _at_least(span: Any, least: str) -> Any:
+    if span < parse_duration(least):
+        msg = f"must be at least {least}"
+        raise ValueError(msg)
+    return span
+
+
+class InboxSettings(_Frozen):
+    """One watched folder and what is wanted of its recordings."""
+
+    path: AnyPath
+    name: str = ""
+    recursive: bool = True
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    builtin_exclude: bool = True
+    watch: WatchMode = WatchMode.AUTO
+    settle: Duration = parse_duration("5s")
+    scan_every: Annotated[Duration, AfterValidator(lambda span: _at_least(span, "1s"))] = (
+        parse_duration("60s")
+    )
+    engine: EngineChoice = PartChoice(use=AUTOMATIC)
+    language: Annotated[str, AfterValidator(_language)] | None = None
+    context: str = ""
+    words: bool = False
+    channels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    formats: Annotated[tuple[FormatChoice, ...], Field(min_length=1)] = (
+        PartChoice(use="txt"),
+        PartChoice(use="json"),
+    )
+    output: Annotated[Path | Literal["beside"], BeforeValidator(_output)] = "beside"
+    after: Annotated[Literal["keep", "delete"] | MoveTo, BeforeValidator(_after)] = "keep"
+    patience: Duration = parse_duration("3d")
+    unknown: Literal["ask_again", "park"] = "ask_again"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_after_its_folder(cls, written: Any) -> Any:
+        if isinstance(written, dict) and not written.get("name") and written.get("path"):
+            return {**written, "name": printable(Path(str(written["path"])).name or "root")}
+        return written
+
+    @field_validator("channels", "formats")
+    @classmethod
+    def _nothing_twice(cls, written: tuple[Any, ...]) -> tuple[Any, ...]:
+        names = [getattr(each, "use", each) for each in written]
+        if twice := [name for n, name in enumerate(names) if name in names[:n]]:
+            msg = f"names {twice[0]} twice"
+            raise ValueError(msg)
+        return written
+
+    @property
+    def root(self) -> bytes:
+        """The folder as the file system knows it."""
+        return os.fsencode(self.path)
+
+    @property
+    def move_to(self) -> Path | None:
+        """Where originals are moved, if they are."""
+        return self.after.move if isinstance(self.after, MoveTo) else None
+
+    def ignore_rule(self) -> IgnoreRule:
+        """What is never a recording in this inbox."""
+        folders = [folder for folder in (self.output, self.move_to) if isinstance(folder, Path)]
+        return IgnoreRule(
+            root=self.root,
+            include=self.include,
+            exclude=self.exclude,
+            containers=EXTENSIONS,
+            outputs=tuple(choice.use for choice in self.formats),
+            leave_out=tuple(os.fsencode(folder) for folder in folders),
+            defaults=self.builtin_exclude,
+        )
+
+
+def _default_state_dir() -> Path:
+    given = os.environ.get("STATE_DIRECTORY")
+    return Path(given.split(":")[0]) if given else user_state_path("asrwatch")
+
+
+def _engine_options(written: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Each engine's own options, all of their problems together, each at its engine."""
+    check = _must_exist(engines, Engine, "engine")
+    found: list[InitErrorDetails] = []
+    for name, options in written.items():
+        try:
+            check(PartChoice(use=name, options=options if options is not None else {}))
+        except ValidationError as error:
+            found.extend(
+                _detail((name, *detail["loc"]), what_is_wrong(detail))
+                for detail in error.errors(include_url=False)
+            )
+        except ValueError as error:
+            found.append(_detail((name,), str(error)))
+    if found:
+        raise ValidationError.from_exception_data("engines", found)
+    return written
+
+
+def _detail(loc: tuple[int | str, ...], what: str) -> InitErrorDetails:
+    return InitErrorDetails(
+        type=PydanticCustomError("value_error", "{what}", {"what": what}), loc=loc, input=None
+    )
+
+
+class Settings(_Frozen):
+    """Everything a configuration file can say; `source` names the file for messages."""
+
+    source: str = "the built-in defaults"
+    state_dir: AnyPath = Field(default_factory=_default_state_dir)
+    workers: Annotated[int, Field(ge=1, le=256)] = 8
+    cloud: CloudSettings = CloudSettings()
+    storage: StorageChoice = PartChoice(use="dashscope-temp")
+    engines: Annotated[Mapping[str, Mapping[str, Any] | None], AfterValidator(_engine_options)] = {}
+    inboxes: tuple[InboxSettings, ...] = ()
+
+
+_IN_WORDS = {
+    "extra_forbidden": "there is no such key",
+    "invalid_key": "there is no such key",
+    "missing": "is missing",
+    "tuple_type": "must be a list",
+    "model_type": "must be a mapping of keys",
+    "model_attributes_type": "must be a mapping of keys",
+    "dict_type": "must be a mapping of keys",
+    "mapping_type": "must be a mapping of keys",
+    "string_type": "must be text",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "too_short": "must not be empty",
+}
+
+
+def what_is_wrong(detail: ErrorDetails) -> str:
+    """A validation error's message in the words of somebody who writes YAML."""
+    match detail["type"]:
+        case "literal_error" | "enum":
+            return f"must be {detail['ctx']['expected']}"
+        case kind if kind in _IN_WORDS:
+            return _IN_WORDS[kind]
+        case _:
+            return str(detail["msg"]).removeprefix("Value error, ").replace("Input should", "must")
