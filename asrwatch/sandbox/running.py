@@ -21,6 +21,8 @@ HOST: Final = "127.0.0.1"
 _BACKLOG: Final = 2048
 # Gateways keep idle connections about this long; less would hang up on clients that pool them.
 _KEEP_ALIVE_SECONDS: Final = 75
+# How often to look whether the thread that is to do something is still there.
+_LOOK_SECONDS: Final = 0.5
 
 
 class Running:
@@ -42,7 +44,6 @@ class Running:
                 server_header=False,
                 proxy_headers=False,
                 backlog=_BACKLOG,
-                timeout_graceful_shutdown=1,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             ),
             service,
@@ -63,13 +64,13 @@ class Running:
 
     def stop(self) -> None:
         """Drop what is under way and end the thread."""
-        self._server.should_exit = True
+        self.call(self._server.over.set)
         self._thread.join()
 
     def call(self, change: Callable[[], None]) -> None:
         """Run something in the event loop and wait for it."""
         loop = self._server.loop
-        if loop is None or loop.is_closed():
+        if loop is None or not self._thread.is_alive():
             change()
             return
         done = threading.Event()
@@ -78,8 +79,12 @@ class Running:
             change()
             done.set()
 
-        loop.call_soon_threadsafe(step)
-        done.wait()
+        with contextlib.suppress(RuntimeError):  # the loop was closed this very moment
+            loop.call_soon_threadsafe(step)
+        while not done.wait(_LOOK_SECONDS):
+            if not self._thread.is_alive():
+                change()
+                return
 
     def _run(self) -> None:
         asyncio.run(self._server.serve(sockets=[self._socket]))
@@ -92,6 +97,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._open = connections
         self.ready = threading.Event()
+        self.over = asyncio.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
         self._service = service
 
@@ -103,15 +109,31 @@ class _Server(uvicorn.Server):
         finally:
             self.ready.set()
 
+    async def main_loop(self) -> None:
+        """Tick once a second, for the Date header, until told to stop."""
+        while not await self.on_tick(0) and not self.over.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.over.wait(), 1)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Hang up on everybody: what is under way is of no use to anybody any more."""
+        """Hang up on everybody: what is under way is of no use to anybody any more.
+
+        uvicorn's own way waits for answers under way, and a tenth of a second in any case.
+        """
+        for server in self.servers:
+            server.close()
+        for each in sockets or []:
+            each.close()
         await self._service.stop()
         for connection in list(self._open.values()):
             connection.transport.abort()
-        await asyncio.sleep(0)
-        for task in list(self.server_state.tasks):
+        await asyncio.sleep(
+            0
+        )  # so that the requests under way learn of it before they are cancelled
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
             task.cancel()
-        await super().shutdown(sockets)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _protocol(connections: Connections) -> type[asyncio.Protocol]:

@@ -119,28 +119,31 @@ def _utterances(text: str, duration: timedelta) -> list[Utterance]:
     """Share the duration out among sentences and words, by their length."""
     if not text.strip():
         return []
-    per_character = duration / len(text)
+
+    def moment(position: int) -> timedelta:
+        return duration * position / len(text)
+
     return [
         Utterance(
-            begin=match.start() * per_character,
-            end=(match.start() + len(match[0].rstrip())) * per_character,
+            begin=moment(match.start()),
+            end=moment(match.start() + len(match[0].rstrip())),
             text=match[0].strip(),
-            words=tuple(_words(match[0], match.start(), per_character)),
+            words=tuple(_words(match[0], match.start(), moment)),
         )
         for match in _SENTENCE.finditer(text)
         if match[0].strip()
     ]
 
 
-def _words(sentence: str, offset: int, per_character: timedelta) -> list[Word]:
+def _words(sentence: str, offset: int, moment: Callable[[int], timedelta]) -> list[Word]:
     words = []
     for match in _WORD.finditer(sentence):
         tail = _PUNCTUATION.search(match[0])
         punctuation = tail[0] if tail else ""
         words.append(
             Word(
-                begin=(offset + match.start()) * per_character,
-                end=(offset + match.end()) * per_character,
+                begin=moment(offset + match.start()),
+                end=moment(offset + match.end()),
                 text=match[0].removesuffix(punctuation),
                 punctuation=punctuation,
             )

@@ -33,6 +33,8 @@ _BAD_GATEWAY: Final = (
 )
 _NOT_JSON: Final = "<html><head><title>Welcome</title></head><body>Please log in.</body></html>\n"
 _BLOCK: Final = b" " * 65_536
+# An endless answer need not be a fast one: some 60 MB a second, and the rest of the machine stays usable.
+_PAUSE_SECONDS: Final = 0.001
 
 
 def request_id_of(request: Request) -> str:
@@ -112,7 +114,7 @@ async def _pour(size: int | None, receive: Receive, send: Send) -> None:
         block = _BLOCK if left is None else _BLOCK[:left]
         await send({"type": "http.response.body", "body": block, "more_body": True})
         left = None if left is None else left - len(block)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0 if size is not None else _PAUSE_SECONDS)
     gone.cancel()
     await send({"type": "http.response.body", "body": b""})
 
