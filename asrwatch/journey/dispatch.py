@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from asrwatch.audio.containers import taken_by
 from asrwatch.errors import RecordingError
 from asrwatch.journey.recording import AudioFacts, Preparation, Wishes
 from asrwatch.values import format_duration, format_size
@@ -144,7 +145,7 @@ def _one_channel(question: Question, candidate: Candidate) -> str:
 
 def _container(question: Question, candidate: Candidate) -> str:
     container = question.facts.container
-    if container is None or container in candidate.containers:
+    if container is None or taken_by(container, candidate.containers):
         return ""
     return f"it does not take {container} files"
 
@@ -157,7 +158,10 @@ def _too_long(question: Question, candidate: Candidate) -> str:
         return f"its limit is {_seconds(candidate.longest)} and the length is unknown"
     if duration <= candidate.longest:
         return ""
-    return f"{_seconds(duration)} is longer than its limit of {_seconds(candidate.longest)}"
+    is_long, limit = _seconds(duration), _seconds(candidate.longest)
+    if is_long == limit:  # a hair over: rounding would make nonsense of it
+        is_long, limit = (f"{span.total_seconds()} s" for span in (duration, candidate.longest))
+    return f"{is_long} is longer than its limit of {limit}"
 
 
 def _too_large(question: Question, candidate: Candidate) -> str:
@@ -167,7 +171,10 @@ def _too_large(question: Question, candidate: Candidate) -> str:
     if size <= candidate.largest:
         return ""
     form = " as Base64" if candidate.base64 else ""
-    return f"{format_size(size)}{form} is more than its limit of {format_size(candidate.largest)}"
+    is_large, limit = format_size(size), format_size(candidate.largest)
+    if is_large == limit:  # same
+        is_large, limit = f"{size:,} bytes", f"{candidate.largest:,} bytes"
+    return f"{is_large}{form} is more than its limit of {limit}"
 
 
 def _fits(question: Question, candidate: Candidate) -> str:
