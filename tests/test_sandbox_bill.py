@@ -70,7 +70,7 @@ def test_paid_twice(speaker: Customer) -> None:
     """The same audio twice is two lines, however it came, and the bill says so."""
     bill = speaker.sandbox.bill
     speaker.chat(chat_body(data_uri(b"talk")))
-    assert bill.paid_twice == ()
+    assert not bill.paid_twice
     speaker.finished(
         speaker.submitted(order_body(speaker.upload(b"talk", FILETRANS)), headers=RESOLVE)
     )

@@ -26,6 +26,7 @@ from sandbox_helpers import (
 
 from asrwatch.sandbox import Knobs, Region, Said, Sandbox, Scripted
 
+URL_ERROR = "url error, please check url！"  # noqa: RUF001 - the vendor's full-width mark
 NO_URL = "The provided URL does not appear to be valid"
 
 
@@ -118,8 +119,8 @@ def test_compatible_path_serves_one_family(customer: Customer, model: str) -> No
 @pytest.mark.parametrize(
     ("path", "model", "headers", "expected"),
     [
-        (GENERATION, FILETRANS, {}, (400, "InvalidParameter", "url error, please check url！")),
-        (TRANSCRIPTION, SYNC, {}, (400, "InvalidParameter", "url error, please check url！")),
+        (GENERATION, FILETRANS, {}, (400, "InvalidParameter", URL_ERROR)),
+        (TRANSCRIPTION, SYNC, {}, (400, "InvalidParameter", URL_ERROR)),
         (
             TRANSCRIPTION,
             SYNC,

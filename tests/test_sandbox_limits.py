@@ -88,7 +88,8 @@ def test_retry_after_if_wanted(limited: Sandbox, customer: Customer) -> None:
     assert answers[-1].headers["retry-after"] == "7"
 
 
-def test_limit_comes_after_shape_and_before_size(limited: Sandbox, customer: Customer) -> None:
+@pytest.mark.usefixtures("limited")
+def test_limit_comes_after_shape_and_before_size(customer: Customer) -> None:
     """A malformed body does not count; over the limit, even what is too large is 429."""
     for _ in range(5):
         assert customer.chat(chat_body(asr_options=1)).status_code == 400

@@ -175,7 +175,7 @@ def test_too_long_is_refused_unheard(sphinx: PocketSphinx) -> None:
     assert refused.value.duration.total_seconds() == pytest.approx(LONG_SAMPLE.seconds, abs=0.3)
 
 
-def test_dead_worker_is_replaced(tmp_path: Path) -> None:
+def test_dead_worker_is_replaced() -> None:
     """A process that dies costs the recording it listened to, and no other."""
     recogniser = PocketSphinx(workers=1)
     recogniser.start()

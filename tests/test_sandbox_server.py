@@ -32,7 +32,7 @@ from asrwatch.sandbox import (
 __all__ = ["customer", "sandbox"]
 
 
-def test_nothing_is_left(tmp_path: Path) -> None:
+def test_nothing_is_left() -> None:
     """After the block there is no thread, no process, no port and no temporary file."""
     threads = set(threading.enumerate())
     children = set(psutil.Process().children(recursive=True))
@@ -47,6 +47,20 @@ def test_nothing_is_left(tmp_path: Path) -> None:
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", port))
+
+
+def test_stops_while_it_listens() -> None:
+    """Stopping does not wait for a recognition under way, and leaves no process behind."""
+    children = set(psutil.Process().children(recursive=True))
+    running = Sandbox(knobs=Knobs(rate_limits=False))
+    running.start()
+    customer = Customer(sandbox=running)
+    task_id = customer.submitted(order_body("https://example.org/meeting.flac"))
+    customer.until(task_id, {"RUNNING"})
+    started = time.monotonic()
+    running.stop()
+    assert time.monotonic() - started < 2
+    assert set(psutil.Process().children(recursive=True)) <= children
 
 
 def test_stops_at_once() -> None:
@@ -107,7 +121,7 @@ def test_not_started() -> None:
         _ = Sandbox(recogniser=Scripted()).url
 
 
-def test_two_at_once(sandbox: Sandbox, customer: Customer) -> None:
+def test_two_at_once(sandbox: Sandbox) -> None:
     """Two sandboxes share nothing."""
     with Sandbox(recogniser=Scripted()) as other:
         Customer(sandbox=other).chat()

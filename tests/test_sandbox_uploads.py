@@ -267,7 +267,7 @@ def test_oss_is_for_one_model(customer: Customer) -> None:
     assert_not_to_be_had(customer, "oss://dashscope-instant/none/a.wav")
 
 
-def test_oss_is_for_one_account(customer: Customer, sandbox: Sandbox) -> None:
+def test_oss_is_for_one_account(sandbox: Sandbox) -> None:
     """An object belongs to the account, whichever of its keys uploaded it."""
     sandbox.knobs = replace(sandbox.knobs, keys={"sk-a": "1", "sk-b": "1", "sk-c": "2"})
     url = Customer(sandbox=sandbox, key="sk-a").upload(b"audio")

@@ -1,7 +1,6 @@
 """The vendor's own SDK as a judge of the sandbox."""
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -22,9 +21,12 @@ with warnings.catch_warnings():
 
 __all__ = ["sandbox"]
 
+# What it returns depends on `stream`, which its types do not say.
+converse: Any = dashscope.MultiModalConversation.call
+
 
 @pytest.fixture
-def settings(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+def settings(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Where the SDK finds the sandbox: per call, and for its upload, which does not pass that on."""
     base = f"{sandbox.url}/api/v1"
     monkeypatch.setattr(dashscope, "base_http_api_url", base)
@@ -46,9 +48,9 @@ def text_of(answer: Any) -> str:
 
 
 @pytest.mark.parametrize("audio", [URL, data_uri(b"audio")])
-def test_conversation(sandbox: Sandbox, settings: dict[str, str], audio: str) -> None:
+def test_conversation(sandbox: Sandbox, settings: dict[str, Any], audio: str) -> None:
     """MultiModalConversation.call understands the answer to a URL and to a data URI."""
-    answer = dashscope.MultiModalConversation.call(
+    answer = converse(
         model=SYNC,
         messages=messages(audio),
         result_format="message",
@@ -61,11 +63,9 @@ def test_conversation(sandbox: Sandbox, settings: dict[str, str], audio: str) ->
     assert answer.request_id == sandbox.bill.lines[0].request_id
 
 
-def test_conversation_with_file(sandbox: Sandbox, settings: dict[str, str]) -> None:
+def test_conversation_with_file(sandbox: Sandbox, settings: dict[str, Any]) -> None:
     """A local file is uploaded by the SDK itself, and arrives whole."""
-    answer = dashscope.MultiModalConversation.call(
-        model=SYNC, messages=messages(f"file://{SHORT_SAMPLE.path}"), **settings
-    )
+    answer = converse(model=SYNC, messages=messages(f"file://{SHORT_SAMPLE.path}"), **settings)
     assert text_of(answer) == "Hello world."
     assert [seen.route for seen in sandbox.requests] == [
         Route.UPLOADS,
@@ -76,12 +76,12 @@ def test_conversation_with_file(sandbox: Sandbox, settings: dict[str, str]) -> N
 
 
 @pytest.mark.parametrize("incremental", [True, False])
-def test_conversation_stream(settings: dict[str, str], incremental: bool) -> None:
+def test_conversation_stream(incremental: bool) -> None:
     """A stream is read piece by piece, as increments or as ever longer texts."""
     said = Said(text="The quick brown fox. It jumps over the lazy dog. Then it sleeps.")
     with Sandbox(recogniser=Scripted(otherwise=said)) as other:
         pieces = list(
-            dashscope.MultiModalConversation.call(
+            converse(
                 model=SYNC,
                 messages=messages(URL),
                 stream=True,
@@ -95,21 +95,20 @@ def test_conversation_stream(settings: dict[str, str], incremental: bool) -> Non
     assert ("".join(texts) if incremental else texts[-1]) == said.text
 
 
-def test_conversation_errors(sandbox: Sandbox, settings: dict[str, str]) -> None:
+def test_conversation_errors(sandbox: Sandbox, settings: dict[str, Any]) -> None:
     """Refusals reach the SDK's caller with status, code and text."""
-    call = dashscope.MultiModalConversation.call
-    answer = call(model=SYNC, messages=messages(URL), **(settings | {"api_key": "sk-wrong"}))
+    answer = converse(model=SYNC, messages=messages(URL), **(settings | {"api_key": "sk-wrong"}))
     assert (answer.status_code, answer.code) == (401, "InvalidApiKey")
-    answer = call(model="qwen9-asr", messages=messages(URL), **settings)
+    answer = converse(model="qwen9-asr", messages=messages(URL), **settings)
     assert (answer.status_code, answer.code) == (404, "ModelNotFound")
     sandbox.knobs = Knobs(requests_per_minute={SYNC: 1})
-    call(model=SYNC, messages=messages(URL), **settings)
-    answer = call(model=SYNC, messages=messages(URL), **settings)
+    converse(model=SYNC, messages=messages(URL), **settings)
+    answer = converse(model=SYNC, messages=messages(URL), **settings)
     assert (answer.status_code, answer.code) == (429, "Throttling.RateQuota")
     assert answer.message.startswith("You have exceeded")
 
 
-def test_qwen_transcription_call(settings: dict[str, str]) -> None:
+def test_qwen_transcription_call(settings: dict[str, Any]) -> None:
     """QwenTranscription.call submits, waits and brings the link, which holds the text."""
     answer = QwenTranscription.call(
         model=FILETRANS, file_url=URL, enable_words=True, channel_id=[0], **settings
@@ -122,7 +121,7 @@ def test_qwen_transcription_call(settings: dict[str, str]) -> None:
     assert result["transcripts"][0]["sentences"][0]["words"]
 
 
-def test_qwen_transcription_in_steps(sandbox: Sandbox, settings: dict[str, str]) -> None:
+def test_qwen_transcription_in_steps(sandbox: Sandbox, settings: dict[str, Any]) -> None:
     """async_call, fetch and wait see a task waiting, then done."""
     sandbox.knobs = replace(sandbox.knobs, queue_time=timedelta(hours=1))
     task = QwenTranscription.async_call(model=FILETRANS, file_url=URL, **settings)
@@ -133,7 +132,7 @@ def test_qwen_transcription_in_steps(sandbox: Sandbox, settings: dict[str, str])
     assert done.output["task_status"] == "SUCCEEDED"
 
 
-def test_qwen_transcription_ends(sandbox: Sandbox, settings: dict[str, str]) -> None:
+def test_qwen_transcription_ends(sandbox: Sandbox, settings: dict[str, Any]) -> None:
     """Failed, unknown and cancelled tasks end the SDK's wait, each in its state."""
     sandbox.knobs = replace(sandbox.knobs, task_failures={"*.mp3": "FILE_403_FORBIDDEN"})
     failed = QwenTranscription.call(model=FILETRANS, file_url=URL, **settings)
@@ -148,7 +147,7 @@ def test_qwen_transcription_ends(sandbox: Sandbox, settings: dict[str, str]) -> 
     assert QwenTranscription.cancel(task, **settings).code == "UnsupportedOperation"
 
 
-def test_list(sandbox: Sandbox, settings: dict[str, str]) -> None:
+def test_list(settings: dict[str, Any]) -> None:
     """The SDK's list shows the tasks of a model."""
     task = QwenTranscription.async_call(model=FILETRANS, file_url=URL, **settings)
     listed = QwenTranscription.list(model_name=FILETRANS, page_no=1, page_size=10, **settings)
@@ -156,7 +155,7 @@ def test_list(sandbox: Sandbox, settings: dict[str, str]) -> None:
     assert [row["task_id"] for row in listed.output["data"]] == [task.output["task_id"]]
 
 
-def test_transcription_of_the_other_dialect(settings: dict[str, str]) -> None:
+def test_transcription_of_the_other_dialect(settings: dict[str, Any]) -> None:
     """Transcription.call speaks the results[] dialect."""
     answer = Transcription.call(
         model=AUDIO_FILETRANS, file_urls=[URL], language_hints=["en"], **settings
@@ -176,7 +175,7 @@ def test_client_of_version_two(sandbox: Sandbox) -> None:
     with dashscope.Client(api_key=sandbox.key, base_url=base) as client:
         job = client.audio.asr.transcribe(model=AUDIO_FILETRANS, file_urls=[URL])
     assert job.status == "SUCCEEDED"
-    assert job.results[0].transcription_url.startswith(sandbox.url)
+    assert str(job.results[0].transcription_url).startswith(sandbox.url)
     with (
         dashscope.Client(api_key="sk-wrong", base_url=base, max_retries=0) as client,
         pytest.raises(AuthenticationError),

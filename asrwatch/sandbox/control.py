@@ -35,7 +35,7 @@ class ControlRoutes:
         bill = self.service.bill
         lines: list[dict[str, Any]] = _LINES.dump_python(bill.lines, mode="json")
         for line in lines:
-            line["key"] = f"***{line['key'][-4:]}"
+            line["key"] = _masked(line["key"])
         return JSONResponse(
             {
                 "lines": lines,
@@ -50,8 +50,11 @@ class ControlRoutes:
         return JSONResponse(_SEEN.dump_python(self.service.traffic.seen, mode="json"))
 
     async def show_knobs(self, _: Request) -> Response:
-        """`GET /sandbox/knobs`."""
-        return JSONResponse(_KNOBS.dump_python(self.service.knobs, mode="json"))
+        """`GET /sandbox/knobs`; keys are shown by their last four characters."""
+        knobs: dict[str, Any] = _KNOBS.dump_python(self.service.knobs, mode="json")
+        for name in ("keys", "key_errors"):
+            knobs[name] = {_masked(key): value for key, value in knobs[name].items()}
+        return JSONResponse(knobs)
 
     async def turn_knobs(self, request: Request) -> Response:
         """`PATCH /sandbox/knobs`: the knobs named in the body change, the others stay."""
@@ -80,6 +83,10 @@ class ControlRoutes:
         """`DELETE /sandbox/faults`: disarm all."""
         self.service.faults.clear()
         return await self.show_faults(request)
+
+
+def _masked(key: str) -> str:
+    return f"***{key[-4:]}"
 
 
 def _names(settings: type[Knobs]) -> tuple[str, ...]:

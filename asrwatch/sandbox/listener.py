@@ -142,10 +142,9 @@ def measure(path: str, longest: float) -> Json:
             }
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise Refused(error="unreadable", why=str(error)) from error
-    if not seconds and os.path.getsize(path):  # noqa: PTH202 - nothing else of pathlib is needed here
-        nothing = facts["container"] != "wav"
-        if nothing:
-            raise Refused(error="unreadable", why="nothing in it can be decoded")
+    if not seconds and facts["container"] != "wav":
+        # A WAV may be empty and say so; anything else without a frame was never audio.
+        raise Refused(error="unreadable", why="nothing in it can be decoded")
     if seconds > longest:
         raise Refused(error="too-long", seconds=seconds)
     return facts

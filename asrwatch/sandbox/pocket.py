@@ -135,13 +135,15 @@ class _Worker:
 
 
 def _start() -> subprocess.Popen[str]:
-    # -P: this folder's modules must not shadow anybody else's.
+    # -P: this folder's modules must not shadow anybody else's. Its own process group: Ctrl-C is for us,
+    # and we end it.
     return subprocess.Popen(  # noqa: S603 - our own file, our own interpreter
         [sys.executable, "-P", str(_LISTENER)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",
+        process_group=0,
     )
 
 
