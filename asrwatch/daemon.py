@@ -131,6 +131,11 @@ class Daemon:
         self._unsaved: list[Mail] = []
         self._next_glance = time.monotonic()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the end was asked for: another `Stop` would hurry it."""
+        return self._stop is not None
+
     def post(self, mail: Mail) -> None:
         """Put something into the mailbox; any thread, any signal handler, never blocks."""
         self.mailbox.put(mail)
@@ -324,8 +329,7 @@ class Daemon:
             return False
         for lookout in self.lookouts.values():
             snapshot = lookout.snapshot()
-            whole, last = snapshot.last_whole, snapshot.last
-            if whole is None or last is None or not (last.quiet or whole.quiet):
+            if snapshot.last_whole is None or snapshot.last is None or not snapshot.last.quiet:
                 return False
         if not self.mailbox.empty():
             return False

@@ -133,7 +133,8 @@ class World:
         try:
             yield holder[0]
         finally:
-            holder[0].post(Stop(reason="test over"))
+            if not holder[0].stopping:
+                holder[0].post(Stop(reason="test over"))
             thread.join(PATIENT)
             assert not thread.is_alive()
 

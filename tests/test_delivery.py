@@ -3,7 +3,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +35,15 @@ TEXTS = (Rendered.of("txt", "Hello.\n"), Rendered.of("json", '{"text": "Hello."}
 def nobody(path: bytes) -> None:
     """No recording owns any path."""
     del path
+
+
+def among(owner_of: Callable[[bytes], int | None]) -> Callable[[Sequence[bytes]], frozenset[int]]:
+    """Owners of many paths, from who owns one."""
+
+    def owners_of(paths: Sequence[bytes]) -> frozenset[int]:
+        return frozenset(owner for path in paths if (owner := owner_of(path)) is not None)
+
+    return owners_of
 
 
 def rules(
@@ -78,7 +87,7 @@ def decided(
     recording: Recording, wanted: Rules, owner_of: Callable[[bytes], int | None] = nobody
 ) -> Recording:
     """The recording with its outputs named, as the main thread saves it."""
-    return recording.owning(decide(recording, wanted, owner_of=owner_of))
+    return recording.owning(decide(recording, wanted, owners_of=among(owner_of)))
 
 
 def paths(outputs: tuple[Output, ...]) -> list[bytes]:
@@ -105,7 +114,7 @@ def inbox(tmp_path: Path) -> bytes:
 def test_outputs_are_named_after_the_stem(inbox: bytes) -> None:
     """`talk.wav` becomes `talk.txt` and `talk.json`, beside it, not written yet."""
     recording = transcribed(inbox + b"/talk.wav", exists=False)
-    outputs = decide(recording, rules(inbox), owner_of=nobody)
+    outputs = decide(recording, rules(inbox), owners_of=among(nobody))
     assert paths(outputs) == [inbox + b"/talk.txt", inbox + b"/talk.json"]
     assert [(output.format, output.sha256) for output in outputs] == [("txt", ""), ("json", "")]
 
@@ -114,9 +123,9 @@ def test_a_name_another_recording_owns_gets_the_ending_in(inbox: bytes) -> None:
     """`talk.mp3` beside `talk.wav` becomes `talk.mp3.txt`, for all formats alike."""
     recording = transcribed(inbox + b"/talk.mp3", exists=False)
     owned = {inbox + b"/talk.json": 7}
-    outputs = decide(recording, rules(inbox), owner_of=owned.get)
+    outputs = decide(recording, rules(inbox), owners_of=among(owned.get))
     assert paths(outputs) == [inbox + b"/talk.mp3.txt", inbox + b"/talk.mp3.json"]
-    assert paths(decide(replace(recording, id=7), rules(inbox), owner_of=owned.get)) == [
+    assert paths(decide(replace(recording, id=7), rules(inbox), owners_of=among(owned.get))) == [
         inbox + b"/talk.txt",
         inbox + b"/talk.json",
     ]
@@ -126,17 +135,21 @@ def test_a_new_recording_under_an_old_name_gets_names_of_its_own(inbox: bytes) -
     """Recorders reuse names: the third `talk.wav` does not touch the transcripts of the first two."""
     owned = {inbox + b"/talk.txt": 1, inbox + b"/talk.wav.txt": 2}
     third = transcribed(inbox + b"/talk.wav", number=3, exists=False)
-    outputs = decide(third, rules(inbox, formats=("txt",)), owner_of=owned.get)
+    outputs = decide(third, rules(inbox, formats=("txt",)), owners_of=among(owned.get))
     assert paths(outputs) == [inbox + b"/talk.wav.2.txt"]
 
 
 def test_folders_are_mirrored_into_the_output_folder(inbox: bytes) -> None:
     """A recording deep in the inbox is transcribed as deep in the output folder."""
     recording = transcribed(inbox + b"/2026/07/talk.wav", exists=False)
-    outputs = decide(recording, rules(inbox, output=b"/out", formats=("txt",)), owner_of=nobody)
+    outputs = decide(
+        recording, rules(inbox, output=b"/out", formats=("txt",)), owners_of=among(nobody)
+    )
     assert paths(outputs) == [b"/out/2026/07/talk.txt"]
     outside = transcribed(b"/elsewhere/2026/talk.wav", exists=False)
-    outputs = decide(outside, rules(inbox, output=b"/out", formats=("txt",)), owner_of=nobody)
+    outputs = decide(
+        outside, rules(inbox, output=b"/out", formats=("txt",)), owners_of=among(nobody)
+    )
     assert paths(outputs) == [b"/out/talk.txt"]
 
 
@@ -144,7 +157,7 @@ def test_decided_paths_stay(inbox: bytes) -> None:
     """What was decided before is kept, whatever the rules say now; new formats are added."""
     before = Output(format="txt", path=b"/old/talk.new.txt", sha256="ab")
     recording = replace(transcribed(inbox + b"/talk.wav", exists=False), outputs=(before,))
-    outputs = decide(recording, rules(inbox, formats=("srt", "txt")), owner_of=nobody)
+    outputs = decide(recording, rules(inbox, formats=("srt", "txt")), owners_of=among(nobody))
     assert outputs == (Output(format="srt", path=inbox + b"/talk.srt", sha256=""), before)
 
 
@@ -163,14 +176,14 @@ def test_decided_paths_stay(inbox: bytes) -> None:
 def test_names_are_taken_literally(inbox: bytes, name: bytes, expected: bytes) -> None:
     """No name is a pattern, an option or text: its bytes are kept (N01, N02, N07, N08, N10)."""
     recording = transcribed(inbox + b"/" + name, exists=False)
-    outputs = decide(recording, rules(inbox, formats=("txt",)), owner_of=nobody)
+    outputs = decide(recording, rules(inbox, formats=("txt",)), owners_of=among(nobody))
     assert paths(outputs) == [inbox + b"/" + expected]
 
 
 def test_an_output_never_has_the_recordings_own_name(inbox: bytes) -> None:
     """A recording that ends as a format does is not its own transcript."""
     recording = transcribed(inbox + b"/talk.txt", exists=False)
-    outputs = decide(recording, rules(inbox, formats=("txt",)), owner_of=nobody)
+    outputs = decide(recording, rules(inbox, formats=("txt",)), owners_of=among(nobody))
     assert paths(outputs) == [inbox + b"/talk.txt.txt"]
 
 
@@ -205,7 +218,7 @@ def test_no_two_recordings_share_an_output(names: list[bytes], limit: int) -> No
     owned: dict[bytes, int] = {}
     for number, name in enumerate(names, 1):
         recording = transcribed(b"/inbox/" + name, number=number, exists=False)
-        outputs = decide(recording, rules(b"/inbox"), owner_of=owned.get, limit=limit)
+        outputs = decide(recording, rules(b"/inbox"), owners_of=among(owned.get), limit=limit)
         for path in paths(outputs):
             assert path not in owned
             assert len(os.path.basename(path)) <= limit  # noqa: PTH119 - bytes

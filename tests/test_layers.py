@@ -59,8 +59,8 @@ MAY_IMPORT["cli"] = BOOTSTRAP | {"sandbox"}
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "watchdog": ("inbox/watch.py",),
     "yaml": ("config.py",),
-    "sqlalchemy": ("journey/store.py", "journey/tables.py"),
-    "sqlite3": ("journey/store.py", "journey/tables.py"),
+    "sqlalchemy": ("journey/store/",),
+    "sqlite3": ("journey/store/",),
     "requests": ("cloud/", "engines/", "storages/", "notifiers/", "sandbox/"),
     "urllib3": ("cloud/", "engines/", "storages/", "notifiers/", "sandbox/"),
     "av": ("audio/", "sandbox/"),
@@ -169,6 +169,8 @@ def room(module: str) -> str:
         return "files"
     if first == "loglines":
         return "logs"
+    if first == "settings":
+        return "config"
     return first if first in MAY_IMPORT else "bootstrap"
 
 

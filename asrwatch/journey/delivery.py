@@ -75,7 +75,7 @@ def decide(
     recording: Recording,
     rules: Rules,
     *,
-    owner_of: Callable[[bytes], int | None],
+    owners_of: Callable[[Sequence[bytes]], frozenset[int]],
     limit: int = LONGEST_NAME,
 ) -> tuple[Output, ...]:
     """Name the outputs of a recording: one per wanted format, none written yet (sha256 "").
@@ -86,21 +86,22 @@ def decide(
     Args:
         recording: whose outputs; its `outputs` are those decided before.
         rules: of its inbox.
-        owner_of: the id of the recording whose outputs hold a path, None if there is none.
+        owners_of: the ids of the recordings whose outputs hold any of these paths.
         limit: how many bytes a name may have; `write` shortens further where a folder takes less.
     """
     decided = {output.format: output for output in recording.outputs}
     folder = _output_folder(recording, rules)
 
-    def is_free(base: bytes, name: str) -> bool:
+    def is_free(base: bytes) -> bool:
         # a recording that had to write beside a file keeps the whole family of names
-        family = [fitted(stem, _ending(name), limit) for stem in _family(base)]
-        if _join(folder, family[0]) == recording.path:
-            return False
-        return all(owner_of(_join(folder, one)) in (None, recording.id) for one in family)
+        paths = [
+            _join(folder, fitted(stem, _ending(name), limit))
+            for name in rules.formats
+            for stem in _family(base)
+        ]
+        return recording.path not in paths and owners_of(paths) <= {recording.id}
 
-    bases = _bases(_name_of(recording.path))
-    base = next(base for base in bases if all(is_free(base, name) for name in rules.formats))
+    base = next(base for base in _bases(_name_of(recording.path)) if is_free(base))
     paths = {name: _join(folder, fitted(base, _ending(name), limit)) for name in rules.formats}
     return tuple(
         decided.get(name, Output(format=name, path=path, sha256="")) for name, path in paths.items()

@@ -28,6 +28,8 @@ _LONGEST = {
     EngineTrouble.MONEY: timedelta(hours=1),
     EngineTrouble.FORBIDDEN: timedelta(hours=1),
 }
+_TOGETHER = timedelta(milliseconds=20)
+"""Requests whose dates lie this close start together: one turn of the daemon hands them all out."""
 _SHARED = frozenset({EngineTrouble.KEY, EngineTrouble.MONEY})
 """Trouble of the key or the account, which every engine shares."""
 
@@ -67,7 +69,7 @@ class Gate:
 
     def is_open(self, engine: str, now: datetime) -> bool:
         """Whether a request to this engine may start now."""
-        if self._next.get(engine, now) > now:
+        if self._next.get(engine, now) > now + _TOGETHER:
             return False
         return all(
             hold.until <= now and hold.scope not in self._probing for hold in self._over(engine)
@@ -75,7 +77,7 @@ class Gate:
 
     def opens(self, now: datetime) -> datetime | None:
         """The next date after `now` on which an engine may be asked that may not now."""
-        dates = [date for date in self._next.values() if date > now]
+        dates = [date - _TOGETHER for date in self._next.values() if date > now + _TOGETHER]
         dates += [hold.until for hold in self._holds.values() if hold.until > now]
         return min(dates, default=None)
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from asrwatch.audio.containers import extension_of, mime_of
 from asrwatch.audio.facts import probe
+from asrwatch.crash import crash_point
 from asrwatch.engines import (
     Ask,
     Engine,
@@ -28,7 +29,7 @@ from asrwatch.engines import (
     StillOut,
 )
 from asrwatch.errors import OurBug, RecordingError, SourceChanged, TemporaryError, Vanished
-from asrwatch.files import check_unchanged, fingerprint_of, hash_whole, open_recording
+from asrwatch.files import check_unchanged, fingerprint_of, hash_whole, open_recording, sweep
 from asrwatch.formats import Format
 from asrwatch.journey import delivery
 from asrwatch.journey.dispatch import Candidate, Question, choose
@@ -58,6 +59,7 @@ __all__ = [
     "is_ours",
     "plan_for",
     "send",
+    "tidy_up",
     "utc_now",
 ]
 
@@ -159,6 +161,7 @@ def _stage(recording: Recording, route: Route, now: datetime) -> Recording:
             model=reading.plan.model,
         )
         _check_sent(watched, stream, recording)
+    crash_point("published")
     staging = Staging(ask_id=ask_id, url=published.url, url_expires=published.expires)
     return recording.stage(staging, now=now)
 
@@ -179,7 +182,10 @@ def ask(recording: Recording, route: Route, *, now: datetime) -> Recording:
     Raises:
         AnswerLost: it may have been accepted; every other error says that it was not.
     """
-    return answered(recording, send(recording, route), now=now)
+    crash_point("before-request")
+    outcome = send(recording, route)
+    crash_point("after-request")
+    return answered(recording, outcome, now=now)
 
 
 def send(recording: Recording, route: Route) -> Heard | Pending:
@@ -255,15 +261,33 @@ def _deliver(recording: Recording, route: Route, now: datetime) -> Recording:
         delivery.Rendered.of(name, part.render(transcript, provenance))
         for name, part in route.formats.items()
     )
+    crash_point("rendered")
     outputs = delivery.write(recording, route.rules, rendered)
+    crash_point("written")
     original = delivery.finish(recording, route.rules)
-    delivered = Delivery(delivered_at=now, outputs=outputs, original=original.path)
+    crash_point("finished")
+    delivered = Delivery(
+        delivered_at=now,
+        outputs=outputs,
+        original=original.path,
+        left_alone=original.left_alone,
+    )
     return recording.deliver(delivered, now=now)
 
 
 def utc_now() -> datetime:
     """The wall clock, aware."""
     return datetime.now(tz=UTC)
+
+
+def tidy_up(recording: Recording, route: Route) -> None:
+    """Remove the drafts that a killed process left where this recording was being delivered."""
+    folders = {os.path.dirname(output.path) for output in recording.outputs}  # noqa: PTH120 - paths are bytes
+    if isinstance(route.rules.after, bytes):
+        below = os.path.relpath(os.path.dirname(recording.path), route.rules.inbox)  # noqa: PTH120 - same
+        folders.add(os.path.normpath(os.path.join(route.rules.after, below)))  # noqa: PTH118 - same
+    for folder in folders:
+        sweep(folder)
 
 
 def plan_for(question: Question, route: Route) -> Plan:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import assert_never
 
 from asrwatch import logs
+from asrwatch.crash import crash_point
 from asrwatch.engines import Heard, StillOut
 from asrwatch.errors import (
     AsrwatchError,
@@ -81,12 +82,21 @@ class Keeper:
         self._news: list[Change] = []
         self._newer: dict[int, Fingerprint] = {}
         self._overdue: dict[int, datetime] = {}
+        self._seen_path: set[int] = set()
 
     # Arrivals.
 
     def open_up(self, now: datetime) -> None:
-        """At start: requests that were under way when asrwatch ended are now unknown, and said to be."""
+        """At start: requests that were under way when asrwatch ended are now unknown, and said to be.
+
+        Drafts that a killed process left beside outputs are removed.
+        """
+        for recording in self.store.in_state(State.TRANSCRIBED):
+            route = self.routes.get(recording.inbox)
+            if route is not None:
+                journey.tidy_up(recording, route)
         with self.store.transaction():
+            self._seen_path = {recording.id for recording in self.store.in_state(State.SETTLED)}
             for recording in self.store.in_state(State.ASKING):
                 self._save(
                     recording,
@@ -123,15 +133,17 @@ class Keeper:
                 note = "the file is back" if same else "the file changed"
                 self._save(latest, again, note=note)
         elif not same:
-            self._add(found, now)
+            self._add(found, now, latest=latest)
 
-    def _add(self, found: FileSettled, now: datetime) -> None:
+    def _add(self, found: FileSettled, now: datetime, *, latest: Recording | None = None) -> None:
         recording = self.store.add(
             Recording.found(
                 inbox=found.inbox, path=found.path, fingerprint=found.fingerprint, now=now
             ),
             note="settled",
         )
+        if latest is not None:
+            self._seen_path.add(recording.id)
         self._news.append(Change(before=None, after=recording, note="settled"))
 
     # What workers say.
@@ -158,8 +170,9 @@ class Keeper:
 
     def _absorbed(self, before: Recording, after: Recording) -> bool:
         """The same content at the same path under a new fingerprint is the same recording (design section 3)."""
-        if after.reading is None or before.reading is not None:
+        if after.id not in self._seen_path or after.reading is None or before.reading is not None:
             return False
+        self._seen_path.discard(after.id)
         for older in self.store.all_at(after.path):
             same_content = (
                 older.reading is not None and older.reading.sha256 == after.reading.sha256
@@ -211,7 +224,9 @@ class Keeper:
             case State.PARKED if after.failure is not None:
                 return after.failure.message
             case State.DELIVERED:
-                return ", ".join(printable(output.path) for output in after.outputs)
+                written = ", ".join(printable(output.path) for output in after.outputs)
+                left = after.delivery.left_alone if after.delivery else ""
+                return f"{written}. {left}" if left else written
             case _:
                 return ""
 
@@ -373,15 +388,13 @@ class Keeper:
         reading, staging = recording.reading, recording.staging
         if reading is None or staging is None:
             raise OurBug("a staged recording lacks its evidence")
-        if self._paid_already(recording, now):
+        if not self.gate.is_open(reading.plan.engine, now) or self._paid_already(recording, now):
             return None
         if staging.url_expires is not None and staging.url_expires < now + URL_MARGIN:
             self._save(recording, recording.resettle(now=now), note="its URL is about to expire")
             return None
         if self.store.being_bought(reading.purchase):
             self._save(recording, replace(recording, due=now + SAME_PURCHASE))
-            return None
-        if not self.gate.is_open(reading.plan.engine, now):
             return None
         self.gate.take(reading.plan.engine, now)
         announced = journey.announce(recording, now=now)
@@ -406,7 +419,7 @@ class Keeper:
         """Decide once where the outputs go, and save it before the first is written."""
         if {output.format for output in recording.outputs} == set(route.formats):
             return recording
-        decided = delivery.decide(recording, route.rules, owner_of=self.store.owner_of)
+        decided = delivery.decide(recording, route.rules, owners_of=self.store.owners_of)
         owning = recording.owning(decided)
         self._save(recording, owning)
         return owning
@@ -436,6 +449,7 @@ class Keeper:
         """After the commit: log what changed, and tell whoever listens."""
         news, self._news = self._news, []
         for change in news:
+            crash_point(f"saved:{change.after.state.value}")
             self._log(change)
             for tell in self._tell:
                 tell(change)
@@ -448,6 +462,7 @@ class Keeper:
         self, before: Recording, after: Recording, *, note: str = "", outcome: str = ""
     ) -> None:
         self.store.save(before, after, note=note, outcome=outcome)
+        crash_point(f"saving:{after.state.value}")
         if after.state is not before.state or note:
             self._news.append(Change(before=before, after=after, note=note))
 
@@ -456,8 +471,9 @@ class Keeper:
         after = change.after
         write = log.error if after.state in {State.FAILED, State.PARKED} else log.info
         failure = after.failure
+        planned = after.state is State.SETTLED and after.reading is not None
         write(
-            after.state.value,
+            "planned" if planned else after.state.value,
             recording=after.id,
             inbox=after.inbox,
             file=printable(after.path),

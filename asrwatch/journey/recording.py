@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 
 from pydantic import JsonValue
@@ -151,7 +152,7 @@ class Plan:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: the purchase is worked out once
 class Reading:
     """Evidence of having read the file once from end to end."""
 
@@ -159,7 +160,7 @@ class Reading:
     facts: AudioFacts
     plan: Plan
 
-    @property
+    @cached_property
     def purchase(self) -> str:
         """What would be bought: same content, engine and options are never paid for twice."""
         return purchase_key(self.sha256, self.plan)
@@ -214,11 +215,16 @@ class Output:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delivery:
-    """Evidence that every output is in its place; `original` is where the recording lies now."""
+    """Evidence that every output is in its place; `original` is where the recording lies now.
+
+    `left_alone` says why the original was not moved or deleted although it should have been; it becomes a
+    note of the recording's story.
+    """
 
     delivered_at: datetime
     outputs: tuple[Output, ...]
     original: bytes | None
+    left_alone: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -128,7 +128,9 @@ def _lost(
 def _start_over(
     recording: Recording, error: SourceChanged, *, now: datetime, due: datetime
 ) -> Suffered:
-    return recording.resettle(now=now, due=due), error.message, _refused(recording)
+    # The one case in which the cloud answered, and was paid, for content that is gone.
+    outcome = "answered" if error.code == "changed-while-sent" else _refused(recording)
+    return recording.resettle(now=now, due=due), error.message, outcome
 
 
 def _url_expired(

@@ -1,0 +1,7 @@
+"""The only SQL: recordings and their stories, answers paid for, the ledger of asks, and holds."""
+
+from asrwatch.journey.store.database import StoreTrouble
+from asrwatch.journey.store.money import EVERY_ENGINE, Bought, Hold, Ledger
+from asrwatch.journey.store.recordings import Event, Store
+
+__all__ = ["EVERY_ENGINE", "Bought", "Event", "Hold", "Ledger", "Store", "StoreTrouble"]

@@ -1,0 +1,182 @@
+"""One SQLite file: its lock, its connection, its transactions.
+
+One connection, used by one thread (the daemon's main thread, or a command that holds the lock): SQLite before
+3.51.3 can corrupt a WAL database that two connections write (reliability.md finding 14). WAL with
+`synchronous=FULL`, since NORMAL loses acknowledged commits on power loss (finding 9).
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from asrwatch.errors import StartupError, TemporaryError
+from asrwatch.journey.store import tables
+from asrwatch.values import printable
+
+__all__ = ["Database", "StoreTrouble"]
+
+
+class StoreTrouble(TemporaryError):
+    """The database cannot be written or read now (full, locked, failing disk): nothing may go on before it can."""
+
+
+class Database:
+    """The file in `state_dir`. Open it once per machine: a second opener is refused.
+
+    Args:
+        state_dir: holds the database and its lock; created with mode 0700 if missing.
+
+    Raises:
+        StartupError: another asrwatch uses this folder, or the database cannot be used.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
+        self._lock = _take_lock(state_dir)
+        self._in_transaction = False
+        self._told: list[dict[str, Any]] = []
+        database = state_dir / "asrwatch.db"
+        try:
+            self._engine = create_engine(
+                "sqlite+pysqlite://",
+                creator=lambda: _connect(database),
+                poolclass=NullPool,
+            )
+            event.listen(self._engine, "begin", _begin_immediate)
+            self._connection = self._engine.connect()
+            _prepare(self._connection, database)
+        except StartupError:
+            os.close(self._lock)
+            raise
+        except (SQLAlchemyError, OSError) as error:
+            os.close(self._lock)
+            raise StartupError(
+                f"The database {printable(os.fsencode(database))} cannot be used: {_reason(error)}.",
+                code="database",
+                advice="Check that the folder is writable and the disk has room; if the file is damaged, "
+                "move it away together with its -wal and -shm files: recordings are then found anew, and "
+                "what was paid before would be paid again.",
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database and give up the lock; closing twice is harmless."""
+        self._connection.close()
+        self._engine.dispose()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside is committed and synced together, or not at all.
+
+        Raises:
+            StoreTrouble: nothing of it was saved (or, on a failing disk, perhaps all: read again).
+        """
+        if self._in_transaction:
+            yield
+            return
+        self._in_transaction = True
+        try:
+            with self._connection.begin():
+                yield
+                self._flush()
+        except SQLAlchemyError as error:
+            raise _trouble_of(error) from error
+        finally:
+            self._in_transaction = False
+            self._told.clear()
+
+    def _flush(self) -> None:
+        """Write what was kept for the end of the transaction."""
+
+
+def _take_lock(state_dir: Path) -> int:
+    """Lock the folder with flock, which a killed process gives up by itself."""
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StartupError(
+            f"The state folder {printable(os.fsencode(state_dir))} cannot be used: {error.strerror}.",
+            code="state-dir",
+            advice="Set state_dir to a folder this user may write, on a local disk.",
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise StartupError(
+            f"Another asrwatch is using {printable(os.fsencode(state_dir))}.",
+            code="locked",
+            advice="Stop it first, or give this one another state_dir. "
+            "`asrwatch status` talks to the one that is running.",
+        ) from error
+    return lock
+
+
+def _connect(database: Path) -> Any:
+    """A raw connection whose transactions SQLAlchemy begins, not the driver."""
+    connection = sqlite3.connect(database, isolation_level=None, timeout=5.0)
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "trusted_schema=OFF",
+        "cell_size_check=ON",
+        "mmap_size=0",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _prepare(connection: Connection, database: Path) -> None:
+    (database.parent / database.name).chmod(0o600)
+    with connection.begin():
+        version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+        if version > tables.SCHEMA_VERSION:
+            raise StartupError(
+                f"The database {printable(os.fsencode(database))} was written by a newer asrwatch "
+                f"(schema {version}, this one knows {tables.SCHEMA_VERSION}).",
+                code="newer-database",
+                advice="Install that version again, or restore the backup made before the upgrade.",
+            )
+        if version < tables.SCHEMA_VERSION:
+            tables.migrate(connection, version)
+
+
+def _trouble_of(error: SQLAlchemyError) -> StoreTrouble:
+    return StoreTrouble(
+        f"The database cannot be used now: {_reason(error)}.",
+        code="database",
+        advice="Make room or mend the disk; work goes on by itself.",
+    )
+
+
+def _reason(error: Exception) -> str:
+    original = getattr(error, "orig", None)
+    return printable(str(original or error))

@@ -1,0 +1,245 @@
+"""Money: answers paid for, the ledger of asks, and the holds that refusals put on engines."""
+
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from asrwatch.errors import EngineTrouble
+from asrwatch.journey.recording import Answer, Recording, State
+from asrwatch.journey.store.database import Database
+from asrwatch.journey.store.rows import answer_of
+from asrwatch.journey.store.tables import answers, asks, holds, recordings
+
+__all__ = ["EVERY_ENGINE", "Bought", "Hold", "Ledger", "Money"]
+
+EVERY_ENGINE = "*"
+"""The scope of a hold that a bad key or an empty account puts on all engines."""
+
+# Statements are built once: building one takes longer than running it.
+_NEWEST_ANSWER = (
+    select(answers)
+    .where(answers.c.purchase == bindparam("wanted"))
+    .order_by(answers.c.id.desc())
+    .limit(1)
+)
+_SAME_ANSWER = select(answers.c.id).where(
+    answers.c.purchase == bindparam("wanted"), answers.c.received_at == bindparam("received")
+)
+_BEING_BOUGHT = (
+    select(recordings.c.id)
+    .where(
+        recordings.c.purchase == bindparam("wanted"),
+        recordings.c.state.in_((State.ASKING, State.SUBMITTED)),
+    )
+    .limit(1)
+)
+_ADD_ANSWER = insert(answers)
+_ADD_ASK = insert(asks)
+_LATEST_ASK = select(func.max(asks.c.id)).where(asks.c.recording == bindparam("of"))
+_END_ASK = (
+    update(asks)
+    .where(asks.c.id == _LATEST_ASK.scalar_subquery())
+    .values(
+        outcome=bindparam("became"), outcome_at=bindparam("then"), billed=bindparam("time_billed")
+    )
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hold:
+    """Why and until when an engine (or, with `EVERY_ENGINE`, all) is not asked; `count` grows with each time."""
+
+    scope: str
+    since: datetime
+    until: datetime
+    count: int
+    trouble: EngineTrouble
+    code: str
+    message: str
+    advice: str
+    key_digest: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bought:
+    """One paid request of the ledger and what became of it."""
+
+    ask_id: str
+    engine: str
+    model: str
+    path: bytes
+    asked_at: datetime
+    audio: timedelta | None
+    outcome: str
+    outcome_at: datetime | None
+    billed: timedelta | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ledger:
+    """What was asked of the cloud in a span of time: how many requests by outcome, and time billed.
+
+    `unknown` counts requests whose fate is not known yet; `perhaps_twice` those asked again although
+    the first request may have been paid.
+    """
+
+    asked: int
+    answered: int
+    billed: timedelta
+    unknown: int
+    perhaps_twice: int
+
+
+class Money(Database):
+    """What was asked and paid, and which engines wait."""
+
+    def answer_for(self, purchase: str) -> Answer | None:
+        """The newest answer paid for this purchase, by any recording, ever."""
+        with self.transaction():
+            row = self._connection.execute(_NEWEST_ANSWER, {"wanted": purchase}).first()
+        return answer_of(row) if row else None
+
+    def being_bought(self, purchase: str) -> bool:
+        """Whether a request for the same purchase is under way or its fate unknown."""
+        with self.transaction():
+            found = self._connection.execute(_BEING_BOUGHT, {"wanted": purchase}).first()
+        return found is not None
+
+    def ledger(self, *, since: datetime | None = None) -> Ledger:
+        """What was asked since a date, or ever."""
+        condition = asks.c.asked_at >= since if since else asks.c.id > 0
+        with self.transaction():
+            rows = self._connection.execute(
+                select(asks.c.outcome, func.count(), func.sum(asks.c.billed))
+                .where(condition)
+                .group_by(asks.c.outcome)
+            ).all()
+        number = Counter({outcome: count for outcome, count, _ in rows})
+        billed = sum(((span or timedelta()) for _, _, span in rows), timedelta())
+        return Ledger(
+            asked=number.total(),
+            answered=number["answered"],
+            billed=billed,
+            unknown=number["lost"],
+            perhaps_twice=number["again"],
+        )
+
+    def bought_for(self, recording_id: int) -> tuple[Bought, ...]:
+        """The paid requests made for a recording, oldest first."""
+        with self.transaction():
+            rows = self._connection.execute(
+                select(asks).where(asks.c.recording == recording_id).order_by(asks.c.id)
+            ).all()
+        return tuple(
+            Bought(
+                ask_id=row.ask_id,
+                engine=row.engine,
+                model=row.model,
+                path=row.path,
+                asked_at=row.asked_at,
+                audio=row.audio,
+                outcome=row.outcome,
+                outcome_at=row.outcome_at,
+                billed=row.billed,
+            )
+            for row in rows
+        )
+
+    def hold(self, hold: Hold) -> None:
+        """Save a hold; a newer one on the same scope replaces it."""
+        values = {
+            "scope": hold.scope,
+            "since": hold.since,
+            "until": hold.until,
+            "times": hold.count,
+            "trouble": hold.trouble.value,
+            "key_digest": hold.key_digest,
+            "code": hold.code,
+            "message": hold.message,
+            "advice": hold.advice,
+        }
+        with self.transaction():
+            self._connection.execute(
+                upsert(holds)
+                .values(**values)
+                .on_conflict_do_update(index_elements=["scope"], set_=values)
+            )
+
+    def release(self, scope: str) -> None:
+        """End a hold."""
+        with self.transaction():
+            self._connection.execute(delete(holds).where(holds.c.scope == scope))
+
+    def holds(self) -> tuple[Hold, ...]:
+        """Every hold there is."""
+        with self.transaction():
+            rows = self._connection.execute(select(holds)).all()
+        return tuple(
+            Hold(
+                scope=row.scope,
+                since=row.since,
+                until=row.until,
+                count=row.times,
+                trouble=EngineTrouble(row.trouble),
+                code=row.code,
+                message=row.message,
+                advice=row.advice,
+                key_digest=row.key_digest,
+            )
+            for row in rows
+        )
+
+    def _answer_id(self, recording: Recording) -> int | None:
+        """The row of the recording's answer: the one stored for this purchase, or a new one."""
+        answer, reading = recording.answer, recording.reading
+        if answer is None or reading is None:
+            return None
+        same = {"wanted": reading.purchase, "received": answer.received_at}
+        stored: int | None = self._connection.execute(_SAME_ANSWER, same).scalar()
+        if stored is not None:
+            return stored
+        result = self._connection.execute(
+            _ADD_ANSWER,
+            {
+                "purchase": reading.purchase,
+                "raw": zlib.compress(answer.raw),
+                "received_at": answer.received_at,
+                "billed": answer.billed,
+                "ticket": answer.ticket,
+            },
+        )
+        key = result.inserted_primary_key
+        return int(key[0]) if key else None
+
+    def _keep_ledger(self, before: Recording, after: Recording, outcome: str) -> None:
+        """Write an ask when it is announced, and its outcome when it is known."""
+        announced = after.state is State.ASKING and before.state is not State.ASKING
+        if announced and after.staging and after.asking and after.reading:
+            self._connection.execute(
+                _ADD_ASK,
+                {
+                    "ask_id": after.staging.ask_id,
+                    "recording": after.id,
+                    "purchase": after.reading.purchase,
+                    "engine": after.reading.plan.engine,
+                    "model": after.reading.plan.model,
+                    "path": after.path,
+                    "asked_at": after.asking.asked_at,
+                    "audio": after.reading.facts.duration,
+                    "outcome": "open",
+                },
+            )
+        elif outcome:
+            self._connection.execute(
+                _END_ASK,
+                {
+                    "of": after.id,
+                    "became": outcome,
+                    "then": after.changed_at,
+                    "time_billed": after.answer.billed if after.answer else None,
+                },
+            )

@@ -1,0 +1,414 @@
+"""Recordings and their stories: saved as they move, found when something is to be done."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from asrwatch.errors import OurBug
+from asrwatch.journey.recording import Fingerprint, Output, Recording, State
+from asrwatch.journey.store import tables
+from asrwatch.journey.store.money import EVERY_ENGINE, Money
+from asrwatch.journey.store.rows import recording_of, row_of
+
+__all__ = ["Event", "Store"]
+
+_WITH_OUTPUTS = (State.TRANSCRIBED, State.DELIVERED, State.FAILED)
+_STEPS_LEFT = (State.TRANSCRIBED, State.ASKING, State.STAGED, State.SETTLED)
+
+_table, _outputs, _events, _forgotten = (
+    tables.recordings,
+    tables.outputs,
+    tables.events,
+    tables.forgotten,
+)
+
+# Statements are built once: building one takes longer than running it.
+_WITH_ANSWER = select(
+    _table,
+    tables.answers.c.raw,
+    tables.answers.c.received_at,
+    tables.answers.c.billed,
+    tables.answers.c.ticket.label("answered_ticket"),
+).select_from(_table.outerjoin(tables.answers, _table.c.answer == tables.answers.c.id))
+_NEWEST_FIRST = _table.c.id.desc()
+_BY_ID = _WITH_ANSWER.where(_table.c.id == bindparam("wanted"))
+_BY_PATH = _WITH_ANSWER.where(_table.c.path == bindparam("wanted")).order_by(_NEWEST_FIRST)
+_OUTSTANDING = _WITH_ANSWER.where(_table.c.state == State.SUBMITTED).order_by(
+    _table.c.due, _table.c.id
+)
+# Passed over while their engines wait: those whose next step is a request, or an upload for one.
+_FOR_A_WORKER = and_(
+    _table.c.state.in_(_STEPS_LEFT),
+    _table.c.id.not_in(bindparam("under_way", expanding=True)),
+    or_(
+        _table.c.state.not_in((State.STAGED, State.SETTLED)),
+        _table.c.engine.is_(None),
+        _table.c.engine.not_in(bindparam("waiting", expanding=True)),
+    ),
+)
+_DUE = (
+    _WITH_ANSWER.where(_FOR_A_WORKER, _table.c.due <= bindparam("now"))
+    .order_by(
+        case({state.value: n for n, state in enumerate(_STEPS_LEFT)}, value=_table.c.state),
+        _table.c.due,
+        _table.c.id,
+    )
+    .limit(bindparam("most"))
+)
+_NEXT_DUE = select(func.min(_table.c.due)).where(_FOR_A_WORKER)
+_NEXT_POLL = select(func.min(_table.c.due)).where(_table.c.state == State.SUBMITTED)
+_OUTPUTS_OF = (
+    select(_outputs.c.format, _outputs.c.path, _outputs.c.sha256)
+    .where(_outputs.c.recording == bindparam("of"))
+    .order_by(_outputs.c.position)
+)
+_OWNERS = select(_outputs.c.recording).where(
+    _outputs.c.path.in_(bindparam("wanted", expanding=True))
+)
+_DISOWN = delete(_outputs).where(_outputs.c.recording == bindparam("of"))
+_OWN = upsert(_outputs)
+_OWN = _OWN.on_conflict_do_update(
+    index_elements=["path"],
+    set_={name: _OWN.excluded[name] for name in ("recording", "position", "format", "sha256")},
+)
+_ADD = insert(_table)
+_ADD_EVENT = insert(_events)
+_SAVE = update(_table).where(
+    _table.c.id == bindparam("saved_id"), _table.c.state == bindparam("state_before")
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One line of a recording's story."""
+
+    at: datetime
+    before: State | None
+    after: State
+    note: str
+
+
+class Store(Money):
+    """The state of everything. See `Database` for its arguments and for who may open it."""
+
+    def add(self, recording: Recording, *, note: str = "") -> Recording:
+        """Save a new recording; returns it with its id."""
+        with self.transaction():
+            result = self._connection.execute(_ADD, row_of(recording))
+            identified = replace(recording, id=int(result.lastrowid))
+            self._tell(identified, None, note)
+        return identified
+
+    def save(
+        self, before: Recording, after: Recording, *, note: str = "", outcome: str = ""
+    ) -> Recording:
+        """Replace a recording by what it has become.
+
+        Args:
+            before: the value the move started from; its row must still be in that state.
+            after: the value to save.
+            note: for the recording's story; a change of state is told even without one.
+            outcome: what became of the paid request that ends with this move, for the ledger.
+
+        Raises:
+            OurBug: the row is no longer in `before`'s state.
+        """
+        with self.transaction():
+            if replace(after, outputs=before.outputs) != before:
+                self._save_row(before, after)
+            if after.outputs != before.outputs:
+                self._own(before, after)
+            self._keep_ledger(before, after, outcome)
+            if note or after.state is not before.state:
+                self._tell(after, before.state, note)
+        return after
+
+    def _save_row(self, before: Recording, after: Recording) -> None:
+        where = {"saved_id": after.id, "state_before": before.state.value}
+        answer = {} if after.answer is before.answer else {"answer": self._answer_id(after)}
+        done = self._connection.execute(_SAVE, {**row_of(after), **answer, **where})
+        if done.rowcount != 1:
+            msg = f"recording {after.id} was not {before.state} any more"
+            raise OurBug(msg)
+
+    def get(self, recording_id: int) -> Recording | None:
+        """The recording with this id."""
+        found = self._many(_BY_ID, {"wanted": recording_id})
+        return found[0] if found else None
+
+    def latest_at(self, path: bytes) -> Recording | None:
+        """The newest recording known at a path."""
+        found = self._many(_BY_PATH.limit(1), {"wanted": path})
+        return found[0] if found else None
+
+    def all_at(self, path: bytes) -> tuple[Recording, ...]:
+        """Every recording ever known at a path, newest first."""
+        return self._many(_BY_PATH, {"wanted": path})
+
+    def below(self, folder: bytes) -> tuple[Recording, ...]:
+        """Every recording below a folder, newest first."""
+        prefix = folder.rstrip(b"/") + b"/"
+        path = _table.c.path
+        inside = and_(path >= prefix, path < prefix[:-1] + b"0")
+        return self._many(_WITH_ANSWER.where(inside).order_by(_NEWEST_FIRST))
+
+    def in_state(self, *states: State, limit: int | None = None) -> tuple[Recording, ...]:
+        """Recordings in any of these states, newest first."""
+        chosen = _WITH_ANSWER.where(_table.c.state.in_(states))
+        return self._many(chosen.order_by(_NEWEST_FIRST).limit(limit))
+
+    def known(self, inbox: str) -> Iterator[tuple[bytes, Fingerprint]]:
+        """Path and newest fingerprint of everything seen already in an inbox."""
+        newest = (
+            select(func.max(_table.c.id)).where(_table.c.inbox == inbox).group_by(_table.c.path)
+        )
+        columns = (_table.c.path, _table.c.device, _table.c.inode, _table.c.size, _table.c.mtime_ns)
+        with self.transaction():
+            rows = self._connection.execute(select(*columns).where(_table.c.id.in_(newest))).all()
+            left = self._connection.execute(
+                select(
+                    _forgotten.c.path,
+                    _forgotten.c.device,
+                    _forgotten.c.inode,
+                    _forgotten.c.size,
+                    _forgotten.c.mtime_ns,
+                )
+            ).all()
+        for path, device, inode, size, mtime_ns in (*rows, *left):
+            yield (
+                path,
+                Fingerprint(device=device, inode=inode, size=size, mtime_ns=mtime_ns),
+            )
+
+    def due(
+        self,
+        now: datetime,
+        *,
+        limit: int,
+        under_way: Collection[int] = (),
+        waiting_engines: Collection[str] = (),
+    ) -> tuple[Recording, ...]:
+        """Recordings that a worker could take a step with, those nearest their end first.
+
+        Args:
+            now: only what is due by then.
+            limit: how many at most.
+            under_way: ids that are being worked on already.
+            waiting_engines: engines that take no request now; their recordings are passed over where the
+                next step would be a request or its upload.
+        """
+        chosen = {
+            "now": now,
+            "most": limit,
+            "under_way": list(under_way),
+            "waiting": list(waiting_engines),
+        }
+        return self._many(_DUE, chosen)
+
+    def next_due(
+        self, *, under_way: Collection[int] = (), waiting_engines: Collection[str] = ()
+    ) -> datetime | None:
+        """The earliest date on which `due` would have something for a worker."""
+        chosen = {"under_way": list(under_way), "waiting": list(waiting_engines)}
+        with self.transaction():
+            earliest: datetime | None = self._connection.execute(_NEXT_DUE, chosen).scalar()
+        return earliest
+
+    def next_poll(self) -> datetime | None:
+        """The earliest date on which a task is to be asked about."""
+        with self.transaction():
+            earliest: datetime | None = self._connection.execute(_NEXT_POLL).scalar()
+        return earliest
+
+    def left_to_do(self, inboxes: Collection[str]) -> int:
+        """How many recordings of these inboxes still have steps before them that need no person."""
+        return self._count(_table.c.inbox.in_(inboxes))
+
+    def left_besides(self, inboxes: Collection[str], scopes: Collection[str]) -> int:
+        """How many of those left to do wait for something else than the holds of these scopes."""
+        waiting = _table.c.state.in_((State.SETTLED, State.STAGED)) & _table.c.engine.is_not(None)
+        if EVERY_ENGINE in scopes:
+            waiting = waiting | (_table.c.state == State.SUBMITTED)
+        else:
+            waiting = waiting & _table.c.engine.in_(scopes)
+        return self._count(_table.c.inbox.in_(inboxes) & ~waiting)
+
+    def _count(self, condition: ColumnElement[bool]) -> int:
+        left = _table.c.state.in_((*_STEPS_LEFT, State.SUBMITTED))
+        with self.transaction():
+            return int(
+                self._connection.execute(
+                    select(func.count()).select_from(_table).where(left, condition)
+                ).scalar_one()
+            )
+
+    def outstanding(self) -> tuple[Recording, ...]:
+        """Every task the cloud is working on, oldest poll date first."""
+        return self._many(_OUTSTANDING)
+
+    def known_tickets(self) -> frozenset[str]:
+        """Tickets of tasks that belong to a recording or an answer."""
+        with self.transaction():
+            mine = self._connection.execute(
+                select(_table.c.ticket).where(_table.c.ticket.is_not(None))
+            ).scalars()
+            answered = self._connection.execute(
+                select(tables.answers.c.ticket).where(tables.answers.c.ticket.is_not(None))
+            ).scalars()
+            return frozenset((*mine, *answered))
+
+    def count_by_state(self) -> Mapping[State, int]:
+        """How many recordings are in each state; every state is named."""
+        with self.transaction():
+            rows = self._connection.execute(
+                select(_table.c.state, func.count()).group_by(_table.c.state)
+            ).all()
+        counted = Counter({State(state): number for state, number in rows})
+        return {state: counted[state] for state in State}
+
+    def oldest_waiting(self) -> Recording | None:
+        """The recording found longest ago that is neither delivered nor with a person."""
+        waiting = _WITH_ANSWER.where(_table.c.state.in_((*_STEPS_LEFT, State.SUBMITTED)))
+        found = self._many(waiting.order_by(_table.c.found_at, _table.c.id).limit(1))
+        return found[0] if found else None
+
+    def owner_of(self, path: bytes) -> int | None:
+        """The id of the recording that owns an output path, if any does."""
+        return next(iter(self.owners_of([path])), None)
+
+    def owners_of(self, paths: Sequence[bytes]) -> frozenset[int]:
+        """The ids of the recordings that own any of these output paths."""
+        with self.transaction():
+            found = self._connection.execute(_OWNERS, {"wanted": list(paths)}).scalars()
+            return frozenset(found)
+
+    def resting_at(self, path: bytes) -> Recording | None:
+        """The newest recording whose delivered original lies at a path now (`after: move`)."""
+        resting = _WITH_ANSWER.where(_table.c.original == path).order_by(_NEWEST_FIRST)
+        found = self._many(resting.limit(1))
+        return found[0] if found else None
+
+    def forgotten(self, path: bytes) -> tuple[bytes, ...]:
+        """What was forgotten at a path, or below it where it is a folder."""
+        prefix = path.rstrip(b"/") + b"/"
+        column = _forgotten.c.path
+        condition = or_(column == path, and_(column >= prefix, column < prefix[:-1] + b"0"))
+        with self.transaction():
+            return tuple(
+                self._connection.execute(select(column).where(condition).order_by(column)).scalars()
+            )
+
+    def story(self, recording_id: int) -> tuple[Event, ...]:
+        """Everything that happened to a recording, oldest first."""
+        with self.transaction():
+            self._flush()
+            rows = self._connection.execute(
+                select(_events).where(_events.c.recording == recording_id).order_by(_events.c.id)
+            ).all()
+        return tuple(
+            Event(
+                at=row.at,
+                before=State(row.from_state) if row.from_state else None,
+                after=State(row.to_state),
+                note=row.note,
+            )
+            for row in rows
+        )
+
+    def drop(self, recording: Recording) -> None:
+        """Take a recording out again that turned out to be another one, and its story with it."""
+        with self.transaction():
+            self._flush()
+            for table in (_events, _outputs):
+                self._connection.execute(delete(table).where(table.c.recording == recording.id))
+            self._connection.execute(delete(_table).where(_table.c.id == recording.id))
+
+    def forget(self, recording: Recording, *, now: datetime) -> None:
+        """Drop a recording's row and story; the file is left alone until it changes.
+
+        The ledger and the answer paid for stay.
+        """
+        mark = {
+            "path": recording.path,
+            "device": recording.fingerprint.device,
+            "inode": recording.fingerprint.inode,
+            "size": recording.fingerprint.size,
+            "mtime_ns": recording.fingerprint.mtime_ns,
+            "at": now,
+        }
+        with self.transaction():
+            self.drop(recording)
+            self._connection.execute(
+                upsert(_forgotten)
+                .values(**mark)
+                .on_conflict_do_update(index_elements=["path"], set_=mark)
+            )
+
+    def remember(self, path: bytes) -> bool:
+        """Undo `forget` for a path; answers whether it had been forgotten."""
+        with self.transaction():
+            done = self._connection.execute(delete(_forgotten).where(_forgotten.c.path == path))
+        return done.rowcount > 0
+
+    # Rows and values.
+
+    def _many(self, query: Any, chosen: Mapping[str, Any] | None = None) -> tuple[Recording, ...]:
+        with self.transaction():
+            rows = self._connection.execute(query, chosen or {}).all()
+            return tuple(
+                recording_of(row, self._outputs_of(row.id, State(row.state))) for row in rows
+            )
+
+    def _outputs_of(self, recording_id: int, state: State) -> tuple[Output, ...]:
+        if state not in _WITH_OUTPUTS:
+            return ()
+        rows = self._connection.execute(_OUTPUTS_OF, {"of": recording_id}).all()
+        return tuple(Output(format=row.format, path=row.path, sha256=row.sha256) for row in rows)
+
+    def _own(self, before: Recording, after: Recording) -> None:
+        if not {output.path for output in before.outputs} <= {out.path for out in after.outputs}:
+            self._connection.execute(_DISOWN, {"of": after.id})
+        values = [
+            {
+                "path": output.path,
+                "recording": after.id,
+                "position": position,
+                "format": output.format,
+                "sha256": output.sha256,
+            }
+            for position, output in enumerate(after.outputs)
+        ]
+        if values:
+            self._connection.execute(_OWN, values)
+
+    def _tell(self, recording: Recording, before: State | None, note: str) -> None:
+        told = {
+            "recording": recording.id,
+            "at": recording.changed_at,
+            "from_state": before.value if before else None,
+            "to_state": recording.state.value,
+            "note": note,
+        }
+        self._told.append(told)
+
+    def _flush(self) -> None:
+        """What happened in a transaction is told in one statement, at its end."""
+        told, self._told = self._told, []
+        if told:
+            self._connection.execute(_ADD_EVENT, told)

@@ -1,0 +1,155 @@
+"""The installed program in a folder of its own, talking to a sandbox."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import wave
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 60.0
+"""Seconds a test waits for what must happen; nothing takes nearly as long."""
+
+
+def write_wav(path: Path, *, seconds: float = 1.0, number: int = 1) -> Path:
+    """A WAV of 8 kHz mono whose content depends on `number`."""
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(8_000)
+        out.writeframes((number % 2**16).to_bytes(2, "little") * int(8_000 * seconds))
+    return path
+
+
+def wait_for(what: Callable[[], bool], *, patience: float = PATIENCE) -> None:
+    """Until it is true, or the test fails."""
+    end = time.monotonic() + patience
+    while not what():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+@dataclass
+class Installed:
+    """`python -m asrwatch` with its own home, state and one inbox."""
+
+    root: Path
+    url: str
+    key: str = "sk-none"
+    inbox_keys: Mapping[str, Any] = field(default_factory=dict)
+    engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
+    _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.inbox.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def inbox(self) -> Path:
+        """The watched folder."""
+        return self.root / "inbox"
+
+    @property
+    def log(self) -> Path:
+        """What the daemons of this world wrote to stderr."""
+        return self.root / "log"
+
+    def config(self) -> Path:
+        """The configuration file, as JSON, which is YAML."""
+        engines = {
+            "qwen3-asr-flash": {"requests_per_minute": 100_000},
+            "qwen3-asr-flash-filetrans": {
+                "requests_per_minute": 100_000,
+                "first_poll": "100ms",
+                "list_delay": "0s",
+            },
+        }
+        for name, options in self.engines.items():
+            engines.setdefault(name, {}).update(options)
+        inbox = {"path": str(self.inbox), "settle": "100ms", "scan_every": "1s", **self.inbox_keys}
+        settings = {
+            "state_dir": str(self.root / "state"),
+            "cloud": {"base_url": self.url},
+            "engines": engines,
+            "inboxes": [inbox],
+            **self.more,
+        }
+        path = self.root / "asrwatch.yaml"
+        path.write_text(json.dumps(settings, indent=1))
+        return path
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """A clean environment: this Python, this home, this key."""
+        kept = {
+            name: os.environ[name]
+            for name in ("PATH", "COVERAGE_PROCESS_START", "LANG")
+            if name in os.environ
+        }
+        return {**kept, "HOME": str(self.root), "DASHSCOPE_API_KEY": self.key, **more}
+
+    def call(
+        self, *words: str, patience: float = PATIENCE, **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command with this configuration to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "asrwatch", *words, "-c", str(self.config())],
+            env=self.environment(**more),
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=patience,
+            check=False,
+        )
+
+    def start(self, **more: str) -> subprocess.Popen[bytes]:
+        """The daemon, in the background, ready or dead when this returns."""
+        begin = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "asrwatch", "run", "-c", str(self.config())],
+                env=self.environment(**more),
+                cwd=self.root,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._running.append(process)
+        wait_for(
+            lambda: process.poll() is not None or b'"started"' in self.log.read_bytes()[begin:]
+        )
+        return process
+
+    def stop(self, process: subprocess.Popen[bytes]) -> int:
+        """An orderly end."""
+        process.send_signal(signal.SIGTERM)
+        return process.wait(PATIENCE)
+
+    def kill_all(self) -> None:
+        """Whatever is still running, at the end of a test."""
+        for process in self._running:
+            if process.poll() is None:
+                process.kill()
+            process.wait(PATIENCE)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The log, every line of which must be JSON."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def text_of(self, stem: str, suffix: str = ".txt") -> str:
+        """A transcript, once it is there."""
+        path = self.inbox / f"{stem}{suffix}"
+        wait_for(path.exists)
+        return path.read_text()
+
+    def status(self) -> dict[str, Any]:
+        """`asrwatch status --json`."""
+        done = self.call("status", "--json")
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
