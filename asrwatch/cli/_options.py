@@ -20,8 +20,9 @@ ConfigFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Folders = Annotated[
-    list[Path] | None,
+    list[Path],
     typer.Argument(
+        default_factory=list,
         metavar="DIR",
         help="Folders to watch instead of the configuration's inboxes.",
         exists=True,

@@ -1,4 +1,4 @@
-"""`asrwatch check`: is everything there that the daemon needs?"""
+"""`asrwatch check`: whether everything is there that the daemon needs."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -18,7 +18,7 @@ _COLOURS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 
 
 def check(
-    folders: Folders = None,
+    folders: Folders,
     config: ConfigFile = None,
     online: Annotated[
         bool, typer.Option("--online", help="Also ask the cloud one question that costs nothing.")

@@ -40,7 +40,7 @@ class Leftover:
 
 
 def once(
-    folders: Folders = None,
+    folders: Folders,
     config: ConfigFile = None,
     as_json: AsJson = False,
     log_level: LogLevel = LogLevels.CRITICAL,
@@ -75,8 +75,8 @@ def once(
                 on_change=(note, tally.take, *(() if as_json else (shown.tell,))),
             )
         leftovers = (*_troubled_inboxes(daemon), *_left_over(settings, store, daemon))
-    _tell(delivered, leftovers, as_json=as_json)
-    code = 1 if leftovers else 0
+    _tell(delivered, leftovers, stopped=daemon.stopping, as_json=as_json)
+    code = 1 if leftovers or daemon.stopping else 0
     leave(daemon, code)
     raise typer.Exit(code)
 
@@ -138,9 +138,13 @@ def _hold_over(recording: Recording, holds: tuple[Hold, ...]) -> Hold | None:
     return next((hold for hold in holds if hold.scope in {engine, EVERY_ENGINE}), None)
 
 
-def _tell(delivered: list[Recording], leftovers: tuple[Leftover, ...], *, as_json: bool) -> None:
+def _tell(
+    delivered: list[Recording], leftovers: tuple[Leftover, ...], *, stopped: bool, as_json: bool
+) -> None:
     if as_json:
-        typer.echo(json.dumps(_as_json(delivered, leftovers), indent=2, ensure_ascii=True))
+        typer.echo(
+            json.dumps(_as_json(delivered, leftovers, stopped=stopped), indent=2, ensure_ascii=True)
+        )
         return
     for each in leftovers:
         path = printable(each.path)
@@ -149,10 +153,13 @@ def _tell(delivered: list[Recording], leftovers: tuple[Leftover, ...], *, as_jso
     many = "1 recording" if len(delivered) == 1 else f"{len(delivered)} recordings"
     rest = f", {len(leftovers)} not done (see above)" if leftovers else ""
     typer.echo(f"{many} transcribed{rest}.")
+    if stopped:
+        typer.echo("Stopped before everything was done; run it again to go on.")
 
 
-def _as_json(delivered: list[Recording], leftovers: tuple[Leftover, ...]) -> Any:
+def _as_json(delivered: list[Recording], leftovers: tuple[Leftover, ...], *, stopped: bool) -> Any:
     return {
+        "stopped": stopped,
         "delivered": [
             {
                 "path": os.fsdecode(each.path),

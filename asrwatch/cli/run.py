@@ -10,7 +10,7 @@ __all__ = ["run"]
 
 
 def run(
-    folders: Folders = None,
+    folders: Folders,
     config: ConfigFile = None,
     log_level: LogLevel = LogLevels.INFO,
 ) -> None:
