@@ -1,0 +1,69 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import asrwatch
+from asrwatch.config import load
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+SHELL = "".join(text for kind, text in BLOCKS if kind == "sh")
+COMMANDS = sorted(
+    set(re.findall(r"\basrwatch ([a-z]+)\b", SHELL + "".join(re.findall(r"`[^`]+`", README))))
+)
+
+
+def test_both_first_commands_stand_alone() -> None:
+    """The two commands a newcomer copies stand on lines of their own, word for word."""
+    lines = README.splitlines()
+    for command in (
+        "python3 -m venv .venv && .venv/bin/pip install '.[sandbox]' && .venv/bin/asrwatch demo",
+        "python3 -m venv .venv && .venv/bin/pip install -e '.[sandbox,test]' && .venv/bin/pytest",
+    ):
+        assert lines.count(command) == 1
+
+
+def test_configuration_it_shows_loads(tmp_path: Path) -> None:
+    """The configuration in the README is one."""
+    (shown,) = [text for kind, text in BLOCKS if kind == "yaml"]
+    file = tmp_path / "asrwatch.yaml"
+    file.write_text(shown)
+    assert len(load(file).inboxes) == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_it_names_exist(command: str) -> None:
+    """Every `asrwatch COMMAND` in the README is a command, and its options there are its options."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "asrwatch", command, "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    for line in SHELL.splitlines():
+        if line.startswith(f"asrwatch {command} "):
+            for option in re.findall(r"\s(--[a-z-]+)", line.partition(" #")[0]):
+                assert option in ran.stdout, line
+
+
+def test_python_it_shows_is_python() -> None:
+    """The Python in the README parses, and calls only what asrwatch offers."""
+    (shown,) = [text for kind, text in BLOCKS if kind == "python"]
+    compile(shown, "README.md", "exec")
+    for name in re.findall(r"asrwatch\.(\w+)", shown):
+        assert hasattr(asrwatch, name)
+
+
+def test_links_lead_somewhere() -> None:
+    """Every file the README links to, or names by its path, is in the repository."""
+    linked = re.findall(r"\]\(([^)#:]+)\)", README)
+    named = list(re.findall(r"`((?:systemd|tests|asrwatch)/[\w./]*)`", README))
+    for path in (*linked, *named):
+        if "my_engine" not in path:
+            assert (ROOT / path).exists(), path
