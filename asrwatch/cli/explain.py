@@ -42,7 +42,7 @@ _OUTCOMES = {
 
 
 def explain(
-    path: Annotated[Path, typer.Argument(help="A recording, its transcript, or a folder.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A recording, its transcript, or a folder.")],
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
