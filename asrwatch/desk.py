@@ -102,7 +102,7 @@ class Desk:
         """The story of a recording, by its path or that of its transcript; of a folder, what is below it."""
         scene = self._scene
         found = scene.at(path)
-        below = scene.store.below(path)
+        below = scene.store.below(path, limit=LISTED)
         settling = [
             each for each in scene.settling() if each.path == path or is_below(each.path, path)
         ]
@@ -111,8 +111,8 @@ class Desk:
             running=scene.daemon is not None,
             story=self._story(found[0], now) if found else None,
             earlier=tuple(self._line(each) for each in found[1 : LISTED + 1]),
-            below=tuple(self._line(each) for each in below[:LISTED]),
-            below_count=len(below),
+            below=tuple(self._line(each) for each in below),
+            below_count=scene.store.count_below(path),
             settling=tuple(settling[:LISTED]),
             forgotten=path in scene.store.forgotten(path),
         )

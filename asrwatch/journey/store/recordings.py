@@ -161,12 +161,20 @@ class Store(Money):
         """Every recording ever known at a path, newest first."""
         return self._many(_BY_PATH, {"wanted": path})
 
-    def below(self, folder: bytes) -> tuple[Recording, ...]:
-        """Every recording below a folder, newest first."""
-        prefix = folder.rstrip(b"/") + b"/"
-        path = _table.c.path
-        inside = and_(path >= prefix, path < prefix[:-1] + b"0")
-        return self._many(_WITH_ANSWER.where(inside).order_by(_NEWEST_FIRST))
+    def below(self, folder: bytes, *, limit: int | None = None) -> tuple[Recording, ...]:
+        """Every recording below a folder, or the first `limit` of them, newest first."""
+        inside = _is_below(_table.c.path, folder)
+        return self._many(_WITH_ANSWER.where(inside).order_by(_NEWEST_FIRST).limit(limit))
+
+    def count_below(self, folder: bytes) -> int:
+        """How many recordings there are below a folder."""
+        counted = select(func.count()).select_from(_table)
+        with self.transaction():
+            return int(
+                self._connection.execute(
+                    counted.where(_is_below(_table.c.path, folder))
+                ).scalar_one()
+            )
 
     def in_state(self, *states: State, limit: int | None = None) -> tuple[Recording, ...]:
         """Recordings in any of these states, newest first."""
@@ -306,9 +314,8 @@ class Store(Money):
 
     def forgotten(self, path: bytes) -> tuple[bytes, ...]:
         """What was forgotten at a path, or below it where it is a folder."""
-        prefix = path.rstrip(b"/") + b"/"
         column = _forgotten.c.path
-        condition = or_(column == path, and_(column >= prefix, column < prefix[:-1] + b"0"))
+        condition = or_(column == path, _is_below(column, path))
         with self.transaction():
             return tuple(
                 self._connection.execute(select(column).where(condition).order_by(column)).scalars()
@@ -412,3 +419,9 @@ class Store(Money):
         told, self._told = self._told, []
         if told:
             self._connection.execute(_ADD_EVENT, told)
+
+
+def _is_below(path: ColumnElement[bytes], folder: bytes) -> ColumnElement[bool]:
+    """A range of the index on paths: everything from the slash on, up to what would follow it."""
+    prefix = folder.rstrip(b"/") + b"/"
+    return and_(path >= prefix, path < prefix[:-1] + b"0")

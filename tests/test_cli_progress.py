@@ -1,0 +1,78 @@
+"""The tally behind the progress bar, and the plain lines."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from journey_helpers import STAGING, a_recording
+
+from asrwatch.cli._progress import Tally, line_of_change
+from asrwatch.journey.keeper import Change
+from asrwatch.journey.recording import Recording, Staging, State
+
+
+def changed(before: Recording | None, after: Recording) -> Change:
+    """A change without a note."""
+    return Change(before=before, after=after, note="")
+
+
+def test_the_tally_counts_files_and_audio(now: datetime) -> None:
+    """Files count from when they are found, audio from when its length is known, both once."""
+    tally = Tally()
+    settled = a_recording(State.SETTLED, now)
+    tally.take(changed(None, settled))
+    assert (tally.files, tally.ended, tally.audio) == (1, 0, timedelta())
+    staged = a_recording(State.STAGED, now)
+    tally.take(changed(settled, staged))
+    assert (tally.files, tally.audio, tally.audio_ended) == (1, timedelta(seconds=3), timedelta())
+    tally.take(changed(staged, a_recording(State.DELIVERED, now)))
+    assert (tally.ended, tally.delivered, tally.audio_ended) == (1, 1, timedelta(seconds=3))
+
+
+def test_the_tally_knows_what_was_left(now: datetime) -> None:
+    """What an earlier run left to do is part of the whole from the beginning."""
+    tally = Tally(left=[a_recording(State.SUBMITTED, now)])
+    assert (tally.files, tally.audio) == (1, timedelta(seconds=3))
+
+
+def test_what_starts_over_is_not_done(now: datetime) -> None:
+    """A recording that failed and is taken up again counts as open once more."""
+    tally = Tally()
+    failed = a_recording(State.FAILED, now)
+    tally.take(changed(None, failed))
+    assert (tally.ended, tally.failed) == (1, 1)
+    tally.take(changed(failed, failed.retry(now=now)))
+    assert (tally.ended, tally.failed) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("staging", "before", "after", "uploaded"),
+    [
+        (Staging(ask_id="a"), State.ASKING, State.TRANSCRIBED, True),
+        (Staging(ask_id="a"), State.SETTLED, State.STAGED, False),
+        (STAGING, State.SETTLED, State.STAGED, True),
+        (STAGING, State.ASKING, State.SUBMITTED, False),
+        (Staging(ask_id="a", url="https://here/a.wav"), State.SETTLED, State.STAGED, False),
+    ],
+)
+def test_bytes_count_when_they_leave(
+    now: datetime, *, staging: Staging, before: State, after: State, uploaded: bool
+) -> None:
+    """Bytes are sent with the request or to the cloud's storage, once, and not where the file is published already."""
+    first, second = (
+        replace(a_recording(state, now), staging=None if state is State.SETTLED else staging)
+        for state in (before, after)
+    )
+    tally = Tally()
+    tally.take(changed(first, second))
+    assert tally.uploaded == (second.fingerprint.size if uploaded else 0)
+
+
+def test_lines_are_only_for_ends(now: datetime) -> None:
+    """Who reads plain lines gets one per recording that came to its end, names made harmless."""
+    for state in State:
+        recording = a_recording(state, now, path=b"/in/\x1b[2J\n.wav")
+        line = line_of_change(changed(None, recording))
+        assert bool(line) is (state in {State.DELIVERED, State.FAILED, State.PARKED})
+        assert "\x1b" not in line
+        assert "\n" not in line
