@@ -24,6 +24,7 @@ from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.mounts import WatchMode
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.journey import Route, utc_now
+from asrwatch.journey.keeper import Change
 from asrwatch.journey.recording import Answer, Recording, State, Wishes
 from asrwatch.journey.store import Store
 from asrwatch.storages.public_dir import PublicDir
@@ -70,6 +71,7 @@ class World:
     root: Path
     engine: Scripted
     options: dict[str, Any] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
 
     @property
     def inbox(self) -> Path:
@@ -112,6 +114,7 @@ class World:
             keys=cloud.keys,
             workers=4,
             notifier=Notifier.from_environment({}),
+            on_change=(self.changes.append,),
         )
 
     @contextmanager
@@ -138,6 +141,10 @@ class World:
             thread.join(PATIENT)
             assert not thread.is_alive()
 
+    def became(self, state: State) -> bool:
+        """Whether any recording was saved in this state."""
+        return any(change.after.state is state for change in self.changes)
+
     def recordings(self) -> Sequence[Recording]:
         """Everything in the store, once no daemon has it."""
         with Store(self.root / "state") as store:
@@ -151,9 +158,9 @@ def world(tmp_path: Path) -> World:
     return World(root=tmp_path, engine=Scripted(FakeOptions(), fake_cloud()))
 
 
-def wait_for(what: Callable[[], bool]) -> None:
+def wait_for(what: Callable[[], bool], *, patience: float = PATIENT) -> None:
     """Until it is true, or the test fails."""
-    end = time.monotonic() + PATIENT
+    end = time.monotonic() + patience
     while not what():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.01)
@@ -262,11 +269,22 @@ def test_a_lost_answer_is_parked_where_the_inbox_says_so(world: World) -> None:
 
     world.engine.respond = respond
     write_wav(world.inbox / "talk.wav")
-    with world.running() as daemon:
-        wait_for(lambda: bool(daemon.keeper.store.state_dir) and len(world.engine.asked) == 1)
-        time.sleep(4)
-    assert [recording.state for recording in world.recordings()] == [State.PARKED]
+    with world.running():
+        wait_for(lambda: world.became(State.PARKED))
     assert len(world.engine.asked) == 1
+
+
+def test_a_way_that_loses_every_answer_is_not_paid_for_days(world: World) -> None:
+    """After three lost answers in a row a person decides, whatever the inbox says."""
+
+    def respond(ask: Ask) -> Heard:
+        raise AnswerLost(f"Lost {ask.id}.", code="reset")
+
+    world.engine.respond = respond
+    write_wav(world.inbox / "talk.wav")
+    with world.running():
+        wait_for(lambda: world.became(State.PARKED), patience=60)
+    assert len(world.engine.asked) == 3
 
 
 class Tasks(Scripted):

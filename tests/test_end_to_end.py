@@ -94,7 +94,7 @@ def test_tasks_outlive_a_killed_daemon(installed: Installed, sandbox: Sandbox) -
     for number in range(5):
         write_wav(installed.inbox / f"{number}.wav", seconds=3, number=number)
     wait_for(lambda: len(sandbox.bill.paid) == 5)
-    wait_for(lambda: installed.status()["states"]["submitted"] == 5)
+    wait_for(lambda: installed.status()["counts"]["submitted"] == 5)
     daemon.kill()
     daemon.wait()
     sandbox.knobs = replace(sandbox.knobs, queue_time=timedelta(0))
@@ -129,7 +129,7 @@ def test_a_bad_key_holds_and_heals(installed: Installed, sandbox: Sandbox) -> No
     for number in range(20):
         write_wav(installed.inbox / f"{number}.wav", number=number)
     wait_for(lambda: bool(installed.status()["holds"]))
-    states = installed.status()["states"]
+    states = installed.status()["counts"]
     assert (states["failed"], states["delivered"]) == (0, 0)
     key_file.write_text(sandbox.key)
     for number in range(20):
@@ -146,7 +146,7 @@ def test_a_missing_key_is_said_and_nothing_is_lost(installed: Installed) -> None
     done = installed.call("once")
     assert done.returncode == 1
     assert "DASHSCOPE_API_KEY" in done.stderr + done.stdout
-    assert installed.status()["states"]["failed"] == 0
+    assert installed.status()["counts"]["failed"] == 0
 
 
 def test_a_storm_of_throttling_passes(installed: Installed, sandbox: Sandbox) -> None:

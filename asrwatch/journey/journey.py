@@ -68,6 +68,10 @@ WHO = f"{socket.gethostname()}/{os.getpid()}/{random.getrandbits(32):08x}"
 
 RECONCILE_AGAIN = timedelta(seconds=30)
 
+ASKED_AGAIN = 3
+"""How many lost answers in a row of one recording are asked again before a person decides: a way that loses
+every answer would otherwise pay for it for days."""
+
 ValueT = TypeVar("ValueT")
 
 
@@ -235,7 +239,8 @@ def _reconcile(
     asking = _evidence(recording.asking)
     engine = route.engines[reading.plan.engine]
     if not engine.tasks:
-        if route.park_unknown:
+        lost = recording.trouble.count if recording.trouble else 0
+        if route.park_unknown or lost >= ASKED_AGAIN:
             return recording.park(UNKNOWN_ANSWER, now=now)
         return recording.unsend(now=now, due=now)
     outcome = engine.reconcile(staging.ask_id, since=asking.asked_at, known=known)
