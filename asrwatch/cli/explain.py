@@ -42,7 +42,9 @@ _OUTCOMES = {
 
 
 def explain(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A recording, its transcript, or a folder.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A recording, its transcript, or a folder.")
+    ],
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
