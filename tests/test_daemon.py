@@ -346,6 +346,39 @@ def test_a_lost_submission_is_adopted_not_bought_again(world: World) -> None:
     assert len(engine.asked) == 1
 
 
+@pytest.mark.parametrize(
+    "barred",
+    [
+        TemporaryError("The cloud is out of reach.", code="not-sent"),
+        EngineError("The key is wrong.", code="InvalidApiKey", trouble=EngineTrouble.KEY),
+    ],
+    ids=["out of reach", "bad key"],
+)
+def test_a_lost_submission_stays_unknown_while_the_cloud_cannot_be_asked(
+    world: World, barred: AsrwatchError
+) -> None:
+    """That the task list cannot be read proves nothing: no second request leaves until it was read."""
+    engine = _with_tasks(world)
+    looked: list[str] = []
+
+    def respond(ask: Ask) -> Pending:
+        raise AnswerLost(f"Lost {ask.id}.", code="reset")
+
+    def reconcile(ask_id: str, **_: Any) -> Found | StillOut | NotThere:
+        looked.append(ask_id)
+        if len(looked) == 1:
+            raise barred
+        return Found(ticket=f"ticket-{ask_id}")
+
+    engine.respond = respond
+    engine.reconcile = reconcile  # type: ignore[method-assign]
+    engine.finished = True
+    write_wav(world.inbox / "talk.wav")
+    with world.running():
+        wait_for((world.inbox / "talk.txt").exists, patience=60)
+    assert (len(engine.asked), len(looked)) == (1, 2)
+
+
 def test_an_unexpected_error_fails_one_recording_only(world: World) -> None:
     """A bug met with one file leaves the others and the daemon as they were."""
 

@@ -268,7 +268,7 @@ def _looked_for(asking: Recording, errand: Errand, lost: AnswerLost) -> Recordin
         errand.pause(RECONCILE_EVERY)
         try:
             recording = advance(recording, errand.route, now=errand.now())
-        except (EngineError, TemporaryError):
+        except AnswerLost:
             continue
         if recording.state is State.SUBMITTED:
             return recording

@@ -28,7 +28,15 @@ from asrwatch.engines import (
     RemoteAudio,
     StillOut,
 )
-from asrwatch.errors import OurBug, RecordingError, SourceChanged, TemporaryError, Vanished
+from asrwatch.errors import (
+    AnswerLost,
+    EngineError,
+    OurBug,
+    RecordingError,
+    SourceChanged,
+    TemporaryError,
+    Vanished,
+)
 from asrwatch.files import check_unchanged, fingerprint_of, hash_whole, open_recording, sweep
 from asrwatch.formats import Format
 from asrwatch.journey import delivery
@@ -234,7 +242,12 @@ def answered(recording: Recording, outcome: Heard | Pending, *, now: datetime) -
 def _reconcile(
     recording: Recording, route: Route, now: datetime, known: frozenset[str]
 ) -> Recording:
-    """Find out what became of a request whose answer was lost, without paying for it again unasked."""
+    """Find out what became of a request whose answer was lost, without paying for it again unasked.
+
+    Raises:
+        AnswerLost: still unknown, as the cloud could not be asked.
+        TicketLost: nobody can tell any more.
+    """
     reading, staging = _evidence(recording.reading), _evidence(recording.staging)
     asking = _evidence(recording.asking)
     engine = route.engines[reading.plan.engine]
@@ -243,7 +256,15 @@ def _reconcile(
         if route.park_unknown or lost >= ASKED_AGAIN:
             return recording.park(UNKNOWN_ANSWER, now=now)
         return recording.unsend(now=now, due=now)
-    outcome = engine.reconcile(staging.ask_id, since=asking.asked_at, known=known)
+    try:
+        outcome = engine.reconcile(staging.ask_id, since=asking.asked_at, known=known)
+    except (EngineError, TemporaryError) as error:
+        # of a request these say "not accepted"; of the question what became of one they say nothing
+        raise AnswerLost(
+            f"What became of a paid request cannot be found out now: {error.message}",
+            code=error.code,
+            advice=error.advice,
+        ) from error
     match outcome:
         case Found(ticket=ticket):
             task = Task(ticket=ticket, submitted_at=asking.asked_at)
