@@ -191,6 +191,23 @@ def test_a_refused_page_size_is_given_up(tasks: Tasks) -> None:
     assert tasks.counted() == {"list": 5}
 
 
+def test_one_task_that_cannot_be_asked_about_does_not_hide_the_others() -> None:
+    """A query that fails time and again ends a round once; in the next one the other tasks come first."""
+
+    def answer(asked: Asked) -> Answer:
+        if asked.path.endswith("/bad"):
+            return json_answer({"code": "InternalError", "message": "no"}, 500)
+        return json_answer({"output": {"task_status": "RUNNING"}})
+
+    with Server(answer) as server:
+        engine = engine_at(server.url)
+        told: list[str] = []
+        for _ in range(2):
+            with pytest.raises(TemporaryError):
+                told += [ticket for ticket, _ in engine.check(["bad", "good"])]
+    assert told == ["good"]
+
+
 @pytest.mark.parametrize(
     "refusal",
     [

@@ -99,6 +99,7 @@ class Qwen3AsrFlashFiletrans(Engine[FiletransOptions]):
         super().__init__(options, cloud)
         self._lookout = Lookout(options.model)
         self._orphanage = Orphanage(self._lookout)
+        self._broke_off: set[str] = set()
 
     def sent(self, wishes: Wishes) -> Sent:
         """Language, ITN, words and channels go over the wire; all of it always, but the language."""
@@ -154,9 +155,13 @@ class Qwen3AsrFlashFiletrans(Engine[FiletransOptions]):
             out = self._lookout.still_out(visit, tickets)
             for ticket, status in out.items():
                 yield ticket, StillOut(status=status)
-            for ticket in dict.fromkeys(tickets):
-                if ticket not in out:
-                    yield ticket, self._news(visit, ticket)
+            unseen = [ticket for ticket in dict.fromkeys(tickets) if ticket not in out]
+            # one that broke off an earlier round comes last, so that it cannot hide the others for ever
+            for ticket in sorted(unseen, key=self._broke_off.__contains__):
+                self._broke_off.add(ticket)
+                news = self._news(visit, ticket)
+                self._broke_off.discard(ticket)
+                yield ticket, news
 
     def reconcile(
         self, ask_id: str, *, since: datetime, known: frozenset[str]
