@@ -8,7 +8,7 @@ the next steps. A step under way is a member of `_under_way`, rightly forgotten 
 import queue
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,9 +23,9 @@ from asrwatch.inbox.messages import FileSettled, InboxHealed, InboxTrouble, Scan
 from asrwatch.journey import poller
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route, utc_now
-from asrwatch.journey.keeper import Change, Keeper
+from asrwatch.journey.keeper import Change, Keeper, Step
 from asrwatch.journey.poller import TaskNews
-from asrwatch.journey.recording import Recording
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Store, StoreTrouble
 from asrwatch.systemd import Notifier
 from asrwatch.values import printable
@@ -37,6 +37,9 @@ log = logs.get("daemon")
 LONGEST_SLEEP = timedelta(seconds=20)
 KEY_GLANCE = timedelta(seconds=2)
 STORE_PAUSE = timedelta(seconds=2)
+ASKS = (State.ASKING, State.STAGED)
+CHORES = (State.TRANSCRIBED, State.SETTLED)
+"""Requests and everything else have as many slots each, so that no request waits behind a reading or an upload."""
 AT_ONCE = 500
 """How many messages are saved in one transaction at most."""
 
@@ -87,6 +90,7 @@ Mail = (
 class House:
     """Everything the daemon works with, as objects (built by `bootstrap`).
 
+    `workers` is how many paid requests are under way at once, and how many other steps beside them.
     `lookouts` makes an inbox's lookout from what is known already; `until_quiet` ends the daemon once
     everything there is has been dealt with (`asrwatch once`).
     """
@@ -124,7 +128,7 @@ class Daemon:
         self.lookouts: dict[str, Lookout] = {}
         self.under_way: dict[int, Recording] = {}
         self.started_at = utc_now()
-        self._workers = ThreadPoolExecutor(house.workers, thread_name_prefix="worker")
+        self._workers = ThreadPoolExecutor(2 * house.workers, thread_name_prefix="worker")
         self._polling = ThreadPoolExecutor(1, thread_name_prefix="poller")
         self._in_round: frozenset[int] = frozenset()
         self._stop: Stop | None = None
@@ -215,10 +219,12 @@ class Daemon:
         if self.gate.holds:
             longest = min(longest, KEY_GLANCE)
         dates = [self.gate.opens(now)]
-        if len(self.under_way) < self.house.workers:
+        if states := [state for kind in (ASKS, CHORES) if self._free(kind) > 0 for state in kind]:
             dates.append(
                 self.house.store.next_due(
-                    waiting_engines=self.gate.waiting(now), under_way=self.under_way
+                    states=states,
+                    waiting_engines=self.gate.waiting(now),
+                    under_way=self.under_way,
                 )
             )
         if not self._in_round:
@@ -278,14 +284,21 @@ class Daemon:
         if lookout is not None and isinstance(error, self.keeper.SETTLE_AGAIN):
             lookout.look_again(recording.path)
 
-    def _hand_out(self) -> list[tuple[Recording, Callable[[], Recording]]]:
+    def _hand_out(self) -> list[Step]:
         """Steps to begin once the transaction is committed, as many as there are free slots."""
         now = utc_now()
         self._glance_at_key(now)
-        free = self.house.workers - len(self.under_way)
-        if free <= 0:
-            return []
-        return self.keeper.hand_out(limit=free, under_way=self.under_way, now=now)
+        steps: list[Step] = []
+        for kind in (CHORES, ASKS):
+            steps += self.keeper.hand_out(
+                kind, limit=self._free(kind), under_way=self.under_way, now=now
+            )
+        return steps
+
+    def _free(self, kind: Collection[State]) -> int:
+        """How many more steps of a kind may begin."""
+        busy = sum(recording.state in kind for recording in self.under_way.values())
+        return self.house.workers - busy
 
     def _glance_at_key(self, now: datetime) -> None:
         """A corrected key ends the holds that the old one was the reason for."""

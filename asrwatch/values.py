@@ -149,6 +149,8 @@ def printable(name: bytes | str) -> str:
     as `\x..` or `\u....` escapes, so that nothing in a name can forge a log line or steer a terminal.
     """
     text = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
+    if text.isprintable():
+        return text
     return "".join(_escaped(character) for character in text)
 
 

@@ -4,7 +4,7 @@ Runs in the daemon's main thread, inside its transactions. It decides with pure 
 `gate`, `delivery.decide`) and writes to the store; it touches neither files nor network.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -342,15 +342,24 @@ class Keeper:
     # What comes next.
 
     def hand_out(
-        self, *, limit: int, under_way: Mapping[int, Recording], now: datetime
+        self,
+        states: Collection[State],
+        *,
+        limit: int,
+        under_way: Collection[int],
+        now: datetime,
     ) -> list[Step]:
-        """The next steps for at most `limit` free workers. Requests are announced, and saved, here."""
+        """The next steps of recordings in these states, for at most `limit` free workers.
+
+        Requests are announced, and saved, here.
+        """
         steps: list[Step] = []
         passed_over: set[int] = set()
         while len(steps) < limit:
             chosen = self.store.due(
                 now,
                 limit=limit - len(steps),
+                states=states,
                 under_way=(*under_way, *passed_over),
                 waiting_engines=self.gate.waiting(now),
             )

@@ -195,13 +195,15 @@ class Task:
 class Answer:
     """The cloud's answer as it came, JSON in UTF-8; kept for ever, read again by the engine at will.
 
-    `billed` is what the answer says was billed, None where it does not say.
+    `billed` is what the answer says was billed, None where it does not say. `id` is 0 until the store has
+    given it one.
     """
 
     raw: bytes
     received_at: datetime
     billed: timedelta | None = None
     ticket: str | None = None
+    id: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

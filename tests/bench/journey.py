@@ -203,7 +203,7 @@ def burst(table: Table) -> None:
                 before = sum(process.cpu_times()[:2])
                 begin = time.perf_counter()
                 dropped.rename(inbox / "dropped")
-                wait_for(lambda i=inbox: _transcripts(i / "dropped") == FILES, every=0.05)
+                wait_for(lambda i=inbox: _transcripts(i / "dropped") == FILES, every=0.1)
                 ours = time.perf_counter() - begin
                 cpu = (sum(process.cpu_times()[:2]) - before) / FILES
         table.add(

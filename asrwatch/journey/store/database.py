@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -51,7 +51,6 @@ class Database:
                 creator=lambda: _connect(database),
                 poolclass=NullPool,
             )
-            event.listen(self._engine, "begin", _begin_immediate)
             self._connection = self._engine.connect()
             _prepare(self._connection, database)
         except StartupError:
@@ -98,7 +97,7 @@ class Database:
             return
         self._in_transaction = True
         try:
-            with self._connection.begin():
+            with _immediately(self._connection):
                 yield
                 self._flush()
         except SQLAlchemyError as error:
@@ -150,13 +149,20 @@ def _connect(database: Path) -> Any:
     return connection
 
 
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+@contextmanager
+def _immediately(connection: Connection) -> Iterator[None]:
+    """A transaction that holds the write lock from its beginning.
+
+    Begun by hand: an event listener for it would cost every statement more than running it does.
+    """
+    with connection.begin():
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield
 
 
 def _prepare(connection: Connection, database: Path) -> None:
     (database.parent / database.name).chmod(0o600)
-    with connection.begin():
+    with _immediately(connection):
         version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
         if version > tables.SCHEMA_VERSION:
             raise StartupError(

@@ -26,9 +26,6 @@ _NEWEST_ANSWER = (
     .order_by(answers.c.id.desc())
     .limit(1)
 )
-_SAME_ANSWER = select(answers.c.id).where(
-    answers.c.purchase == bindparam("wanted"), answers.c.received_at == bindparam("received")
-)
 _BEING_BOUGHT = (
     select(recordings.c.id)
     .where(
@@ -198,10 +195,8 @@ class Money(Database):
         answer, reading = recording.answer, recording.reading
         if answer is None or reading is None:
             return None
-        same = {"wanted": reading.purchase, "received": answer.received_at}
-        stored: int | None = self._connection.execute(_SAME_ANSWER, same).scalar()
-        if stored is not None:
-            return stored
+        if answer.id:
+            return answer.id
         result = self._connection.execute(
             _ADD_ANSWER,
             {

@@ -1,5 +1,6 @@
 """Recordings and their stories: saved as they move, found when something is to be done."""
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,10 +27,11 @@ from asrwatch.journey.store import tables
 from asrwatch.journey.store.money import EVERY_ENGINE, Money
 from asrwatch.journey.store.rows import recording_of, row_of
 
-__all__ = ["Event", "Store"]
+__all__ = ["STEPS_LEFT", "Event", "Store"]
 
 _WITH_OUTPUTS = (State.TRANSCRIBED, State.DELIVERED, State.FAILED)
-_STEPS_LEFT = (State.TRANSCRIBED, State.ASKING, State.STAGED, State.SETTLED)
+STEPS_LEFT = (State.TRANSCRIBED, State.ASKING, State.STAGED, State.SETTLED)
+"""The states whose next step is a worker's, those nearest their end first."""
 
 _table, _outputs, _events, _forgotten = (
     tables.recordings,
@@ -52,20 +54,27 @@ _BY_PATH = _WITH_ANSWER.where(_table.c.path == bindparam("wanted")).order_by(_NE
 _OUTSTANDING = _WITH_ANSWER.where(_table.c.state == State.SUBMITTED).order_by(
     _table.c.due, _table.c.id
 )
+
+
+def _listed(name: str) -> Any:
+    """The values of a JSON list bound to `name`: unlike an expanded IN, compiled only once."""
+    return select(func.json_each(bindparam(name)).table_valued("value").c.value)
+
+
 # Passed over while their engines wait: those whose next step is a request, or an upload for one.
 _FOR_A_WORKER = and_(
-    _table.c.state.in_(_STEPS_LEFT),
-    _table.c.id.not_in(bindparam("under_way", expanding=True)),
+    _table.c.state.in_(_listed("states")),
+    _table.c.id.not_in(_listed("under_way")),
     or_(
         _table.c.state.not_in((State.STAGED, State.SETTLED)),
         _table.c.engine.is_(None),
-        _table.c.engine.not_in(bindparam("waiting", expanding=True)),
+        _table.c.engine.not_in(_listed("waiting")),
     ),
 )
 _DUE = (
     _WITH_ANSWER.where(_FOR_A_WORKER, _table.c.due <= bindparam("now"))
     .order_by(
-        case({state.value: n for n, state in enumerate(_STEPS_LEFT)}, value=_table.c.state),
+        case({state.value: n for n, state in enumerate(STEPS_LEFT)}, value=_table.c.state),
         _table.c.due,
         _table.c.id,
     )
@@ -209,6 +218,7 @@ class Store(Money):
         now: datetime,
         *,
         limit: int,
+        states: Collection[State] = STEPS_LEFT,
         under_way: Collection[int] = (),
         waiting_engines: Collection[str] = (),
     ) -> tuple[Recording, ...]:
@@ -217,6 +227,7 @@ class Store(Money):
         Args:
             now: only what is due by then.
             limit: how many at most.
+            states: only recordings in these.
             under_way: ids that are being worked on already.
             waiting_engines: engines that take no request now; their recordings are passed over where the
                 next step would be a request or its upload.
@@ -224,16 +235,25 @@ class Store(Money):
         chosen = {
             "now": now,
             "most": limit,
-            "under_way": list(under_way),
-            "waiting": list(waiting_engines),
+            "states": json.dumps(list(states)),
+            "under_way": json.dumps(list(under_way)),
+            "waiting": json.dumps(list(waiting_engines)),
         }
         return self._many(_DUE, chosen)
 
     def next_due(
-        self, *, under_way: Collection[int] = (), waiting_engines: Collection[str] = ()
+        self,
+        *,
+        states: Collection[State] = STEPS_LEFT,
+        under_way: Collection[int] = (),
+        waiting_engines: Collection[str] = (),
     ) -> datetime | None:
         """The earliest date on which `due` would have something for a worker."""
-        chosen = {"under_way": list(under_way), "waiting": list(waiting_engines)}
+        chosen = {
+            "states": json.dumps(list(states)),
+            "under_way": json.dumps(list(under_way)),
+            "waiting": json.dumps(list(waiting_engines)),
+        }
         with self.transaction():
             earliest: datetime | None = self._connection.execute(_NEXT_DUE, chosen).scalar()
         return earliest
@@ -258,7 +278,7 @@ class Store(Money):
         return self._count(_table.c.inbox.in_(inboxes) & ~waiting)
 
     def _count(self, condition: ColumnElement[bool]) -> int:
-        left = _table.c.state.in_((*_STEPS_LEFT, State.SUBMITTED))
+        left = _table.c.state.in_((*STEPS_LEFT, State.SUBMITTED))
         with self.transaction():
             return int(
                 self._connection.execute(
@@ -292,7 +312,7 @@ class Store(Money):
 
     def oldest_waiting(self) -> Recording | None:
         """The recording found longest ago that is neither delivered nor with a person."""
-        waiting = _WITH_ANSWER.where(_table.c.state.in_((*_STEPS_LEFT, State.SUBMITTED)))
+        waiting = _WITH_ANSWER.where(_table.c.state.in_((*STEPS_LEFT, State.SUBMITTED)))
         found = self._many(waiting.order_by(_table.c.found_at, _table.c.id).limit(1))
         return found[0] if found else None
 

@@ -102,6 +102,7 @@ def answer_of(row: Row[Any]) -> Answer:
         received_at=row.received_at,
         billed=row.billed,
         ticket=row.ticket,
+        id=row.id,
     )
 
 
@@ -113,6 +114,7 @@ def _answer_of(row: Row[Any]) -> Answer | None:
         received_at=row.received_at,
         billed=row.billed,
         ticket=row.answered_ticket,
+        id=row.answer,
     )
 
 
