@@ -19,6 +19,8 @@ LISTED = 200
 log = logs.get("desk")
 
 _ALREADY = "It is under way at this moment; wait for how it ends."
+_USELESS = frozenset({"cut-off", "unreadable-answer"})
+"""How `Engine.read` says that an answer holds no usable transcript."""
 _UNKNOWN = "asrwatch does not know it; `asrwatch explain` says what would happen to it."
 
 
@@ -80,6 +82,11 @@ def _retry(scene: Scene, recording: Recording, now: datetime) -> Treated:
     if recording.state not in DONE:
         again = recording.postpone(recording.trouble, due=now)
         note, outcome, what = "a person asked to go on at once", "", "It goes on at once."
+    elif _is_useless(recording):
+        engine = recording.reading.plan.engine if recording.reading else ""
+        again = recording.resettle(now=now, refused_by=engine)
+        note, outcome = "a person asked for it again; another engine is to take it", ""
+        what = f"The answer of {engine} is of no use; another engine is asked, which is paid for."
     else:
         again = recording.retry(now=now)
         note = "a person asked for it again"
@@ -94,6 +101,12 @@ def _retry(scene: Scene, recording: Recording, now: datetime) -> Treated:
     scene.store.save(recording, again, note=note, outcome=outcome)
     log.info("retried", recording=recording.id, file=printable(recording.path), was=recording.state)
     return Treated(path=recording.path, done=True, what=what)
+
+
+def _is_useless(recording: Recording) -> bool:
+    """Whether the answer in hand, delivered as often as one likes, never makes a transcript."""
+    failure = recording.failure
+    return recording.answer is not None and failure is not None and failure.code in _USELESS
 
 
 def _why_not(scene: Scene, recording: Recording) -> str:

@@ -333,6 +333,20 @@ def test_an_answer_in_hand_is_never_bought_again(desk: Desk, store: Store, now: 
     assert again.state is State.TRANSCRIBED
 
 
+@pytest.mark.parametrize("code", ["cut-off", "unreadable-answer"])
+def test_a_useless_answer_is_not_delivered_for_ever(
+    desk: Desk, store: Store, now: datetime, *, code: str
+) -> None:
+    """Where the answer in hand holds no transcript, a retry gives the recording to another engine."""
+    transcribed = put(store, State.TRANSCRIBED, now)
+    store.save(transcribed, transcribed.fail(replace(FAILURE, code=code), now=now))
+    report = treated(desk, AskRetry(failed=True))
+    assert "paid" in report.treated[0].what
+    again = store.get(transcribed.id)
+    assert again is not None
+    assert (again.state, again.engines_refused) == (State.SETTLED, ("some-engine",))
+
+
 def test_retrying_what_is_parked_is_booked(desk: Desk, store: Store, now: datetime) -> None:
     """A person's decision to pay perhaps twice shows in the ledger."""
     put(store, State.PARKED, now)
