@@ -1,12 +1,14 @@
 """The tally behind the progress bar, and the plain lines."""
 
+import io
+from contextlib import redirect_stdout
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 from journey_helpers import STAGING, a_recording
 
-from asrwatch.cli._progress import Tally, line_of_change
+from asrwatch.cli._progress import Lines, Tally, line_of_change
 from asrwatch.journey.keeper import Change
 from asrwatch.journey.recording import Recording, Staging, State
 
@@ -76,3 +78,17 @@ def test_lines_are_only_for_ends(now: datetime) -> None:
         assert bool(line) is (state in {State.DELIVERED, State.FAILED, State.PARKED})
         assert "\x1b" not in line
         assert "\n" not in line
+
+
+class BrokenPipe(io.StringIO):
+    """Nobody reads it any more."""
+
+    def write(self, text: str) -> int:
+        """Refuse."""
+        raise BrokenPipeError(text)
+
+
+def test_work_goes_on_when_nobody_reads(now: datetime) -> None:
+    """`once | head` ends the telling, not the daemon with paid requests under way."""
+    with redirect_stdout(BrokenPipe()):
+        Lines().tell(changed(None, a_recording(State.DELIVERED, now)))

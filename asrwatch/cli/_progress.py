@@ -1,7 +1,7 @@
 """Shows how far `once` is: a bar on a terminal, plain lines elsewhere."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
@@ -113,7 +113,9 @@ class Lines:
         """Print the line, if it is one."""
         line = line_of_change(change)
         if line:
-            typer.echo(line)
+            # nobody may be reading any more (`once | head`), and paid requests are under way
+            with suppress(OSError):
+                typer.echo(line)
 
     def running(self) -> AbstractContextManager[None]:
         """Nothing to begin or end."""
