@@ -39,8 +39,10 @@ KEY_GLANCE = timedelta(seconds=2)
 STORE_PAUSE = timedelta(seconds=2)
 ASKS = (State.ASKING, State.STAGED)
 CHORES = (State.TRANSCRIBED, State.SETTLED)
-"""Requests and everything else have as many slots each, so that no request waits behind a reading or an upload."""
-AT_ONCE = 500
+"""Requests and everything else have slots of their own, so that no request waits behind a reading or an upload."""
+MOST_CHORES = 8
+"""Readings, uploads and deliveries at once: they share this machine's cores, disk and uplink."""
+AT_ONCE = 32
 """How many messages are saved in one transaction at most."""
 
 
@@ -90,7 +92,7 @@ Mail = (
 class House:
     """Everything the daemon works with, as objects (built by `bootstrap`).
 
-    `workers` is how many paid requests are under way at once, and how many other steps beside them.
+    `workers` is how many paid requests are under way at once; at most as many other steps run beside them.
     `lookouts` makes an inbox's lookout from what is known already; `until_quiet` ends the daemon once
     everything there is has been dealt with (`asrwatch once`).
     """
@@ -128,7 +130,7 @@ class Daemon:
         self.lookouts: dict[str, Lookout] = {}
         self.under_way: dict[int, Recording] = {}
         self.started_at = utc_now()
-        self._workers = ThreadPoolExecutor(2 * house.workers, thread_name_prefix="worker")
+        self._workers = ThreadPoolExecutor(house.workers + MOST_CHORES, thread_name_prefix="worker")
         self._polling = ThreadPoolExecutor(1, thread_name_prefix="poller")
         self._in_round: frozenset[int] = frozenset()
         self._stop: Stop | None = None
@@ -289,7 +291,7 @@ class Daemon:
         now = utc_now()
         self._glance_at_key(now)
         steps: list[Step] = []
-        for kind in (CHORES, ASKS):
+        for kind in (ASKS, CHORES):
             steps += self.keeper.hand_out(
                 kind, limit=self._free(kind), under_way=self.under_way, now=now
             )
@@ -298,7 +300,8 @@ class Daemon:
     def _free(self, kind: Collection[State]) -> int:
         """How many more steps of a kind may begin."""
         busy = sum(recording.state in kind for recording in self.under_way.values())
-        return self.house.workers - busy
+        slots = self.house.workers if kind is ASKS else min(self.house.workers, MOST_CHORES)
+        return slots - busy
 
     def _glance_at_key(self, now: datetime) -> None:
         """A corrected key ends the holds that the old one was the reason for."""

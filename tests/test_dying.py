@@ -112,3 +112,14 @@ def test_dying_when_the_inbox_parks_unknown_answers(tmp_path: Path, sandbox: San
     assert world.call("retry", str(world.inbox / "talk.wav")).returncode == 0
     assert world.call("once").returncode == 0
     assert len(sandbox.bill.paid) - before == 2
+
+
+def test_a_recording_that_kills_every_daemon_is_parked(tmp_path: Path, sandbox: Sandbox) -> None:
+    """A crash loop pays for three lost answers, then a person decides; a restart for ever does not pay for ever."""
+    world = _world(tmp_path, sandbox, 3001, 1)
+    before = len(sandbox.bill.paid)
+    for _ in range(3):
+        assert world.call("once", ASRWATCH_CRASH="after-request").returncode == -9
+    assert world.call("once", ASRWATCH_CRASH="after-request").returncode == 1
+    assert world.status()["counts"]["parked"] == 1
+    assert len(sandbox.bill.paid) - before == 3

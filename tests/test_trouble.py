@@ -154,3 +154,32 @@ def test_waits_grow_with_jitter_and_are_bounded(count: int, chance: float) -> No
     wait = backoff(count, lambda: chance)
     assert timedelta(seconds=2.5) <= wait <= LONGEST_WAIT
     assert wait >= backoff(max(count - 1, 1), lambda: 0.0)
+
+
+def test_what_may_cost_money_is_counted_by_itself() -> None:
+    """A night without network leaves every recording its second task, its fresh URLs and its asking again."""
+    recording = a_recording(State.STAGED, NOW)
+    for _ in range(9):
+        recording, _, _ = _suffer(recording, _error(TemporaryError))
+    night = recording.trouble
+    for kind, state, becomes in (
+        (TemporaryError, State.SUBMITTED, State.SETTLED),
+        (UrlExpired, State.SUBMITTED, State.SETTLED),
+        (AnswerLost, State.ASKING, State.ASKING),
+    ):
+        after, _, _ = _suffer(replace(a_recording(state, NOW), trouble=night), _error(kind))
+        assert after.state is becomes
+        assert after.trouble is not None
+        assert (after.trouble.tasks, after.trouble.urls, after.trouble.lost).count(1) == 1
+
+
+def test_one_loss_counts_once() -> None:
+    """However often the loss of one request's answer is told, one answer was lost; the next one's is another."""
+    recording = a_recording(State.ASKING, NOW)
+    for _ in range(3):
+        recording, _, _ = _suffer(recording, _error(AnswerLost))
+    assert recording.trouble is not None
+    assert (recording.trouble.count, recording.trouble.lost) == (3, 1)
+    again, _, _ = _suffer(replace(recording, attempts=2), _error(AnswerLost))
+    assert again.trouble is not None
+    assert again.trouble.lost == 2

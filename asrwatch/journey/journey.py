@@ -54,6 +54,7 @@ from asrwatch.journey.recording import (
     Task,
     Wishes,
 )
+from asrwatch.journey.trouble import one_more_lost
 from asrwatch.journey.watched import Watched
 from asrwatch.storages import Source, Storage
 
@@ -252,10 +253,11 @@ def _reconcile(
     asking = _evidence(recording.asking)
     engine = route.engines[reading.plan.engine]
     if not engine.tasks:
-        lost = recording.trouble.count if recording.trouble else 0
-        if route.park_unknown or lost >= ASKED_AGAIN:
+        # also a loss that nobody lived to tell: a request that kills asrwatch must not be paid at every start
+        trouble = one_more_lost(recording, UNKNOWN_ANSWER, now=now)
+        if route.park_unknown or trouble.lost >= ASKED_AGAIN:
             return recording.park(UNKNOWN_ANSWER, now=now)
-        return recording.unsend(now=now, due=now)
+        return recording.unsend(now=now, due=now).postpone(trouble, due=now)
     try:
         outcome = engine.reconcile(staging.ask_id, since=asking.asked_at, known=known)
     except (EngineError, TemporaryError) as error:

@@ -251,11 +251,19 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trouble:
-    """Temporary trouble with the step under way: since when, how often, and what it was last."""
+    """Temporary trouble on the way to an answer: since when, how often, and what it was last.
+
+    What may cost money is counted by itself: `lost` answers (the last of them that of attempt `lost_at`),
+    `tasks` that the cloud failed, and `urls` that it could not fetch.
+    """
 
     since: datetime
     count: int
     last: Failure
+    lost: int = 0
+    lost_at: int = 0
+    tasks: int = 0
+    urls: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

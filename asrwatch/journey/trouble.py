@@ -1,6 +1,7 @@
 """What an error does to a recording: fail, wait, start over, park. Pure; chance and time come in."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from asrwatch.errors import (
@@ -16,7 +17,15 @@ from asrwatch.errors import (
 )
 from asrwatch.journey.recording import Failure, Recording, State, Trouble
 
-__all__ = ["FIRST_WAIT", "LONGEST_WAIT", "Suffered", "backoff", "suffer", "unexpected"]
+__all__ = [
+    "FIRST_WAIT",
+    "LONGEST_WAIT",
+    "Suffered",
+    "backoff",
+    "one_more_lost",
+    "suffer",
+    "unexpected",
+]
 
 FIRST_WAIT = timedelta(seconds=5)
 LONGEST_WAIT = timedelta(minutes=15)
@@ -94,10 +103,18 @@ def unexpected(recording: Recording, error: Exception, *, now: datetime) -> Suff
         advice="The log holds the traceback; please report it. `asrwatch retry` tries again.",
     )
     if recording.state is State.ASKING:
-        trouble = _more(recording, failure, now)
+        trouble = one_more_lost(recording, failure, now=now)
         waiting = recording.postpone(trouble, due=now + backoff(trouble.count, lambda: 0.5))
         return waiting, failure.message, "lost"
     return recording.fail(failure, now=now), failure.message, ""
+
+
+def one_more_lost(recording: Recording, last: Failure, *, now: datetime) -> Trouble:
+    """The trouble after an answer was lost; however often one request's loss is told, it counts once."""
+    trouble = _more(recording, last, now)
+    if trouble.lost_at == recording.attempts:
+        return trouble
+    return replace(trouble, lost=trouble.lost + 1, lost_at=recording.attempts)
 
 
 def _has_not_refused(recording: Recording) -> bool:
@@ -114,7 +131,7 @@ def _lost(
     chance: Chance,
 ) -> Suffered:
     """The recording stays in `asking`: unknown, to be reconciled, never aged into failure."""
-    trouble = _more(recording, Failure.of(error), now)
+    trouble = one_more_lost(recording, Failure.of(error), now=now)
     if now - trouble.since > patience:
         return (
             recording.park(Failure.of(error), now=now),
@@ -142,7 +159,8 @@ def _url_expired(
     chance: Chance,
 ) -> Suffered:
     trouble = _more(recording, Failure.of(error), now)
-    if trouble.count > FRESH_URLS or now - trouble.since > patience:
+    trouble = replace(trouble, urls=trouble.urls + 1)
+    if trouble.urls > FRESH_URLS or now - trouble.since > patience:
         return recording.fail(Failure.of(error), now=now), error.message, _refused(recording)
     due = now + backoff(trouble.count, chance)
     over = (
@@ -166,7 +184,8 @@ def _postpone(
     if isinstance(error, TemporaryError) and error.retry_after is not None:
         wait = min(max(wait, error.retry_after), LONGEST_WAIT)
     if recording.state is State.SUBMITTED:
-        if trouble.count > FAILED_TASKS:
+        trouble = replace(trouble, tasks=trouble.tasks + 1)
+        if trouble.tasks > FAILED_TASKS:
             return recording.fail(Failure.of(error), now=now), error.message, "refused"
         over = recording.resettle(now=now, due=now + wait)
         return over.postpone(trouble, due=now + wait), error.message, "refused"
@@ -190,4 +209,4 @@ def _more(recording: Recording, last: Failure, now: datetime) -> Trouble:
     before = recording.trouble
     if before is None:
         return Trouble(since=now, count=1, last=last)
-    return Trouble(since=before.since, count=before.count + 1, last=last)
+    return replace(before, count=before.count + 1, last=last)

@@ -100,7 +100,7 @@ class Database:
             with _immediately(self._connection):
                 yield
                 self._flush()
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             raise _trouble_of(error) from error
         finally:
             self._in_transaction = False
@@ -175,7 +175,7 @@ def _prepare(connection: Connection, database: Path) -> None:
             tables.migrate(connection, version)
 
 
-def _trouble_of(error: SQLAlchemyError) -> StoreTrouble:
+def _trouble_of(error: Exception) -> StoreTrouble:
     return StoreTrouble(
         f"The database cannot be used now: {_reason(error)}.",
         code="database",

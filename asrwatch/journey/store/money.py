@@ -5,12 +5,13 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from asrwatch.errors import EngineTrouble
 from asrwatch.journey.recording import Answer, Recording, State
 from asrwatch.journey.store.database import Database
+from asrwatch.journey.store.prepared import Prepared
 from asrwatch.journey.store.rows import answer_of
 from asrwatch.journey.store.tables import answers, asks, holds, recordings
 
@@ -26,22 +27,40 @@ _NEWEST_ANSWER = (
     .order_by(answers.c.id.desc())
     .limit(1)
 )
-_BEING_BOUGHT = (
+_HAS_ANSWER = Prepared(
+    select(answers.c.id).where(answers.c.purchase == bindparam("wanted")).limit(1)
+)
+_BEING_BOUGHT = Prepared(
     select(recordings.c.id)
     .where(
         recordings.c.purchase == bindparam("wanted"),
-        recordings.c.state.in_((State.ASKING, State.SUBMITTED)),
+        or_(recordings.c.state == State.ASKING.value, recordings.c.state == State.SUBMITTED.value),
     )
     .limit(1)
 )
-_ADD_ANSWER = insert(answers)
-_ADD_ASK = insert(asks)
+_ADD_ANSWER = Prepared(insert(answers), ("purchase", "raw", "received_at", "billed", "ticket"))
+_ADD_ASK = Prepared(
+    insert(asks),
+    (
+        "ask_id",
+        "recording",
+        "purchase",
+        "engine",
+        "model",
+        "path",
+        "asked_at",
+        "audio",
+        "outcome",
+    ),
+)
 _LATEST_ASK = select(func.max(asks.c.id)).where(asks.c.recording == bindparam("of"))
-_END_ASK = (
+_END_ASK = Prepared(
     update(asks)
     .where(asks.c.id == _LATEST_ASK.scalar_subquery())
     .values(
-        outcome=bindparam("became"), outcome_at=bindparam("then"), billed=bindparam("time_billed")
+        outcome=bindparam("became"),
+        outcome_at=bindparam("then"),
+        billed=bindparam("time_billed"),
     )
 )
 
@@ -97,13 +116,15 @@ class Money(Database):
     def answer_for(self, purchase: str) -> Answer | None:
         """The newest answer paid for this purchase, by any recording, ever."""
         with self.transaction():
+            if _HAS_ANSWER.run(self._connection, {"wanted": purchase}).fetchone() is None:
+                return None
             row = self._connection.execute(_NEWEST_ANSWER, {"wanted": purchase}).first()
         return answer_of(row) if row else None
 
     def being_bought(self, purchase: str) -> bool:
         """Whether a request for the same purchase is under way or its fate unknown."""
         with self.transaction():
-            found = self._connection.execute(_BEING_BOUGHT, {"wanted": purchase}).first()
+            found = _BEING_BOUGHT.run(self._connection, {"wanted": purchase}).fetchone()
         return found is not None
 
     def ledger(self, *, since: datetime | None = None) -> Ledger:
@@ -197,8 +218,8 @@ class Money(Database):
             return None
         if answer.id:
             return answer.id
-        result = self._connection.execute(
-            _ADD_ANSWER,
+        added = _ADD_ANSWER.run(
+            self._connection,
             {
                 "purchase": reading.purchase,
                 "raw": zlib.compress(answer.raw),
@@ -207,15 +228,14 @@ class Money(Database):
                 "ticket": answer.ticket,
             },
         )
-        key = result.inserted_primary_key
-        return int(key[0]) if key else None
+        return added.lastrowid
 
     def _keep_ledger(self, before: Recording, after: Recording, outcome: str) -> None:
         """Write an ask when it is announced, and its outcome when it is known."""
         announced = after.state is State.ASKING and before.state is not State.ASKING
         if announced and after.staging and after.asking and after.reading:
-            self._connection.execute(
-                _ADD_ASK,
+            _ADD_ASK.run(
+                self._connection,
                 {
                     "ask_id": after.staging.ask_id,
                     "recording": after.id,
@@ -229,8 +249,8 @@ class Money(Database):
                 },
             )
         elif outcome:
-            self._connection.execute(
-                _END_ASK,
+            _END_ASK.run(
+                self._connection,
                 {
                     "of": after.id,
                     "became": outcome,

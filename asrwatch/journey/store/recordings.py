@@ -25,7 +25,8 @@ from asrwatch.errors import OurBug
 from asrwatch.journey.recording import Fingerprint, Output, Recording, State
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.money import EVERY_ENGINE, Money
-from asrwatch.journey.store.rows import recording_of, row_of
+from asrwatch.journey.store.prepared import Prepared
+from asrwatch.journey.store.rows import COLUMNS, recording_of, row_of
 
 __all__ = ["STEPS_LEFT", "Event", "Store"]
 
@@ -51,6 +52,7 @@ _WITH_ANSWER = select(
 _NEWEST_FIRST = _table.c.id.desc()
 _BY_ID = _WITH_ANSWER.where(_table.c.id == bindparam("wanted"))
 _BY_PATH = _WITH_ANSWER.where(_table.c.path == bindparam("wanted")).order_by(_NEWEST_FIRST)
+_NEWEST_AT = _BY_PATH.limit(1)
 _OUTSTANDING = _WITH_ANSWER.where(_table.c.state == State.SUBMITTED).order_by(
     _table.c.due, _table.c.id
 )
@@ -91,16 +93,24 @@ _OWNERS = select(_outputs.c.recording).where(
     _outputs.c.path.in_(bindparam("wanted", expanding=True))
 )
 _DISOWN = delete(_outputs).where(_outputs.c.recording == bindparam("of"))
-_OWN = upsert(_outputs)
-_OWN = _OWN.on_conflict_do_update(
-    index_elements=["path"],
-    set_={name: _OWN.excluded[name] for name in ("recording", "position", "format", "sha256")},
+_OWNING = upsert(_outputs)
+_OWN = Prepared(
+    _OWNING.on_conflict_do_update(
+        index_elements=["path"],
+        set_={
+            name: _OWNING.excluded[name] for name in ("recording", "position", "format", "sha256")
+        },
+    ),
+    ("path", "recording", "position", "format", "sha256"),
 )
-_ADD = insert(_table)
-_ADD_EVENT = insert(_events)
-_SAVE = update(_table).where(
+_ADD = Prepared(insert(_table), COLUMNS)
+_ADD_EVENT = Prepared(insert(_events), ("recording", "at", "from_state", "to_state", "note"))
+_HERE = update(_table).where(
     _table.c.id == bindparam("saved_id"), _table.c.state == bindparam("state_before")
 )
+_SAVE = Prepared(_HERE, COLUMNS)
+_SAVE_WITH_ANSWER = Prepared(_HERE, (*COLUMNS, "answer"))
+_AT = Prepared(select(_table.c.id).where(_table.c.path == bindparam("wanted")).limit(1))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,8 +129,8 @@ class Store(Money):
     def add(self, recording: Recording, *, note: str = "") -> Recording:
         """Save a new recording; returns it with its id."""
         with self.transaction():
-            result = self._connection.execute(_ADD, row_of(recording))
-            identified = replace(recording, id=int(result.lastrowid))
+            added = _ADD.run(self._connection, row_of(recording))
+            identified = replace(recording, id=added.lastrowid or 0)
             self._tell(identified, None, note)
         return identified
 
@@ -150,8 +160,12 @@ class Store(Money):
 
     def _save_row(self, before: Recording, after: Recording) -> None:
         where = {"saved_id": after.id, "state_before": before.state.value}
-        answer = {} if after.answer is before.answer else {"answer": self._answer_id(after)}
-        done = self._connection.execute(_SAVE, {**row_of(after), **answer, **where})
+        values = {**row_of(after), **where}
+        if after.answer is before.answer:
+            done = _SAVE.run(self._connection, values)
+        else:
+            values["answer"] = self._answer_id(after)
+            done = _SAVE_WITH_ANSWER.run(self._connection, values)
         if done.rowcount != 1:
             msg = f"recording {after.id} was not {before.state} any more"
             raise OurBug(msg)
@@ -163,8 +177,10 @@ class Store(Money):
 
     def latest_at(self, path: bytes) -> Recording | None:
         """The newest recording known at a path."""
-        found = self._many(_BY_PATH.limit(1), {"wanted": path})
-        return found[0] if found else None
+        with self.transaction():
+            if _AT.run(self._connection, {"wanted": path}).fetchone() is None:
+                return None
+            return self._many(_NEWEST_AT, {"wanted": path})[0]
 
     def all_at(self, path: bytes) -> tuple[Recording, ...]:
         """Every recording ever known at a path, newest first."""
@@ -422,7 +438,7 @@ class Store(Money):
             for position, output in enumerate(after.outputs)
         ]
         if values:
-            self._connection.execute(_OWN, values)
+            _OWN.run_many(self._connection, values)
 
     def _tell(self, recording: Recording, before: State | None, note: str) -> None:
         told = {
@@ -438,7 +454,7 @@ class Store(Money):
         """What happened in a transaction is told in one statement, at its end."""
         told, self._told = self._told, []
         if told:
-            self._connection.execute(_ADD_EVENT, told)
+            _ADD_EVENT.run_many(self._connection, told)
 
 
 def _is_below(path: ColumnElement[bytes], folder: bytes) -> ColumnElement[bool]:

@@ -21,7 +21,37 @@ from asrwatch.journey.recording import (
     Trouble,
 )
 
-__all__ = ["answer_of", "recording_of", "row_of"]
+__all__ = ["COLUMNS", "answer_of", "recording_of", "row_of"]
+
+COLUMNS = (
+    "inbox",
+    "path",
+    "device",
+    "inode",
+    "size",
+    "mtime_ns",
+    "state",
+    "found_at",
+    "changed_at",
+    "due",
+    "attempts",
+    "engines_refused",
+    "trouble",
+    "sha256",
+    "purchase",
+    "engine",
+    "reading",
+    "ask_id",
+    "staging",
+    "asked_at",
+    "asking",
+    "ticket",
+    "submitted_at",
+    "delivered_at",
+    "original",
+    "failure",
+)
+"""The columns that `row_of` fills."""
 
 _reading = TypeAdapter(Reading)
 _staging = TypeAdapter(Staging)
