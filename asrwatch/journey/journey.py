@@ -253,8 +253,10 @@ def _reconcile(
     asking = _evidence(recording.asking)
     engine = route.engines[reading.plan.engine]
     if not engine.tasks:
-        # also a loss that nobody lived to tell: a request that kills asrwatch must not be paid at every start
-        trouble = one_more_lost(recording, UNKNOWN_ANSWER, now=now)
+        trouble = recording.trouble
+        if trouble is None or trouble.lost_at != recording.attempts:
+            # nobody lived to tell: a request that kills asrwatch must not be paid for at every start
+            trouble = one_more_lost(recording, UNKNOWN_ANSWER, now=now)
         if route.park_unknown or trouble.lost >= ASKED_AGAIN:
             return recording.park(UNKNOWN_ANSWER, now=now)
         return recording.unsend(now=now, due=now).postpone(trouble, due=now)
