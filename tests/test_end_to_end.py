@@ -242,6 +242,73 @@ def test_a_refusal_for_length_goes_to_the_task_model(
     assert [work.model for work in sandbox.bill.paid] == ["qwen3-asr-flash-filetrans"]
 
 
+def test_a_lost_submission_is_adopted(installed: Installed, sandbox: Sandbox) -> None:
+    """A submission that was accepted but never answered is found in the task list: one task, one payment."""
+    installed.engines = LONG
+    sandbox.fault(Fault(what=Wire.HANG_UP, route=Route.TRANSCRIPTION, times=1, after_work=True))
+    write_wav(installed.inbox / "long.wav", seconds=3)
+    done = installed.call("once")
+    assert done.returncode == 0, done.stderr
+    assert installed.text_of("long") == "Hello world.\n"
+    assert len(sandbox.bill.paid) == 1
+
+
+def test_a_submission_that_never_arrived_is_made_again(
+    installed: Installed, sandbox: Sandbox
+) -> None:
+    """If the task list holds nothing of a lost submission, it was never accepted: asked again, paid once."""
+    installed.engines = LONG
+    sandbox.fault(Fault(what=Wire.HANG_UP, route=Route.TRANSCRIPTION, times=1))
+    write_wav(installed.inbox / "long.wav", seconds=3)
+    assert installed.call("once").returncode == 0
+    assert len(sandbox.bill.paid) == 1
+
+
+def test_an_answer_that_is_not_json_is_unknown(installed: Installed, sandbox: Sandbox) -> None:
+    """A sync answer in HTML proves nothing: it is asked again, and the ledger says it may be paid twice."""
+    sandbox.fault(Fault(what=Wire.NOT_JSON, route=Route.CHAT, times=1, after_work=True))
+    write_wav(installed.inbox / "short.wav")
+    assert installed.call("once").returncode == 0
+    assert installed.status()["ever"]["perhaps_twice"] == 1
+    assert len(sandbox.bill.paid) == 2
+
+
+def test_a_task_the_cloud_has_forgotten_is_parked(installed: Installed, sandbox: Sandbox) -> None:
+    """A task that reads UNKNOWN is parked with what to do, and never bought again by itself."""
+    sandbox.knobs = replace(sandbox.knobs, queue_time=timedelta(hours=1))
+    installed.engines = LONG
+    write_wav(installed.inbox / "long.wav", seconds=3)
+    daemon = installed.start()
+    wait_for(lambda: len(sandbox.bill.paid) == 1)
+    sandbox.knobs = replace(
+        sandbox.knobs, queue_time=timedelta(0), forget_after=timedelta(milliseconds=1)
+    )
+    wait_for(lambda: installed.status()["counts"]["parked"] == 1)
+    told = installed.call("explain", str(installed.inbox / "long.wav"))
+    assert installed.stop(daemon) == 0
+    assert "retry" in told.stdout
+    assert len(sandbox.bill.paid) == 1
+
+
+def test_many_tasks_are_asked_about_together(installed: Installed, sandbox: Sandbox) -> None:
+    """Forty tasks running cost list calls, not forty questions a round, and never ten queries a second."""
+    sandbox.knobs = replace(sandbox.knobs, work_time=timedelta(seconds=8))
+    installed.engines = LONG
+    for number in range(40):
+        write_wav(installed.inbox / f"{number}.wav", seconds=3, number=number)
+    done = installed.call("once")
+    assert done.returncode == 0, done.stderr
+    asked = sorted(
+        seen.at.timestamp() for seen in sandbox.requests if seen.route in {Route.TASK, Route.TASKS}
+    )
+    lists = sum(seen.route is Route.TASKS for seen in sandbox.requests)
+    singles = sum(seen.route is Route.TASK for seen in sandbox.requests)
+    assert lists >= 1
+    assert singles <= 40 + 10
+    busiest = max(sum(begin <= at < begin + 1 for at in asked) for begin in asked)
+    assert busiest <= 11
+
+
 def test_a_published_inbox_needs_no_upload(installed: Installed, sandbox: Sandbox) -> None:
     """With `public-dir` the cloud fetches the file from the URL the folder is published under."""
     import functools  # noqa: PLC0415 - used here only

@@ -1,0 +1,126 @@
+"""What news does to the book, with a real store and no threads."""
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from journey_helpers import FINGERPRINT, a_recording
+
+from asrwatch import logs
+from asrwatch.engines import StillOut
+from asrwatch.errors import Vanished
+from asrwatch.inbox.messages import FileSettled
+from asrwatch.journey.gate import Gate
+from asrwatch.journey.keeper import Keeper
+from asrwatch.journey.poller import TaskNews
+from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.store import Store
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What is logged."""
+    stream = io.StringIO()
+    logs.configure("debug", stream=stream, terminal=False)
+    yield stream
+    logs.configure("warning")
+
+
+@pytest.fixture
+def keeper(store: Store) -> Keeper:
+    """A keeper without routes."""
+    return Keeper(
+        store=store,
+        routes={},
+        gate=Gate({"some-engine": 100}, (), chance=lambda: 0.5),
+        key_digest=lambda: None,
+        tell=(),
+        chance=lambda: 0.5,
+    )
+
+
+def _put(store: Store, recording: Recording) -> Recording:
+    found = Recording.found(
+        inbox=recording.inbox,
+        path=recording.path,
+        fingerprint=recording.fingerprint,
+        now=recording.found_at,
+    )
+    added = store.add(found)
+    return store.save(added, replace(recording, id=added.id))
+
+
+def test_an_old_task_is_an_error_once_an_hour(
+    keeper: Keeper, store: Store, now: datetime, log: io.StringIO
+) -> None:
+    """A task older than 20 hours is logged as an error every hour, not at every question."""
+    submitted = _put(store, a_recording(State.SUBMITTED, now))
+    for hours in (19, 20.1, 20.5, 21.2, 21.3):
+        at = now + timedelta(hours=hours)
+        keeper.news(TaskNews(recording=submitted, news=StillOut(status="RUNNING")), now=at)
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    overdue = [line for line in lines if line["event"] == "task-overdue"]
+    assert [line["level"] for line in overdue] == ["error", "error"]
+    assert store.outstanding()[0].due == now + timedelta(hours=21.3, seconds=20)
+
+
+def test_a_file_that_returns_goes_on(keeper: Keeper, store: Store, now: datetime) -> None:
+    """A file that vanished before it was paid for fails as vanished, and goes on when it is back."""
+    added = store.add(a_recording(State.SETTLED, now))
+    keeper.suffered(added, Vanished("It is gone.", code="vanished"), now=now)
+    gone = store.latest_at(added.path)
+    assert gone is not None
+    assert gone.state is State.FAILED
+    found = FileSettled(inbox=added.inbox, path=added.path, fingerprint=FINGERPRINT)
+    keeper.settled(found, under_way={}, now=now)
+    back = store.latest_at(added.path)
+    assert back is not None
+    assert (back.id, back.state) == (added.id, State.SETTLED)
+
+
+def test_a_failed_file_that_changes_is_tried_again(
+    keeper: Keeper, store: Store, now: datetime
+) -> None:
+    """What failed starts over by itself once its file is another one."""
+    failed = _put(store, a_recording(State.FAILED, now))
+    newer = replace(FINGERPRINT, mtime_ns=99)
+    keeper.settled(
+        FileSettled(inbox="inbox", path=failed.path, fingerprint=newer), under_way={}, now=now
+    )
+    again = store.get(failed.id)
+    assert again is not None
+    assert (again.state, again.fingerprint) == (State.SETTLED, newer)
+
+
+def test_a_failed_file_that_is_only_seen_again_stays_failed(
+    keeper: Keeper, store: Store, now: datetime
+) -> None:
+    """The same file under the same fingerprint changes nothing."""
+    failed = _put(store, a_recording(State.FAILED, now))
+    seen = FileSettled(inbox="inbox", path=failed.path, fingerprint=failed.fingerprint)
+    keeper.settled(seen, under_way={}, now=now)
+    assert store.get(failed.id) == failed
+
+
+def test_requests_under_way_at_a_crash_are_lost_in_the_ledger(
+    keeper: Keeper, store: Store, now: datetime
+) -> None:
+    """At the next start a request that was under way is unknown, and the ledger and the story say so."""
+    staged = _put(store, a_recording(State.STAGED, now))
+    asking = store.save(staged, replace(a_recording(State.ASKING, now), id=staged.id))
+    keeper.open_up(now)
+    assert store.ledger().unknown == 1
+    assert "under way" in store.story(asking.id)[-1].note
+
+
+def test_recordings_of_an_inbox_that_left_wait(keeper: Keeper, store: Store, now: datetime) -> None:
+    """A recording whose inbox is no longer configured stays as it is."""
+    staged = _put(store, a_recording(State.STAGED, now))
+    assert keeper.hand_out((State.STAGED,), limit=5, under_way=(), now=now) == []
+    waiting = store.get(staged.id)
+    assert waiting is not None
+    assert waiting.state is State.STAGED
+    assert waiting.due > now
