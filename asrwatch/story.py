@@ -61,9 +61,11 @@ def in_words(recording: Recording, *, under_way: bool) -> str:
             now = next_step = f"It is ready to be sent to {engine}."
         case State.ASKING:
             now = f"A paid request to {engine} is under way."
-            next_step = (
-                f"A paid request to {engine} was made and its answer is lost; "
+            next_step = f"A paid request to {engine} was made and its answer is lost; " + (
                 "what became of it is found out before anything else is paid."
+                if recording.staging is not None and recording.staging.url is not None
+                else "nobody can find out whether it was paid: it is asked again, a few times at most, "
+                "or parked where the inbox says `unknown: park`."
             )
         case State.SUBMITTED:
             now = next_step = f"The cloud is working on it ({engine})."

@@ -115,10 +115,7 @@ def _why_not(scene: Scene, recording: Recording) -> str:
         return _ALREADY
     match recording.state:
         case State.ASKING:
-            return (
-                "A paid request for it is unaccounted for; "
-                "asrwatch finds out by itself what became of it."
-            )
+            return "A paid request for it is unaccounted for; asrwatch deals with that by itself."
         case State.SUBMITTED:
             return "The cloud is working on it and it is paid for; wait for the answer."
         case _:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from desk_helpers import Spotter, daemon_for, put, settings_of
-from journey_helpers import FAILURE
+from journey_helpers import FAILURE, STAGING
 
 from asrwatch.desk import Desk
 from asrwatch.errors import EngineTrouble
@@ -173,6 +173,19 @@ def test_every_state_is_explained(desk: Desk, store: Store, now: datetime, state
     done = state in {State.DELIVERED, State.FAILED, State.PARKED}
     assert ("asrwatch is not running; it goes on when it is started." in story.waits) is not done
     assert (story.next_at is None) is done
+
+
+@pytest.mark.parametrize(
+    ("url", "says"), [("oss://bucket/key", "found out before"), (None, "asked again")]
+)
+def test_a_lost_answer_is_told_as_it_is(
+    desk: Desk, store: Store, now: datetime, *, url: str | None, says: str
+) -> None:
+    """Only of a task, which has a URL, can be found out what became of it; nothing else is promised."""
+    put(store, State.ASKING, now, staging=replace(STAGING, url=url))
+    story = explained(desk).story
+    assert story is not None
+    assert says in story.now
 
 
 def test_a_story_holds_plan_and_payment(desk: Desk, store: Store, now: datetime) -> None:
