@@ -22,9 +22,9 @@ from pydantic import ValidationError
 
 from asrwatch import logs
 from asrwatch.daemon import Call, Daemon
+from asrwatch.desk.reports import Question, Report, from_json, question_from_json, to_json
 from asrwatch.errors import AsrwatchError, StartupError
 from asrwatch.journey.store import StoreTrouble
-from asrwatch.reports import Question, Report, from_json, question_from_json, to_json
 from asrwatch.values import printable
 
 __all__ = ["ControlServer", "NobodyThere", "ask_daemon", "is_allowed"]

@@ -61,7 +61,7 @@ class Installed:
 
     def config(self) -> Path:
         """The configuration file, as JSON, which is YAML."""
-        engines = {
+        engines: dict[str, dict[str, Any]] = {
             "qwen3-asr-flash": {"requests_per_minute": 100_000},
             "qwen3-asr-flash-filetrans": {
                 "requests_per_minute": 100_000,

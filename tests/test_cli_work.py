@@ -20,8 +20,8 @@ import pytest
 from cli_helpers import asrwatch, configure, environment
 
 from asrwatch.control import ask_daemon
+from asrwatch.desk.reports import AskStatus, Status
 from asrwatch.journey.recording import State
-from asrwatch.reports import AskStatus, Status
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
 
 PATIENCE = 60.0

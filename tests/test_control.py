@@ -22,9 +22,9 @@ from asrwatch import control
 from asrwatch.control import ControlServer, NobodyThere, ask_daemon, is_allowed
 from asrwatch.daemon import Daemon, Stop
 from asrwatch.desk import Desk
+from asrwatch.desk.reports import AskRetry, AskStatus, Question, Report, Status, Treatment
 from asrwatch.errors import RecordingError, StartupError
 from asrwatch.journey.store import Store, StoreTrouble
-from asrwatch.reports import AskRetry, AskStatus, Question, Report, Status, Treatment
 
 Answer = Callable[[Question], Report]
 

@@ -10,10 +10,7 @@ from desk_helpers import Spotter, daemon_for, put, settings_of
 from journey_helpers import FAILURE, STAGING
 
 from asrwatch.desk import Desk
-from asrwatch.errors import EngineTrouble
-from asrwatch.journey.recording import Delivery, Fingerprint, State, Trouble
-from asrwatch.journey.store import EVERY_ENGINE, Hold, Store
-from asrwatch.reports import (
+from asrwatch.desk.reports import (
     AskExplain,
     AskForget,
     AskRetry,
@@ -27,6 +24,9 @@ from asrwatch.reports import (
     question_from_json,
     to_json,
 )
+from asrwatch.errors import EngineTrouble
+from asrwatch.journey.recording import Delivery, Fingerprint, State, Trouble
+from asrwatch.journey.store import EVERY_ENGINE, Hold, Store
 
 TALK = b"/inbox/talk.wav"
 

@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from asrwatch import files, folders, moving
+from asrwatch import files
 from asrwatch.errors import RecordingError, SourceChanged, TemporaryError, Vanished
-from asrwatch.filenames import fitted
+from asrwatch.files import folders, moving
+from asrwatch.files.filenames import fitted
+from asrwatch.files.oserrors import trouble
 from asrwatch.journey.recording import Fingerprint
-from asrwatch.oserrors import trouble
 
 ROOT = os.geteuid() == 0
 CONTENT = b"RIFF" + bytes(range(256)) * 40
@@ -382,7 +383,7 @@ def test_shares_without_hard_links_are_written_to_as_well(folder: bytes) -> None
 def test_sweep_takes_what_a_crash_left(folder: bytes) -> None:
     """A temporary file whose writer died goes; one that is being written, and all others, stay."""
     code = (
-        "import os, sys; from asrwatch.folders import open_folder\n"
+        "import os, sys; from asrwatch.files.folders import open_folder\n"
         "with open_folder(os.fsencode(sys.argv[1])) as folder, folder.draft(b'x') as draft:\n"
         "    draft.write(b'half'); os.kill(os.getpid(), 9)"
     )

@@ -9,8 +9,8 @@ import pytest
 from desk_helpers import settings_of
 
 from asrwatch.bootstrap import build_parts
-from asrwatch.foresight import foresee
-from asrwatch.reports import Foresight
+from asrwatch.desk.foresight import foresee
+from asrwatch.desk.reports import Foresight
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 PARTS = ("engines", "storages", "formats", "notifiers")
 BOTTOM = {"errors", "values"}
 # Small helpers that know nothing of recordings, engines or the cloud.
-HELPERS = BOTTOM | {"oserrors", "filenames", "logs", "parts", "crash"}
+HELPERS = BOTTOM | {"logs", "parts", "crash"}
 RECORDING = HELPERS | {"recording"}
 
 # Which rooms a room may import from, besides itself. The design's picture (section 2), from the bottom up:
@@ -21,8 +21,6 @@ RECORDING = HELPERS | {"recording"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "values": {"errors"},
-    "oserrors": BOTTOM,
-    "filenames": BOTTOM,
     "parts": BOTTOM,
     "crash": BOTTOM,
     "logs": BOTTOM,
@@ -165,8 +163,6 @@ def room(module: str) -> str:
         return "recording"
     if first in PARTS:
         return "part files" if rest else "protocols"
-    if first in {"files", "folders", "moving"}:
-        return "files"
     if first == "loglines":
         return "logs"
     if first == "settings":

@@ -20,9 +20,9 @@ from asrwatch.errors import (
     UsageError,
 )
 from asrwatch.journey.recording import Wishes
-from asrwatch.request import wishes_of
 from asrwatch.sandbox import Fault, Knobs, Route, Sandbox, Scripted, Wire
 from asrwatch.transcription import NotHonoured
+from asrwatch.transcription.request import wishes_of
 
 __all__ = ["bench"]
 

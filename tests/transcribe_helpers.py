@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from asrwatch.config import load
-from asrwatch.request import Wanted
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
-from asrwatch.transcriber import Transcriber
+from asrwatch.transcription.request import Wanted
+from asrwatch.transcription.transcriber import Transcriber
 
 
 @dataclass(kw_only=True)

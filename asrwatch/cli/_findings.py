@@ -16,11 +16,11 @@ from asrwatch.cli._folders import (
 from asrwatch.cli._service import properties_of_service, service_findings
 from asrwatch.config import Settings
 from asrwatch.control import NobodyThere, ask_daemon
+from asrwatch.desk.reports import AskStatus, Status
 from asrwatch.errors import AsrwatchError, EngineError
 from asrwatch.journey.dispatch import Question
 from asrwatch.journey.journey import Route, plan_for
 from asrwatch.journey.recording import AudioFacts
-from asrwatch.reports import AskStatus, Status
 from asrwatch.values import printable
 
 __all__ = ["findings"]

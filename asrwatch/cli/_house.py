@@ -11,9 +11,9 @@ from asrwatch.bootstrap import open_store
 from asrwatch.config import Settings, find_file, load
 from asrwatch.control import NobodyThere, ReportT, ask_daemon
 from asrwatch.desk import Desk
+from asrwatch.desk.reports import AskExplain, AskStatus, Question
 from asrwatch.errors import ConfigError, Problem, StartupError
 from asrwatch.journey.store import Store
-from asrwatch.reports import AskExplain, AskStatus, Question
 
 __all__ = ["absolute", "consult", "settings_for", "with_inboxes"]
 

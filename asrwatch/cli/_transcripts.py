@@ -16,11 +16,11 @@ from rich.console import Console
 
 from asrwatch import formats, parts
 from asrwatch.errors import AsrwatchError, TaskOutstanding, UsageError
-from asrwatch.filenames import split_name
+from asrwatch.files.filenames import split_name
 from asrwatch.formats import Format
 from asrwatch.journey import delivery
-from asrwatch.request import DEFAULT_MODEL, gives_times, task_model, unknown
-from asrwatch.transcriber import Transcription, name_of
+from asrwatch.transcription.request import DEFAULT_MODEL, gives_times, task_model, unknown
+from asrwatch.transcription.transcriber import Transcription, name_of
 from asrwatch.values import printable
 
 __all__ = ["Output", "note"]

@@ -3,7 +3,7 @@
 import typer
 
 from asrwatch.cli._printing import print_json, safe
-from asrwatch.reports import Treatment, to_json
+from asrwatch.desk.reports import Treatment, to_json
 from asrwatch.values import printable
 
 __all__ = ["tell_treatment"]

@@ -14,9 +14,8 @@ from asrwatch.cli._house import absolute, consult, settings_for
 from asrwatch.cli._options import AsJson, ConfigFile
 from asrwatch.cli._printing import Row, local, print_json, show
 from asrwatch.config import Settings
-from asrwatch.foresight import foresee
-from asrwatch.journey.journey import Route
-from asrwatch.reports import (
+from asrwatch.desk.foresight import foresee
+from asrwatch.desk.reports import (
     AskExplain,
     Explanation,
     Foresight,
@@ -26,6 +25,7 @@ from asrwatch.reports import (
     Story,
     to_json,
 )
+from asrwatch.journey.journey import Route
 from asrwatch.values import format_duration, format_size, printable
 
 __all__ = ["explain", "explanation_of", "rows_of_explanation"]

@@ -8,7 +8,7 @@ import typer
 from asrwatch.cli._house import absolute, consult, settings_for
 from asrwatch.cli._options import AsJson, ConfigFile
 from asrwatch.cli._treating import tell_treatment
-from asrwatch.reports import AskForget, Treatment
+from asrwatch.desk.reports import AskForget, Treatment
 
 __all__ = ["forget"]
 

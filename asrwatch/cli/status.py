@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from asrwatch.cli._house import consult, settings_for
 from asrwatch.cli._options import AsJson, ConfigFile
 from asrwatch.cli._printing import Row, local, print_json, show
-from asrwatch.reports import AskStatus, HoldLine, InboxHealth, Money, Status, to_json
+from asrwatch.desk.reports import AskStatus, HoldLine, InboxHealth, Money, Status, to_json
 from asrwatch.values import format_duration, format_size, printable
 
 __all__ = ["rows_of_status", "status"]

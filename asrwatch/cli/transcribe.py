@@ -11,8 +11,8 @@ from asrwatch.cli._options import ConfigFile
 from asrwatch.cli._transcripts import Output, note
 from asrwatch.config import find_file, load
 from asrwatch.errors import ConfigError, UsageError
-from asrwatch.request import Wanted, wishes_of
-from asrwatch.transcriber import Transcriber
+from asrwatch.transcription.request import Wanted, wishes_of
+from asrwatch.transcription.transcriber import Transcriber
 from asrwatch.values import parse_duration
 
 __all__ = ["transcribe"]

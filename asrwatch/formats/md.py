@@ -4,7 +4,7 @@ import re
 from datetime import UTC, timedelta
 from urllib.parse import unquote, urlsplit
 
-from asrwatch.filenames import split_name
+from asrwatch.files.filenames import split_name
 from asrwatch.formats import Format, FormatOptions
 from asrwatch.formats._alignment import milliseconds
 from asrwatch.formats._cues import timestamp

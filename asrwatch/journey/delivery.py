@@ -15,11 +15,11 @@ from itertools import chain, count
 from typing import Literal, Self
 
 from asrwatch.errors import OurBug, SourceChanged, Vanished
-from asrwatch.filenames import LONGEST_NAME, fitted, split_name
 from asrwatch.files import split_below
-from asrwatch.folders import Folder, open_folder
+from asrwatch.files.filenames import LONGEST_NAME, fitted, split_name
+from asrwatch.files.folders import Folder, open_folder
+from asrwatch.files.moving import delete, move_without_clobbering
 from asrwatch.journey.recording import Output, Recording
-from asrwatch.moving import delete, move_without_clobbering
 
 __all__ = ["Original", "Rendered", "Rules", "decide", "finish", "save", "write"]
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from asrwatch import logs
+from asrwatch.desk.reports import AskForget, AskRetry, Treated, Treatment
+from asrwatch.desk.scene import Scene
+from asrwatch.desk.story import DONE
 from asrwatch.journey.recording import Recording, State
-from asrwatch.reports import AskForget, AskRetry, Treated, Treatment
-from asrwatch.scene import Scene
-from asrwatch.story import DONE
 from asrwatch.values import printable
 
 __all__ = ["LISTED", "forget", "retry"]

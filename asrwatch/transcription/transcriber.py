@@ -22,7 +22,7 @@ from asrwatch.journey.errand import Errand, bring_home, send_out, sleep_for, tic
 from asrwatch.journey.journey import Route
 from asrwatch.journey.provenance import parsed, provenance_of
 from asrwatch.journey.recording import Plan, Provenance, Recording, State, Transcript, Wishes
-from asrwatch.request import Wanted, check_workflow, family_of, no_tasks, unknown
+from asrwatch.transcription.request import Wanted, check_workflow, family_of, no_tasks, unknown
 from asrwatch.values import printable
 
 __all__ = ["Transcriber", "Transcription", "name_of"]

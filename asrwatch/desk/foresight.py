@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 
 from asrwatch.audio.facts import probe
 from asrwatch.config import InboxSettings, Settings
+from asrwatch.desk.reports import Foresight
+from asrwatch.desk.scene import is_below
 from asrwatch.errors import AsrwatchError
 from asrwatch.files import open_recording
+from asrwatch.files.oserrors import kind_of
 from asrwatch.journey.dispatch import Question
 from asrwatch.journey.journey import Route, plan_for
 from asrwatch.journey.recording import AudioFacts
-from asrwatch.oserrors import kind_of
-from asrwatch.reports import Foresight
-from asrwatch.scene import is_below
 from asrwatch.values import printable
 
 __all__ = ["foresee"]

@@ -15,9 +15,9 @@ from time import time
 from typing import BinaryIO
 
 from asrwatch.errors import RecordingError, SourceChanged, Vanished
-from asrwatch.folders import TEMPORARY_PREFIX, open_folder
+from asrwatch.files.folders import TEMPORARY_PREFIX, open_folder
+from asrwatch.files.oserrors import kind_of, trouble
 from asrwatch.journey.recording import Fingerprint
-from asrwatch.oserrors import kind_of, trouble
 from asrwatch.values import printable
 
 __all__ = [

@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
 
-from asrwatch.journey.recording import Recording, State, Trouble
-from asrwatch.journey.store import EVERY_ENGINE, Bought, Event, Hold
-from asrwatch.reports import (
+from asrwatch.desk.reports import (
     EventLine,
     OutputLine,
     Paid,
@@ -15,6 +13,8 @@ from asrwatch.reports import (
     RecordingLine,
     Story,
 )
+from asrwatch.journey.recording import Recording, State, Trouble
+from asrwatch.journey.store import EVERY_ENGINE, Bought, Event, Hold
 from asrwatch.values import format_duration
 
 __all__ = ["Circumstances", "in_words", "line_of", "story_of", "waits"]

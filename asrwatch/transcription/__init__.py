@@ -9,8 +9,8 @@ from typing import TypedDict, Unpack
 
 from asrwatch import config as configuration
 from asrwatch.errors import UsageError
-from asrwatch.request import DEFAULT_MODEL, Wanted, wishes_of
-from asrwatch.transcriber import Transcriber, Transcription
+from asrwatch.transcription.request import DEFAULT_MODEL, Wanted, wishes_of
+from asrwatch.transcription.transcriber import Transcriber, Transcription
 
 __all__ = ["NotHonoured", "Transcription", "collect", "transcribe"]
 

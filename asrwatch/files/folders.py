@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 
 from asrwatch.errors import RecordingError
-from asrwatch.filenames import LONGEST_NAME
-from asrwatch.oserrors import trouble
+from asrwatch.files.filenames import LONGEST_NAME
+from asrwatch.files.oserrors import trouble
 from asrwatch.values import printable
 
 __all__ = ["TEMPORARY_PREFIX", "Draft", "Folder", "open_folder"]

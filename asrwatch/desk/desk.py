@@ -8,11 +8,7 @@ from typing import assert_never
 from asrwatch import __version__
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
-from asrwatch.inbox.looks import Why
-from asrwatch.journey.journey import utc_now
-from asrwatch.journey.recording import Recording, State
-from asrwatch.journey.store import Hold, Ledger, Store
-from asrwatch.reports import (
+from asrwatch.desk.reports import (
     AskExplain,
     AskForget,
     AskRetry,
@@ -29,9 +25,13 @@ from asrwatch.reports import (
     Story,
     TaskLine,
 )
-from asrwatch.scene import Scene, is_below
-from asrwatch.story import Circumstances, line_of, story_of
-from asrwatch.treatment import forget, retry
+from asrwatch.desk.scene import Scene, is_below
+from asrwatch.desk.story import Circumstances, line_of, story_of
+from asrwatch.desk.treatment import forget, retry
+from asrwatch.inbox.looks import Why
+from asrwatch.journey.journey import utc_now
+from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.store import Hold, Ledger, Store
 
 __all__ = ["Desk"]
 

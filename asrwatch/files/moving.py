@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import count
 
 from asrwatch.errors import Vanished
-from asrwatch.filenames import fitted, split_name
 from asrwatch.files import (
     changed,
     check_unchanged,
@@ -19,9 +18,10 @@ from asrwatch.files import (
     open_recording,
     split_below,
 )
-from asrwatch.folders import Folder, open_folder
+from asrwatch.files.filenames import fitted, split_name
+from asrwatch.files.folders import Folder, open_folder
+from asrwatch.files.oserrors import trouble
 from asrwatch.journey.recording import Fingerprint
-from asrwatch.oserrors import trouble
 from asrwatch.values import printable
 
 __all__ = ["delete", "move_without_clobbering"]

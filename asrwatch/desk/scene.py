@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
+from asrwatch.desk.reports import Settling
 from asrwatch.inbox.lookout import Lookout, Snapshot
 from asrwatch.journey.recording import Recording
 from asrwatch.journey.store import Hold, Store
-from asrwatch.reports import Settling
 
 __all__ = ["Scene", "is_below"]
 
