@@ -5,6 +5,7 @@ into the mailbox; this thread saves what they say, several messages in one synce
 the next steps. A step under way is a member of `_under_way`, rightly forgotten by a crash.
 """
 
+import os
 import queue
 import random
 import time
@@ -19,7 +20,13 @@ from asrwatch.cloud import KeyRing
 from asrwatch.engines import Engine
 from asrwatch.errors import AsrwatchError, OurBug
 from asrwatch.inbox.lookout import Lookout
-from asrwatch.inbox.messages import FileSettled, InboxHealed, InboxTrouble, ScanDone
+from asrwatch.inbox.messages import (
+    FileSettled,
+    InboxHealed,
+    InboxTrouble,
+    PassKind,
+    ScanDone,
+)
 from asrwatch.journey import poller
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route, utc_now
@@ -62,6 +69,13 @@ class PollingDone:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TakenAway:
+    """The files of these failed recordings are gone."""
+
+    recordings: tuple[Recording, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Stop:
     """Somebody asked for the end."""
 
@@ -83,6 +97,7 @@ Mail = (
     | StepDone
     | TaskNews
     | PollingDone
+    | TakenAway
     | Stop
     | Call
 )
@@ -124,7 +139,6 @@ class Daemon:
             routes=house.routes,
             gate=self.gate,
             key_digest=house.keys.digest,
-            tell=house.on_change,
             chance=random.random,
         )
         self.lookouts: dict[str, Lookout] = {}
@@ -135,6 +149,7 @@ class Daemon:
         self._in_round: frozenset[int] = frozenset()
         self._stop: Stop | None = None
         self._unsaved: list[Mail] = []
+        self._ended: set[int] = set()
         self._next_glance = time.monotonic()
 
     @property
@@ -150,6 +165,7 @@ class Daemon:
         """Work until stopped or, with `until_quiet`, until nothing is left to do."""
         house = self.house
         self.keeper.open_up(utc_now())
+        self._saved()
         for name, make in house.lookouts.items():
             lookout = make(known=house.store.known(name), post=self.post)
             self.lookouts[name] = lookout
@@ -180,28 +196,84 @@ class Daemon:
     # One turn of the wheel.
 
     def _turn(self) -> None:
-        mail = self._unsaved or self._wait()
         try:
+            self._unsaved = self._unsaved or self._wait()
             with self.house.store.transaction():
-                for piece in mail:
+                for piece in self._unsaved:
                     self._receive(piece)
                 steps = self._hand_out() if self._stop is None else []
-            self._unsaved = []
+                batch = self._due_for_polling() if self._stop is None else ()
         except StoreTrouble as error:
-            # What workers said is kept and saved later: a paid answer must not be lost to a full disk.
-            self._unsaved = mail
-            self.keeper.discard_news()
-            self.gate.forget_probes()
-            log.error("database-trouble", error=str(error), kept=len(mail))  # noqa: TRY400 - the message says it all
-            self.house.notifier.alive()
-            time.sleep(STORE_PAUSE.total_seconds())
+            self._put_off(error)
             return
-        self.keeper.tell_news()
+        except Exception:  # whatever it is, no message that is paid for may be lost to it
+            self._undo()
+            log.exception("unexpected-error")
+            self._receive_one_by_one()
+            return
+        self._unsaved = []
+        self._saved()
         for recording, step in steps:
             self.begin(step, recording)
-        if self._stop is None:
-            self._poll()
+        self._poll(batch)
         self.house.notifier.alive()
+
+    def _put_off(self, error: StoreTrouble) -> None:
+        """What workers said is kept and saved later: a paid answer must not be lost to a full disk."""
+        self._undo()
+        log.error("database-trouble", error=str(error), kept=len(self._unsaved))
+        self.house.notifier.alive()
+        time.sleep(STORE_PAUSE.total_seconds())
+
+    def _receive_one_by_one(self) -> None:
+        """After an error nobody foresaw: save what can be saved, so that one message spoils no other."""
+        mail, self._unsaved = self._unsaved, []
+        for number, piece in enumerate(mail):
+            try:
+                with self.house.store.transaction():
+                    self._receive(piece)
+                self._saved()
+            except StoreTrouble as error:
+                self._unsaved = mail[number:]
+                self._put_off(error)
+                return
+            except Exception as error:
+                self._undo()
+                log.exception("message-dropped", message=type(piece).__name__)
+                if isinstance(piece, StepDone):
+                    self._give_up(piece, error)
+        time.sleep(
+            STORE_PAUSE.total_seconds()
+        )  # should the trouble lie in handing out, not a busy loop
+
+    def _give_up(self, done: StepDone, error: Exception) -> None:
+        """A step whose end cannot be saved fails its recording; with money under way it is reconciled."""
+        try:
+            with self.house.store.transaction():
+                self.keeper.surprised(done.before, error, now=utc_now())
+            self._saved()
+        except Exception:  # same
+            self._undo()
+            log.exception("unexpected-error")
+        self.under_way.pop(done.before.id, None)
+
+    def _saved(self) -> None:
+        """After a commit: what it ended is no longer under way, and whoever listens is told."""
+        for recording_id in self._ended:
+            self.under_way.pop(recording_id, None)
+        self._ended.clear()
+        for change in self.keeper.take_news():
+            for tell in self.house.on_change:
+                try:
+                    tell(change)
+                except Exception:  # a listener's trouble is not the recordings'
+                    log.exception("listener-failed")
+
+    def _undo(self) -> None:
+        """After a commit that failed: nothing of it happened."""
+        self._ended.clear()
+        self.keeper.discard_news()
+        self.gate.forget_probes()
 
     def _wait(self) -> list[Mail]:
         """The next messages, as many as are there; none if something falls due first."""
@@ -238,7 +310,7 @@ class Daemon:
         now = utc_now()
         match mail:
             case FileSettled():
-                self.keeper.settled(mail, under_way=self.under_way, now=now)
+                self.keeper.settled(mail, under_way=self._working(), now=now)
             case StepDone():
                 self._step_done(mail, now)
             case TaskNews():
@@ -258,7 +330,11 @@ class Daemon:
                 )
             case InboxHealed():
                 log.info("inbox-healed", inbox=mail.inbox, about=mail.about.value)
+            case TakenAway(recordings=recordings):
+                self.keeper.gone(recordings)
             case ScanDone():
+                if mail.kind is PassKind.WHOLE and mail.complete:
+                    self._look_after(mail.inbox)
                 log.debug("scanned", inbox=mail.inbox, files=mail.files, kind=mail.kind.value)
             case Stop(reason=reason):
                 self._stop = mail
@@ -271,7 +347,7 @@ class Daemon:
     def _step_done(self, mail: StepDone, now: datetime) -> None:
         """What a worker's step came to; its class, if it is an error, says what happens."""
         before, outcome = mail.before, mail.outcome
-        self.under_way.pop(before.id, None)
+        self._ended.add(before.id)
         if isinstance(outcome, Recording):
             self.keeper.moved(before, outcome, now=now)
         elif isinstance(outcome, AsrwatchError) and not isinstance(outcome, OurBug):
@@ -286,6 +362,19 @@ class Daemon:
         if lookout is not None and isinstance(error, self.keeper.SETTLE_AGAIN):
             lookout.look_again(recording.path)
 
+    def _look_after(self, inbox: str) -> None:
+        """After a complete pass: failed recordings whose files were taken away need nobody any more."""
+        failed = self.keeper.hopeless(inbox)
+        if not failed:
+            return
+
+        def work() -> None:
+            gone = [one for one in failed if not os.path.lexists(one.path)]
+            if gone:
+                self.post(TakenAway(recordings=tuple(gone)))
+
+        self._workers.submit(work)
+
     def _hand_out(self) -> list[Step]:
         """Steps to begin once the transaction is committed, as many as there are free slots."""
         now = utc_now()
@@ -293,13 +382,17 @@ class Daemon:
         steps: list[Step] = []
         for kind in (ASKS, CHORES):
             steps += self.keeper.hand_out(
-                kind, limit=self._free(kind), under_way=self.under_way, now=now
+                kind, limit=self._free(kind), under_way=self._working(), now=now
             )
         return steps
 
+    def _working(self) -> dict[int, Recording]:
+        """What is under way, less what this turn's messages ended."""
+        return {n: one for n, one in self.under_way.items() if n not in self._ended}
+
     def _free(self, kind: Collection[State]) -> int:
         """How many more steps of a kind may begin."""
-        busy = sum(recording.state in kind for recording in self.under_way.values())
+        busy = sum(recording.state in kind for recording in self._working().values())
         slots = self.house.workers if kind is ASKS else min(self.house.workers, MOST_CHORES)
         return slots - busy
 
@@ -310,17 +403,18 @@ class Daemon:
         self._next_glance = time.monotonic() + KEY_GLANCE.total_seconds()
         self.keeper.key_glanced(now=now)
 
-    def _poll(self) -> None:
-        """Begin a round of polling with whatever is due, unless one is under way."""
-        if self._in_round:
-            return
+    def _due_for_polling(self) -> tuple[Recording, ...]:
+        """The tasks to ask about now, none while a round is under way."""
         now = utc_now()
-        next_poll = self.house.store.next_poll()
+        next_poll = None if self._in_round else self.house.store.next_poll()
         if next_poll is None or next_poll > now:
-            return
-        batch = poller.soon(
+            return ()
+        return poller.soon(
             self.house.store.outstanding(), due=lambda recording: recording.due <= now
         )
+
+    def _poll(self, batch: tuple[Recording, ...]) -> None:
+        """Begin a round of polling."""
         if not batch:
             return
         self._in_round = frozenset(recording.id for recording in batch)

@@ -66,6 +66,9 @@ def test_no_key_names_every_place(tmp_path: Path) -> None:
     assert raised.value.code == "no-key"
     for place in ("systemd", "DASHSCOPE_API_KEY", "[work]", ".alibabacloud/credentials"):
         assert place in raised.value.advice
+    assert "cloud.api_key_file" in raised.value.advice
+    assert "environment variable needs a restart" in raised.value.advice
+    assert "no restart is needed" not in raised.value.advice
     assert ring.digest() is None
     assert ring.source() is None
 
@@ -79,6 +82,23 @@ def test_a_named_file_must_hold_the_key(tmp_path: Path, content: str | None) -> 
     ring = KeyRing(api_key_file=named, environment={"DASHSCOPE_API_KEY": "sk-x"}, home=None)
     with pytest.raises(EngineError, match="api_key_file"):
         ring.key()
+
+
+def test_advice_names_only_places_that_work(tmp_path: Path) -> None:
+    """With api_key_file set, no other place is advised; a file that is not there is told apart from an empty one."""
+    named = tmp_path / "key"
+    ring = KeyRing(api_key_file=named, environment={"DASHSCOPE_API_KEY": "sk-x"}, home=tmp_path)
+    assert len(ring.places()) == 1
+    with pytest.raises(EngineError, match="does not exist") as raised:
+        ring.key()
+    named.write_text("\n")
+    with pytest.raises(EngineError, match="is empty") as empty:
+        ring.key()
+    for advice in (raised.value.advice, empty.value.advice):
+        assert str(named) in advice
+        assert "only place" in advice
+        assert "DASHSCOPE_API_KEY" not in advice
+        assert "systemd" not in advice
 
 
 def test_a_corrected_file_heals(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ inboxes:
         "colour (line 3): there is no such key",
         "cloud.region (line 4): must be 'beijing', 'singapore' or 'us'",
         "cloud.base_url (line 4): must be http or https://host, with a port and a path if needed",
-        "cloud.connect_timeout (line 4): '-1s' is not a duration; write a number and ms, s, m, h, d or w, such as 10s",
+        "cloud.connect_timeout (line 4): must not be negative",
         "storage.url (line 5): must be http://host/path or https://host/path",
         "engines.qwen3-asr-flash.requests_per_minute (line 8): must be greater than or equal to 1",
         "engines.qwen3-asr-flash.speed (line 9): there is no such key",
@@ -144,6 +144,30 @@ inboxes:
             "inboxes: [{path: /a, formats: [srt, srt]}]",
             "inboxes[0].formats (line 1): names srt twice",
         ),
+        ("inboxes: [{path: /a, settle: -3s}]", "inboxes[0].settle (line 1): must not be negative"),
+        ("settel: 5s", "settel (line 1): there is no such key"),
+        ("wokers: 5", "wokers (line 1): there is no such key; did you mean workers?"),
+        (
+            "cloud: {regoin: us}",
+            "cloud.regoin (line 1): there is no such key; did you mean region?",
+        ),
+        (
+            "inboxes: [{path: /a, settel: 5s}]",
+            "inboxes[0].settel (line 1): there is no such key; did you mean settle?",
+        ),
+        (
+            "defaults: {setle: 5s}\ninboxes: [{path: /a}]",
+            "defaults.setle (line 1): there is no such key; did you mean settle?",
+        ),
+        ("inboxes: [{path: /a, after: {mvoe: /b}}]", "did you mean move?"),
+        (
+            "engines: {qwen3-asr-flash: {requests_per_minutes: 5}}",
+            "there is no such key; did you mean requests_per_minute?",
+        ),
+        (
+            "inboxes: [{path: /a, engine: {use: qwen3-asr-flash, strem: true}}]",
+            "there is no such key; did you mean stream?",
+        ),
         ("inboxes: [{path: /a, formats: txt}]", "inboxes[0].formats (line 1): must be a list"),
         ("inboxes: [{path: /a, watch: never}]", "must be 'auto', 'events' or 'poll'"),
         ("inboxes: [{path: /a, scan_every: 0}]", "must be at least 1s"),
@@ -174,6 +198,12 @@ def test_problem_in_defaults_is_told_once_where_it_is_written(tmp_path: Path) ->
         "defaults.settle (line 2)",
         "defaults.colour (line 3)",
     ]
+
+
+def test_what_is_wrong_with_an_element_is_not_told_of_its_list(tmp_path: Path) -> None:
+    """A list whose only element is wrong is not called empty as well."""
+    (found,) = problems(tmp_path, "inboxes: [{path: /a, channels: [a]}]")
+    assert found == "inboxes[0].channels[0] (line 1): must be a whole number"
 
 
 # The file itself.
@@ -223,6 +253,8 @@ def test_named_file_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     missing = tmp_path / "missing.yaml"
     with pytest.raises(ConfigError, match=r"missing\.yaml.*\n.*there is no such file"):
         find_file(missing)
+    with pytest.raises(ConfigError, match="is a folder"):
+        find_file(tmp_path)
     monkeypatch.setenv("ASRWATCH_CONFIG", str(missing))
     with pytest.raises(ConfigError, match="there is no such file"):
         find_file(None)

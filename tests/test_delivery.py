@@ -374,6 +374,22 @@ def test_saving_without_a_row_never_overwrites(tmp_path: Path) -> None:
     assert paths(save(folder, b"talk", other)) == [folder + b"/talk.new.txt"]
 
 
+def test_saving_again_keeps_the_formats_together(tmp_path: Path) -> None:
+    """Where one format's name is taken by other content, all of them move on to the same new stem."""
+    folder = os.fsencode(tmp_path)
+    save(folder, b"talk", TEXTS)
+    again = (TEXTS[0], Rendered.of("json", '{"asked": "again"}\n'))
+    beside = [folder + b"/talk.new.txt", folder + b"/talk.new.json"]
+    assert paths(save(folder, b"talk", again)) == beside
+    assert paths(save(folder, b"talk", again)) == beside
+    third = (TEXTS[0], Rendered.of("json", "{}\n"))
+    assert paths(save(folder, b"talk", third)) == [
+        folder + b"/talk.new2.txt",
+        folder + b"/talk.new2.json",
+    ]
+    assert (tmp_path / "talk.json").read_bytes() == TEXTS[1].content
+
+
 def test_rendered_text_is_always_utf8() -> None:
     """A lone surrogate in a text is escaped rather than failing a paid recording."""
     assert Rendered.of("txt", "a\udcffb\n").content == b"a\\udcffb\n"

@@ -112,8 +112,8 @@ def test_reasons_can_be_read() -> None:
         f"{FILETRANS}: it takes the recording as it is (300 s of at most 12h 00m, 7.5 MB of at most 2.0 GB)",
     )
     assert asked(UNKNOWN, size=900, wishes=Wishes(words=True, channels=(0, 1))).reasons == (
-        "not qwen3-asr-flash: it gives no timestamps, and the inbox wants subtitles or words",
-        "not qwen3-asr-flash: it hears one mixed channel, and the inbox wants channels 0, 1",
+        "not qwen3-asr-flash: it gives no timestamps, and subtitles or words are wanted",
+        "not qwen3-asr-flash: it hears one mixed channel, and wanted are channels 0, 1",
         "not qwen3-asr-flash: its limit is 295 s and the length is unknown",
         f"{FILETRANS}: it takes the recording as it is (unknown length, 900 B of at most 2.0 GB)",
     )
@@ -152,7 +152,7 @@ def test_named_engine_is_the_only_candidate() -> None:
     """An engine named by the inbox is taken, also the retired one, and is never replaced."""
     choice = asked(engine=RETIRED)
     assert choice.engine == RETIRED
-    assert "the inbox names it" in choice.reasons[-1]
+    assert "it was named" in choice.reasons[-1]
     assert asked(engine=FILETRANS).engine == FILETRANS
     for wishes in (Wishes(timestamps=True), Wishes(channels=(0, 1))):
         with pytest.raises(RecordingError, match=f"not {FLASH}: it "):

@@ -117,7 +117,7 @@ def test_every_wish_is_sent_or_explained(name: str, wishes: Wishes) -> None:
         "channels": wishes.channels != (0,) and "channel_id" not in sent.options,
         "sample_rate": wishes.sample_rate is not None,
         "vocabulary_id": wishes.vocabulary_id is not None,
-        "disfluency_removal": wishes.disfluency_removal is not None,
+        "disfluency_removal_enabled": wishes.disfluency_removal is not None,
     }
     for wish, must_be_said in wanted.items():
         if must_be_said:

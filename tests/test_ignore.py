@@ -170,6 +170,15 @@ def test_explaining_why_not() -> None:
     assert "exclude" in (rule.why_not(b"/in/drafts/b.wav") or "")
     assert ".txt" in (rule.why_not(b"/in/b.txt") or "")
     assert "extension" in (rule.why_not(b"/in/b") or "")
+    assert "hidden" in (rule.why_not(b"/in/.b.wav") or "")
+    assert "temporary" in (rule.why_not(b"/in/b.wav.part") or "")
+    assert "conflict" in (rule.why_not(b"/in/b.sync-conflict-20260101-1-A.wav") or "")
+    assert "system" in (rule.why_not(b"/in/Thumbs.db") or "")
+    assert "backup" in (rule.why_not(b"/in/b.wav~") or "")
+    ours = rule_for(IN, outputs=["txt"]).why_not(b"/in/notes.txt") or ""
+    assert ".txt" in ours
+    assert "transcripts" in ours
+    assert "temporary" not in ours
     assert "include" in (rule_for(IN, include=["*.ogg"]).why_not(b"/in/b.wav") or "")
 
 

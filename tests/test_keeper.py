@@ -37,7 +37,6 @@ def keeper(store: Store) -> Keeper:
         routes={},
         gate=Gate({"some-engine": 100}, (), chance=lambda: 0.5),
         key_digest=lambda: None,
-        tell=(),
         chance=lambda: 0.5,
     )
 

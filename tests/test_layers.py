@@ -74,7 +74,8 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 
 # How many handlers may catch everything, by module.
 MAY_CATCH_ALL = {
-    "daemon.py": 2,  # the one place that runs a step, and the one that runs a round of questions
+    # A step, a round of questions, a turn of messages, one message, its giving up, a listener: each fails alone.
+    "daemon.py": 6,
     "control.py": 1,  # a question, however odd, must not end the daemon; it is logged and answered
     "inbox/watch.py": 2,  # an exception in a handler ends watchdog's events for good; the scan makes up
 }

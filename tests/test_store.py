@@ -55,7 +55,7 @@ def test_the_database_refuses_a_state_without_its_evidence(
 ) -> None:
     """The schema repeats the evidence rules, so that no code can write half a move."""
     saved = _put(store, a_recording(State(state), now))
-    with pytest.raises(StoreTrouble, match="CHECK"), store.transaction():
+    with pytest.raises(OurBug, match="CHECK"), store.transaction():
         store._connection.execute(
             text(f"UPDATE recordings SET {column} = NULL WHERE id = :id"),  # noqa: S608 - a column's name from the table above
             {"id": saved.id},
@@ -67,7 +67,7 @@ def test_two_requests_for_one_purchase_are_refused_by_the_database(
 ) -> None:
     """The same content, engine and options can be under way only once."""
     _put(store, a_recording(State.ASKING, now, path=b"/inbox/a.wav"))
-    with pytest.raises(StoreTrouble, match="UNIQUE"):
+    with pytest.raises(OurBug, match="UNIQUE"):
         _put(store, a_recording(State.ASKING, now, path=b"/inbox/b.wav"))
 
 

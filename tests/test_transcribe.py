@@ -82,7 +82,7 @@ def test_every_option_of_the_seed_is_taken_and_the_unknown_ones_named(
     )
     result = bench.transcriber(model=model, wishes=wishes).transcribe(bench.recording())
     named = {sentence.partition(":")[0] for sentence in result.left_out}
-    common = {"language_hints", "sample_rate", "vocabulary_id", "disfluency_removal"}
+    common = {"language_hints", "sample_rate", "vocabulary_id", "disfluency_removal_enabled"}
     assert named == common | (set() if model == FILETRANS else {"words", "timestamps"})
     assert bench.told == list(result.left_out)
     assert result.provenance is not None

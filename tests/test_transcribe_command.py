@@ -135,6 +135,38 @@ def test_saving_never_overwrites_a_foreign_file(bench: Bench) -> None:
     assert (folder / "note.new.txt").read_text() == "Hello world.\n"
 
 
+def test_saving_again_keeps_what_was_saved_and_says_so(bench: Bench) -> None:
+    """A second `--save` writes both files beside the first ones, under one stem, and says why."""
+    folder = bench.folder / "output/ai-audio-asr/transcripts"
+    first = bench.run(bench.recording(), "--save")
+    assert "stayed" not in first.stderr
+    kept = (folder / "note.json").read_text()
+    second = bench.run(bench.recording(), "--save")
+    assert second.returncode == 0, second.stderr
+    names = {"note.txt", "note.json", "note.new.txt", "note.new.json"}
+    assert {path.name for path in folder.iterdir()} == names
+    assert (folder / "note.json").read_text() == kept
+    assert "note.txt and note.json of another time were there and stayed" in second.stderr
+
+
+def test_file_that_is_no_recording_is_named_once(bench: Bench) -> None:
+    """A message that begins with the recording's name is not preceded by it again."""
+    (bench.folder / "notes.wav").write_text("a list of things to buy\n" * 40)
+    for given in ("notes.wav", bench.folder / "notes.wav"):
+        ran = bench.run(given)
+        assert ran.returncode == 1
+        assert ran.stderr.count("notes.wav") == 1, ran.stderr
+
+
+def test_collecting_with_a_model_that_has_no_tasks_is_wrong_usage(bench: Bench) -> None:
+    """`--task` with a model that answers at once, or with none in particular, exits with 2; nothing is sent."""
+    for model, says in ((FLASH, "has no tasks"), ("auto", "belongs to one model")):
+        ran = bench.run("--task", "abc", "--model", model)
+        assert (ran.returncode, ran.stdout) == (2, ""), ran.stderr
+        assert says in ran.stderr
+    assert not bench.sandbox.requests
+
+
 def test_text_is_shown_even_where_it_cannot_be_saved(bench: Bench) -> None:
     """What was paid for is on stdout before saving fails, and the exit code says that it did."""
     (bench.folder / "output").write_text("a file where a folder should be")

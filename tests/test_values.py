@@ -13,6 +13,7 @@ from asrwatch.values import (
     Duration,
     Secret,
     Size,
+    counted,
     format_duration,
     format_size,
     parse_duration,
@@ -94,12 +95,27 @@ def test_durations_are_read(written: object, span: timedelta) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["", "10", 10, 1.5, "s", "-5s", "5 years", "1h30m", "10s\n10s", None, True, False, [], "1e3s"],
+    ["", "10", 10, 1.5, "s", "--5s", "5 years", "1h30m", "10s\n10s", None, True, False, [], "1e3s"],
 )
 def test_what_is_no_duration_is_refused(written: object) -> None:
     """A number without a unit, or anything else, is refused with the forms there are."""
     with pytest.raises(ValueError, match="such as 10s"):
         parse_duration(written)
+
+
+@pytest.mark.parametrize("written", ["-5s", " -3 d", "-0.5h"])
+def test_negative_durations_are_told_as_such(written: str) -> None:
+    """A duration that is well written and negative is not called "no duration"."""
+    with pytest.raises(ValueError, match=r"^must not be negative$"):
+        parse_duration(written)
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(0, "0 requests"), (1, "1 request"), (2, "2 requests")]
+)
+def test_one_of_a_thing_is_no_plural(number: int, told: str) -> None:
+    """Numbers and what is counted agree."""
+    assert counted(number, "request") == told
 
 
 @pytest.mark.parametrize("written", ["9" * 400 + "d", "99999999999w"])
@@ -236,3 +252,13 @@ def test_any_name_is_one_printable_line(name: bytes | str) -> None:
     assert shown.isprintable()
     assert len(shown.splitlines()) <= 1
     shown.encode("utf-8")
+
+
+@pytest.mark.parametrize("settings", [{"settle": "soon"}, {"settle": "-3s"}, {"largest": "much"}])
+def test_what_settings_refuse_is_told_without_pydantics_words(settings: dict[str, object]) -> None:
+    """The message is ours alone, whoever prints it."""
+    with pytest.raises(ValidationError) as raised:
+        Settings.model_validate(settings)
+    (detail,) = raised.value.errors()
+    assert "Value error" not in detail["msg"]
+    assert any(part in detail["msg"] for part in ("not a duration", "negative", "not a size"))

@@ -166,7 +166,10 @@ def finish(recording: Recording, rules: Rules) -> Original:
 
 
 def save(folder: bytes, stem: bytes, rendered: Sequence[Rendered]) -> tuple[Output, ...]:
-    """Write outputs that belong to no inbox: never over a foreign file.
+    """Write outputs that belong to no inbox: never over another file, and all of them under one stem.
+
+    Where a file with other content has one of their names, all are called `<stem>.new.<format>`, then
+    `.new2` and so on; a file that holds exactly what is to be written is taken as written.
 
     Args:
         folder: where; created if missing.
@@ -177,18 +180,33 @@ def save(folder: bytes, stem: bytes, rendered: Sequence[Rendered]) -> tuple[Outp
         TemporaryError: no space, no permission.
         RecordingError: something is in the way.
     """
-    return tuple(
-        _put(
-            Output(
-                format=piece.format,
-                path=_join(folder, fitted(stem, _ending(piece.format))),
-                sha256="",
-            ),
-            folder,
-            piece,
-        )
-        for piece in rendered
-    )
+    with open_folder(folder) as opened:
+        for base in _beside(stem, 0):
+            if _save_as(opened, base, rendered):
+                return tuple(
+                    Output(format=piece.format, path=opened.path_of(name), sha256=piece.sha256)
+                    for name, piece in _named(opened, base, rendered)
+                )
+    raise AssertionError  # pragma: no cover - _beside never ends
+
+
+def _save_as(folder: Folder, base: bytes, rendered: Sequence[Rendered]) -> bool:
+    """Write all of them under one stem, or none if one of the names is another file's."""
+    named = _named(folder, base, rendered)
+    if any(
+        folder.look(name) is not None and folder.sha256_of(name) != piece.sha256
+        for name, piece in named
+    ):
+        return False
+    # a name that another process takes meanwhile is seen here: then the next stem, for all of them
+    return all(_write_here(folder, name, "", piece) for name, piece in named)
+
+
+def _named(
+    folder: Folder, base: bytes, rendered: Sequence[Rendered]
+) -> list[tuple[bytes, Rendered]]:
+    limit = folder.name_limit()
+    return [(fitted(base, _ending(piece.format), limit), piece) for piece in rendered]
 
 
 def _output_folder(recording: Recording, rules: Rules) -> bytes:
@@ -224,7 +242,7 @@ def _put(output: Output, root: bytes, piece: Rendered) -> Output:
         limit = folder.name_limit()
         for stem in _stems(output):
             name = fitted(stem, _ending(output.format), limit)
-            if _write_here(folder, name, output, piece):
+            if _write_here(folder, name, output.sha256, piece):
                 return replace(output, path=_join(lies_in, name), sha256=piece.sha256)
     raise AssertionError  # pragma: no cover - _stems never ends
 
@@ -232,16 +250,26 @@ def _put(output: Output, root: bytes, piece: Rendered) -> Output:
 def _stems(output: Output) -> Iterator[bytes]:
     """The stem that was decided, then those beside it, counted on from where it is."""
     stem = _name_of(output.path).removesuffix(_ending(output.format))
-    yield stem
     told = _NEW.search(stem)
-    base = stem[: told.start()] if told else stem
-    first = int(told[1] or 1) + 1 if told else 1
+    if told is None:
+        return _beside(stem, 0)
+    return _beside(stem[: told.start()], int(told[1] or 1))
+
+
+def _beside(stem: bytes, first: int) -> Iterator[bytes]:
+    """`stem`, `stem.new`, `stem.new2` and so on, without end, from the one with this number."""
     for number in count(first):
-        yield base + (b".new" if number == 1 else b".new%d" % number)
+        match number:
+            case 0:
+                yield stem
+            case 1:
+                yield stem + b".new"
+            case _:
+                yield stem + b".new%d" % number
 
 
-def _write_here(folder: Folder, name: bytes, output: Output, piece: Rendered) -> bool:
-    """Write under `name` unless somebody else's file has it."""
+def _write_here(folder: Folder, name: bytes, ours: str, piece: Rendered) -> bool:
+    """Write under `name` unless somebody else's file has it; `ours` is the hash of what we wrote there."""
     if folder.look(name) is None:
         return folder.write(name, piece.content, replace=False)
     there = folder.sha256_of(name)
@@ -249,7 +277,7 @@ def _write_here(folder: Folder, name: bytes, output: Output, piece: Rendered) ->
         # written before a crash: complete, but perhaps not on the disk yet
         folder.make_durable(name)
         return True
-    return there == output.sha256 and folder.write(name, piece.content, replace=True)
+    return there == ours and folder.write(name, piece.content, replace=True)
 
 
 def _ending(name: str) -> bytes:

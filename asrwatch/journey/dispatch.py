@@ -133,14 +133,14 @@ def _elsewhere(question: Question, candidate: Candidate) -> str:
 def _no_times(question: Question, candidate: Candidate) -> str:
     if candidate.timestamps or not (question.wishes.timestamps or question.wishes.words):
         return ""
-    return "it gives no timestamps, and the inbox wants subtitles or words"
+    return "it gives no timestamps, and subtitles or words are wanted"
 
 
 def _one_channel(question: Question, candidate: Candidate) -> str:
     if candidate.channels or question.wishes.channels == (0,):
         return ""
     wanted = ", ".join(str(channel) for channel in question.wishes.channels)
-    return f"it hears one mixed channel, and the inbox wants channels {wanted}"
+    return f"it hears one mixed channel, and wanted are channels {wanted}"
 
 
 def _container(question: Question, candidate: Candidate) -> str:
@@ -178,7 +178,7 @@ def _too_large(question: Question, candidate: Candidate) -> str:
 
 
 def _fits(question: Question, candidate: Candidate) -> str:
-    chosen = "the inbox names it" if question.engine else "it takes the recording as it is"
+    chosen = "it was named" if question.engine else "it takes the recording as it is"
     duration = question.facts.duration
     parts = [
         f"{_seconds(duration)} of at most {_seconds(candidate.longest)}"

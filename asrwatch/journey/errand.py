@@ -224,10 +224,10 @@ def _staged(source: bytes | str, errand: Errand, refused: tuple[str, ...]) -> Re
     found = _found(source, fingerprint, errand)
     for engine in refused:
         found = found.resettle(now=errand.now(), refused_by=engine)
-    recording = advance(found, errand.route, now=errand.now())
+    recording = advance(found, errand.route, clock=errand.now)
     errand.on_plan(_plan(recording))
     if recording.state is State.SETTLED:
-        recording = advance(recording, errand.route, now=errand.now())
+        recording = advance(recording, errand.route, clock=errand.now)
     return recording
 
 
@@ -267,7 +267,7 @@ def _looked_for(asking: Recording, errand: Errand, lost: AnswerLost) -> Recordin
     while errand.now() < give_up:
         errand.pause(RECONCILE_EVERY)
         try:
-            recording = advance(recording, errand.route, now=errand.now())
+            recording = advance(recording, errand.route, clock=errand.now)
         except AnswerLost:
             continue
         if recording.state is State.SUBMITTED:

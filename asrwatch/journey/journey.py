@@ -8,7 +8,7 @@ every step may be repeated. `ask` is the only step that costs money, and runs on
 import os
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO, TypeVar, assert_never
@@ -72,6 +72,8 @@ __all__ = [
     "utc_now",
 ]
 
+Clock = Callable[[], datetime]
+
 WHO = f"{socket.gethostname()}/{os.getpid()}/{random.getrandbits(32):08x}"
 """Names this run of this process, so that a row left by another is known for one."""
 
@@ -105,14 +107,18 @@ class Route:
 
 
 def advance(
-    recording: Recording, route: Route, *, now: datetime, known: frozenset[str] = frozenset()
+    recording: Recording,
+    route: Route,
+    *,
+    clock: Clock,
+    known: frozenset[str] = frozenset(),
 ) -> Recording:
     """Take the one step that is next, and return what is then true.
 
     Args:
         recording: due, and in no other worker's hands.
         route: of the recording's inbox.
-        now: aware, UTC.
+        clock: tells the date of what has become true, when it has; aware, UTC.
         known: tickets that belong to other recordings (reconciling needs them).
 
     Raises:
@@ -120,13 +126,13 @@ def advance(
     """
     match recording.state:
         case State.SETTLED if recording.reading is None:
-            return _read(recording, route, now)
+            return _read(recording, route, clock)
         case State.SETTLED:
-            return _stage(recording, route, now)
+            return _stage(recording, route, clock)
         case State.ASKING:
-            return _reconcile(recording, route, now, known)
+            return _reconcile(recording, route, clock, known)
         case State.TRANSCRIBED:
-            return _deliver(recording, route, now)
+            return _deliver(recording, route, clock)
         case State.STAGED | State.SUBMITTED | State.DELIVERED | State.FAILED | State.PARKED:
             msg = f"no worker's step leads out of {recording.state}"
             raise OurBug(msg)
@@ -134,7 +140,7 @@ def advance(
             assert_never(recording.state)
 
 
-def _read(recording: Recording, route: Route, now: datetime) -> Recording:
+def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
     """Read the whole file once: what it contains, what it is, where it goes."""
     with open_recording(recording.path, recording.fingerprint) as stream:
         sha256 = hash_whole(stream)
@@ -149,17 +155,17 @@ def _read(recording: Recording, route: Route, now: datetime) -> Recording:
         refused=recording.engines_refused,
     )
     read = recording.read(
-        Reading(sha256=sha256, facts=facts, plan=plan_for(question, route)), now=now
+        Reading(sha256=sha256, facts=facts, plan=plan_for(question, route)), now=clock()
     )
-    return read if _needs_url(read, route) else _stage(read, route, now)
+    return read if _needs_url(read, route) else _stage(read, route, clock)
 
 
-def _stage(recording: Recording, route: Route, now: datetime) -> Recording:
+def _stage(recording: Recording, route: Route, clock: Clock) -> Recording:
     """Make the audio reachable; where the bytes go in the request there is nothing to do."""
     reading = _evidence(recording.reading)
     ask_id = uuid4().hex
     if not _needs_url(recording, route):
-        return recording.stage(Staging(ask_id=ask_id), now=now)
+        return recording.stage(Staging(ask_id=ask_id), now=clock())
     with open_recording(recording.path, recording.fingerprint) as stream:
         watched = Watched(stream)
         published = route.storage.publish(
@@ -176,7 +182,7 @@ def _stage(recording: Recording, route: Route, now: datetime) -> Recording:
         _check_sent(watched, stream, recording)
     crash_point("published")
     staging = Staging(ask_id=ask_id, url=published.url, url_expires=published.expires)
-    return recording.stage(staging, now=now)
+    return recording.stage(staging, now=clock())
 
 
 def announce(recording: Recording, *, now: datetime) -> Recording:
@@ -189,7 +195,7 @@ def is_ours(recording: Recording) -> bool:
     return recording.asking is not None and recording.asking.who == WHO
 
 
-def ask(recording: Recording, route: Route, *, now: datetime) -> Recording:
+def ask(recording: Recording, route: Route, *, clock: Clock) -> Recording:
     """Make the paid request that was announced. Only the request itself lies inside the window.
 
     Raises:
@@ -198,7 +204,7 @@ def ask(recording: Recording, route: Route, *, now: datetime) -> Recording:
     crash_point("before-request")
     outcome = send(recording, route)
     crash_point("after-request")
-    return answered(recording, outcome, now=now)
+    return answered(recording, outcome, now=clock())
 
 
 def send(recording: Recording, route: Route) -> Heard | Pending:
@@ -241,7 +247,7 @@ def answered(recording: Recording, outcome: Heard | Pending, *, now: datetime) -
 
 
 def _reconcile(
-    recording: Recording, route: Route, now: datetime, known: frozenset[str]
+    recording: Recording, route: Route, clock: Clock, known: frozenset[str]
 ) -> Recording:
     """Find out what became of a request whose answer was lost, without paying for it again unasked.
 
@@ -256,10 +262,10 @@ def _reconcile(
         trouble = recording.trouble
         if trouble is None or trouble.lost_at != recording.attempts:
             # nobody lived to tell: a request that kills asrwatch must not be paid for at every start
-            trouble = one_more_lost(recording, UNKNOWN_ANSWER, now=now)
+            trouble = one_more_lost(recording, UNKNOWN_ANSWER, now=clock())
         if route.park_unknown or trouble.lost >= ASKED_AGAIN:
-            return recording.park(UNKNOWN_ANSWER, now=now)
-        return recording.unsend(now=now, due=now).postpone(trouble, due=now)
+            return recording.park(UNKNOWN_ANSWER, now=clock())
+        return recording.unsend(now=clock(), due=clock()).postpone(trouble, due=clock())
     try:
         outcome = engine.reconcile(staging.ask_id, since=asking.asked_at, known=known)
     except (EngineError, TemporaryError) as error:
@@ -272,16 +278,16 @@ def _reconcile(
     match outcome:
         case Found(ticket=ticket):
             task = Task(ticket=ticket, submitted_at=asking.asked_at)
-            return recording.submit(task, now=now, due=now)
+            return recording.submit(task, now=clock(), due=clock())
         case NotThere():
-            return recording.unsend(now=now, due=now)
+            return recording.unsend(now=clock(), due=clock())
         case StillOut():
-            return replace(recording, due=now + RECONCILE_AGAIN)
+            return replace(recording, due=clock() + RECONCILE_AGAIN)
         case _:
             assert_never(outcome)
 
 
-def _deliver(recording: Recording, route: Route, now: datetime) -> Recording:
+def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
     """Render the stored answer in every format, put the files in place, then deal with the original."""
     reading, answer = _evidence(recording.reading), _evidence(recording.answer)
     _check_still_current(recording)
@@ -296,6 +302,7 @@ def _deliver(recording: Recording, route: Route, now: datetime) -> Recording:
     crash_point("written")
     original = delivery.finish(recording, route.rules)
     crash_point("finished")
+    now = clock()
     delivered = Delivery(
         delivered_at=now,
         outputs=outputs,

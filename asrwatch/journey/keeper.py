@@ -14,12 +14,14 @@ from asrwatch import logs
 from asrwatch.crash import crash_point
 from asrwatch.engines import Heard, StillOut
 from asrwatch.errors import (
+    AnswerLost,
     AsrwatchError,
     EngineError,
     EngineTrouble,
     OurBug,
     SourceChanged,
     TemporaryError,
+    TicketLost,
     Vanished,
 )
 from asrwatch.inbox.messages import FileSettled
@@ -27,8 +29,8 @@ from asrwatch.journey import delivery, journey, trouble
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route
 from asrwatch.journey.poller import OVERDUE_AFTER, TaskNews, next_wait
-from asrwatch.journey.recording import Fingerprint, Recording, State
-from asrwatch.journey.store import Store
+from asrwatch.journey.recording import Failure, Fingerprint, Recording, State
+from asrwatch.journey.store import STEPS_LEFT, Store
 from asrwatch.values import format_duration, printable
 
 __all__ = ["Change", "Keeper", "Step"]
@@ -44,7 +46,13 @@ URL_MARGIN = timedelta(minutes=30)
 """A URL that expires within this long is published afresh before it is asked with."""
 DEFAULT_PATIENCE = timedelta(days=3)
 """For recordings whose inbox has left the configuration."""
+UNKNOWN_TIMES = 3
+FORGOTTEN_AFTER = timedelta(hours=24)
+"""A younger task is believed to be forgotten only after it was unknown three times in a row: a wrong key or a
+list that lags would otherwise park everything there is."""
 UNPAID = frozenset({State.SETTLED, State.STAGED})
+FAILED_LOOKED_AFTER = 1000
+"""How many of the newest failed recordings a pass checks for files that were taken away."""
 OVERDUE_AGAIN = timedelta(hours=1)
 
 
@@ -70,19 +78,21 @@ class Keeper:
         routes: Mapping[str, Route],
         gate: Gate,
         key_digest: Callable[[], str | None],
-        tell: Sequence[Callable[[Change], None]],
         chance: Callable[[], float],
     ) -> None:
         self.store = store
         self.routes = routes
         self.gate = gate
         self._key_digest = key_digest
-        self._tell = tell
         self._chance = chance
         self._news: list[Change] = []
         self._newer: dict[int, Fingerprint] = {}
         self._overdue: dict[int, datetime] = {}
         self._seen_path: set[int] = set()
+        self._settled_anew: set[int] = set()
+        self._unknown: dict[int, int] = {}
+        self._barred: set[str] = set()
+        self._in_trouble: dict[str, set[int]] = {}
 
     # Arrivals.
 
@@ -96,15 +106,26 @@ class Keeper:
             if route is not None:
                 journey.tidy_up(recording, route)
         with self.store.transaction():
+            self._bring_home(now)
             self._seen_path = {recording.id for recording in self.store.in_state(State.SETTLED)}
             for recording in self.store.in_state(State.ASKING):
                 self._save(
                     recording,
                     replace(recording, due=now, changed_at=now),
-                    note="asrwatch ended while this request was under way; finding out what became of it",
+                    note="asrwatch ended while this request was under way: whether it was accepted is unknown",
                     outcome="lost",
                 )
-        self.tell_news()
+
+    def _bring_home(self, now: datetime) -> None:
+        """Unfinished recordings of an inbox that was renamed go on, also where their files are gone."""
+        unfinished = (*STEPS_LEFT, State.SUBMITTED)
+        for recording in self.store.in_state(*unfinished):
+            if recording.inbox in self.routes:
+                continue
+            for name, route in self.routes.items():
+                if recording.path.startswith(route.rules.inbox.rstrip(b"/") + b"/"):
+                    self._at_home(recording, name, now)
+                    break
 
     def settled(
         self, found: FileSettled, *, under_way: Mapping[int, Recording], now: datetime
@@ -121,6 +142,7 @@ class Keeper:
             self._found_again(latest, found, now)
 
     def _found_again(self, latest: Recording, found: FileSettled, now: datetime) -> None:
+        latest = self._at_home(latest, found.inbox, now)
         same = latest.fingerprint == found.fingerprint
         if latest.state in UNPAID:
             again = latest.resettle(now=now, fingerprint=None if same else found.fingerprint)
@@ -134,6 +156,14 @@ class Keeper:
                 self._save(latest, again, note=note)
         elif not same:
             self._add(found, now, latest=latest)
+
+    def _at_home(self, recording: Recording, inbox: str, now: datetime) -> Recording:
+        """A recording whose folder now belongs to an inbox of another name goes on there."""
+        if recording.inbox == inbox:
+            return recording
+        moved = replace(recording, inbox=inbox, due=min(recording.due, now))
+        self._save(recording, moved, note=f"its inbox is now called {printable(inbox)}")
+        return moved
 
     def _add(self, found: FileSettled, now: datetime, *, latest: Recording | None = None) -> None:
         recording = self.store.add(
@@ -155,7 +185,14 @@ class Keeper:
         if before.state is State.SETTLED and self._absorbed(before, after):
             return
         outcome = self._outcome(before, after)
-        self._save(before, after, note=self._note(before, after), outcome=outcome)
+        if outcome == "again":
+            log.warning(
+                "asked-again",
+                recording=after.id,
+                file=printable(after.path),
+                note=_ASKED_AGAIN["again"],
+            )
+        self._save(before, after, note=self._note(before, after, outcome), outcome=outcome)
         self._overdue.pop(after.id, None)
         self._settle_newer(after, now)
 
@@ -177,7 +214,10 @@ class Keeper:
             same_content = (
                 older.reading is not None and older.reading.sha256 == after.reading.sha256
             )
-            if older.id != after.id and same_content and older.state is not State.FAILED:
+            # Delivered and moved away, it cannot be lying here touched: somebody dropped it again.
+            elsewhere = older.delivery is not None and older.delivery.original != after.path
+            known = same_content and not elsewhere and older.state is not State.FAILED
+            if older.id != after.id and known:
                 self.store.drop(after)
                 self._save(
                     older,
@@ -209,7 +249,7 @@ class Keeper:
                 return ""
 
     @staticmethod
-    def _note(before: Recording, after: Recording) -> str:
+    def _note(before: Recording, after: Recording, outcome: str) -> str:
         reading, staging = after.reading, after.staging
         match after.state:
             case State.SETTLED | State.STAGED if before.reading is None and reading is not None:
@@ -218,7 +258,7 @@ class Keeper:
                 how = "adopted: " if not journey.is_ours(before) else ""
                 return f"{how}task {after.task.ticket}"
             case State.STAGED if before.state is State.ASKING:
-                return "the request was not accepted, or its answer is lost: asking again"
+                return _ASKED_AGAIN[outcome]
             case State.STAGED if staging is not None and staging.url is not None:
                 return "uploaded"
             case State.PARKED if after.failure is not None:
@@ -233,8 +273,11 @@ class Keeper:
     def suffered(self, before: Recording, error: AsrwatchError, *, now: datetime) -> None:
         """A step ended in an error that asrwatch knows."""
         route = self.routes.get(before.inbox)
-        if before.state is State.ASKING or isinstance(error, EngineError):
-            self._engine_suffered(before, error, now)
+        # What became of a request cannot be found out with a bad key either.
+        cause = error.__cause__ if isinstance(error, AnswerLost) else None
+        blamed = cause if isinstance(cause, EngineError) else error
+        if before.state is State.ASKING or isinstance(blamed, EngineError):
+            self._engine_suffered(before, blamed, now)
         after, note, outcome = trouble.suffer(
             before,
             error,
@@ -248,6 +291,27 @@ class Keeper:
             after = after.owning(tuple(output for output in after.outputs if output.sha256))
         self._save(before, after, note=note, outcome=outcome)
         self._settle_newer(after, now)
+
+    def _tell_trouble(self, before: Recording, after: Recording) -> None:
+        """One warning when a kind of trouble begins, and a line when the last recording has left it behind."""
+        for code in [code for code, ids in self._in_trouble.items() if after.id in ids]:
+            if after.trouble is None or after.trouble.last.code != code:
+                self._in_trouble[code].discard(after.id)
+                if not self._in_trouble[code]:
+                    del self._in_trouble[code]
+                    log.info("trouble-over", code=code)
+        if after.trouble is None or after.trouble == before.trouble:
+            return
+        last = after.trouble.last
+        if last.code not in self._in_trouble:
+            log.warning(
+                "trouble",
+                code=last.code,
+                error=last.message,
+                advice=last.advice,
+                first=printable(after.path),
+            )
+        self._in_trouble.setdefault(last.code, set()).add(after.id)
 
     def _engine_suffered(self, before: Recording, error: AsrwatchError, now: datetime) -> None:
         engine = before.reading.plan.engine if before.reading else ""
@@ -288,8 +352,9 @@ class Keeper:
 
     def _settle_newer(self, recording: Recording, now: datetime) -> None:
         """The file changed while a step was under way, and settled again meanwhile."""
-        newer = self._newer.pop(recording.id, None)
+        newer = self._newer.get(recording.id)
         if newer is not None:
+            self._settled_anew.add(recording.id)
             found = FileSettled(inbox=recording.inbox, path=recording.path, fingerprint=newer)
             self._found_again(recording, found, now)
 
@@ -310,14 +375,28 @@ class Keeper:
                 self._save(current, current.hear(answer, now=now), outcome="answered")
                 self._overdue.pop(current.id, None)
             case StillOut(status=status):
+                self._unknown.pop(current.id, None)
                 self._still_out(current, status, age, now)
             case EngineError() | TemporaryError() if not told.final:
-                log.warning("polling-barred", ticket=_ticket(current), error=str(told.news))
+                if told.news.code not in self._barred:
+                    log.warning("polling-barred", code=told.news.code, error=str(told.news))
+                    self._barred.add(told.news.code)
                 self._still_out(current, told.news.code, max(age, timedelta(minutes=2)), now)
+            case TicketLost() if (
+                age < FORGOTTEN_AFTER and self._seen_unknown(current) < UNKNOWN_TIMES
+            ):
+                self._still_out(current, "UNKNOWN", timedelta(0), now)
             case AsrwatchError():
                 self.suffered(current, told.news, now=now)
             case _:
                 assert_never(told.news)
+        if told.final:
+            self._barred.clear()
+
+    def _seen_unknown(self, current: Recording) -> int:
+        """How often in a row the cloud said that it does not know this task."""
+        self._unknown[current.id] = self._unknown.get(current.id, 0) + 1
+        return self._unknown[current.id]
 
     def _still_out(self, current: Recording, status: str, age: timedelta, now: datetime) -> None:
         self._save(current, replace(current, due=now + next_wait(age)))
@@ -338,6 +417,22 @@ class Keeper:
         for recording in self.store.outstanding():
             if recording.id in ids and recording.due <= now:
                 self._save(recording, replace(recording, due=now + next_wait(timedelta(hours=1))))
+
+    def hopeless(self, inbox: str) -> tuple[Recording, ...]:
+        """Failed recordings of an inbox for which nothing was paid: without their files they are nothing."""
+        return tuple(
+            recording
+            for recording in self.store.in_state(State.FAILED, limit=FAILED_LOOKED_AFTER)
+            if recording.inbox == inbox and recording.answer is None
+        )
+
+    def gone(self, recordings: Sequence[Recording]) -> None:
+        """The files of these failed recordings were taken away: nothing is left to say about them."""
+        for recording in recordings:
+            current = self.store.get(recording.id)
+            if current is not None and current.state is State.FAILED and current.answer is None:
+                self.store.drop(current)
+                log.info("taken-away", recording=current.id, file=printable(current.path))
 
     # What comes next.
 
@@ -402,6 +497,8 @@ class Keeper:
         if staging.url_expires is not None and staging.url_expires < now + URL_MARGIN:
             self._save(recording, recording.resettle(now=now), note="its URL is about to expire")
             return None
+        if self._parked_already(recording, reading.purchase, now):
+            return None
         if self.store.being_bought(reading.purchase):
             self._save(recording, replace(recording, due=now + SAME_PURCHASE))
             return None
@@ -409,6 +506,21 @@ class Keeper:
         announced = journey.announce(recording, now=now)
         self._save(recording, announced)
         return announced, partial(_ask, announced, route)
+
+    def _parked_already(self, recording: Recording, purchase: str, now: datetime) -> bool:
+        """Whether this content was paid for is already a person's question: a copy does not answer it."""
+        other = self.store.parked_with(purchase)
+        if other is None or recording.found_at <= other.changed_at:
+            return False
+        failure = Failure(
+            error="AnswerLost",
+            code="answer-lost",
+            message=f"The same content is parked as {printable(other.path)}: whether it was paid is unknown.",
+            advice=f"`asrwatch retry {printable(other.path)}` asks for it again, which may be paid a second "
+            "time; after that a retry of this one is delivered from the answer, for nothing.",
+        )
+        self._save(recording, recording.fail(failure, now=now), note=failure.message)
+        return True
 
     def _paid_already(self, recording: Recording, now: datetime) -> bool:
         """The same content was transcribed before, with the same engine and options: never buy it again."""
@@ -454,23 +566,28 @@ class Keeper:
 
     # The news.
 
-    def tell_news(self) -> None:
-        """After the commit: log what changed, and tell whoever listens."""
+    def take_news(self) -> list[Change]:
+        """After the commit: log what changed, and hand it over for whoever listens."""
         news, self._news = self._news, []
+        for recording_id in self._settled_anew:
+            self._newer.pop(recording_id, None)
+        self._settled_anew.clear()
         for change in news:
             crash_point(f"saved:{change.after.state.value}")
             self._log(change)
-            for tell in self._tell:
-                tell(change)
+        return news
 
     def discard_news(self) -> None:
         """After a commit that failed: nothing of it happened."""
         self._news.clear()
+        self._settled_anew.clear()
 
     def _save(
         self, before: Recording, after: Recording, *, note: str = "", outcome: str = ""
     ) -> None:
         self.store.save(before, after, note=note, outcome=outcome)
+        if before.trouble is not None or after.trouble is not None:
+            self._tell_trouble(before, after)
         crash_point(f"saving:{after.state.value}")
         if after.state is not before.state or note:
             self._news.append(Change(before=before, after=after, note=note))
@@ -491,15 +608,19 @@ class Keeper:
         )
 
 
+_ASKED_AGAIN = {
+    "again": "its answer is lost: asked again, which may be paid a second time",
+    "not_accepted": "the cloud's list holds nothing of it: it was never accepted, and is asked again",
+}
 _FOR_A_PERSON = frozenset({EngineTrouble.KEY, EngineTrouble.MONEY, EngineTrouble.FORBIDDEN})
 
 
 def _advance(recording: Recording, route: Route, known: frozenset[str]) -> Recording:
-    return journey.advance(recording, route, now=journey.utc_now(), known=known)
+    return journey.advance(recording, route, clock=journey.utc_now, known=known)
 
 
 def _ask(recording: Recording, route: Route) -> Recording:
-    return journey.ask(recording, route, now=journey.utc_now())
+    return journey.ask(recording, route, clock=journey.utc_now)
 
 
 def _ticket(recording: Recording) -> str:

@@ -36,6 +36,9 @@ FAILED_TASKS = 1
 LOOK_AGAIN = timedelta(seconds=60)
 """After this long a file that changed is read again, should no look have found it settled by then."""
 
+NEVER_LEFT = frozenset({"not-sent", "no-key"})
+"""Codes of errors that happened before any byte of a request reached the cloud."""
+
 Chance = Callable[[], float]
 """A number from 0 up to 1."""
 
@@ -83,11 +86,15 @@ def suffer(
         case DoesNotFit() if automatic and _has_not_refused(recording):
             engine = recording.reading.plan.engine if recording.reading else ""
             again = recording.resettle(now=now, refused_by=engine)
-            return again, f"{error.message} Another engine is tried.", _refused(recording)
+            return again, f"{error.message} Another engine is tried.", _ended(recording, error)
         case RecordingError():
-            return recording.fail(Failure.of(error), now=now), error.message, _refused(recording)
+            return (
+                recording.fail(Failure.of(error), now=now),
+                error.message,
+                _ended(recording, error),
+            )
         case EngineError():
-            return _unsend(recording, now=now, due=now), error.message, _refused(recording)
+            return _unsend(recording, now=now, due=now), error.message, _ended(recording, error)
         case UrlExpired():
             return _url_expired(recording, error, now=now, patience=patience, chance=chance)
         case _:
@@ -146,7 +153,7 @@ def _start_over(
     recording: Recording, error: SourceChanged, *, now: datetime, due: datetime
 ) -> Suffered:
     # The one case in which the cloud answered, and was paid, for content that is gone.
-    outcome = "answered" if error.code == "changed-while-sent" else _refused(recording)
+    outcome = "answered" if error.code == "changed-while-sent" else _ended(recording, error)
     return recording.resettle(now=now, due=due), error.message, outcome
 
 
@@ -161,12 +168,12 @@ def _url_expired(
     trouble = _more(recording, Failure.of(error), now)
     trouble = replace(trouble, urls=trouble.urls + 1)
     if trouble.urls > FRESH_URLS or now - trouble.since > patience:
-        return recording.fail(Failure.of(error), now=now), error.message, _refused(recording)
+        return recording.fail(Failure.of(error), now=now), error.message, _ended(recording, error)
     due = now + backoff(trouble.count, chance)
     over = (
         recording.resettle(now=now, due=due) if recording.state is not State.SETTLED else recording
     )
-    return over.postpone(trouble, due=due), error.message, _refused(recording)
+    return over.postpone(trouble, due=due), error.message, _ended(recording, error)
 
 
 def _postpone(
@@ -179,7 +186,11 @@ def _postpone(
 ) -> Suffered:
     trouble = _more(recording, Failure.of(error), now)
     if now - trouble.since > patience:
-        return recording.fail(Failure.of(error), now=now), "Patience ended.", _refused(recording)
+        return (
+            recording.fail(Failure.of(error), now=now),
+            "Patience ended.",
+            _ended(recording, error),
+        )
     wait = backoff(trouble.count, chance)
     if isinstance(error, TemporaryError) and error.retry_after is not None:
         wait = min(max(wait, error.retry_after), LONGEST_WAIT)
@@ -190,7 +201,7 @@ def _postpone(
         over = recording.resettle(now=now, due=now + wait)
         return over.postpone(trouble, due=now + wait), error.message, "refused"
     moved = _unsend(recording, now=now, due=now + wait)
-    return moved.postpone(trouble, due=now + wait), error.message, _refused(recording)
+    return moved.postpone(trouble, due=now + wait), error.message, _ended(recording, error)
 
 
 def _unsend(recording: Recording, *, now: datetime, due: datetime) -> Recording:
@@ -200,8 +211,10 @@ def _unsend(recording: Recording, *, now: datetime, due: datetime) -> Recording:
     return recording
 
 
-def _refused(recording: Recording) -> str:
-    """A paid request that ended without being accepted, or a task that failed."""
+def _ended(recording: Recording, error: AsrwatchError) -> str:
+    """A paid request that ended without being accepted, or never left, or a task that failed."""
+    if recording.state is State.ASKING and error.code in NEVER_LEFT:
+        return "unsent"
     return "refused" if recording.state in {State.ASKING, State.SUBMITTED} else ""
 
 

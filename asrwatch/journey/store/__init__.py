@@ -2,6 +2,15 @@
 
 from asrwatch.journey.store.database import StoreTrouble
 from asrwatch.journey.store.money import EVERY_ENGINE, Bought, Hold, Ledger
-from asrwatch.journey.store.recordings import Event, Store
+from asrwatch.journey.store.recordings import STEPS_LEFT, Event, Store
 
-__all__ = ["EVERY_ENGINE", "Bought", "Event", "Hold", "Ledger", "Store", "StoreTrouble"]
+__all__ = [
+    "EVERY_ENGINE",
+    "STEPS_LEFT",
+    "Bought",
+    "Event",
+    "Hold",
+    "Ledger",
+    "Store",
+    "StoreTrouble",
+]

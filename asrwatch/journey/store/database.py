@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import Connection, create_engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from asrwatch.errors import StartupError, TemporaryError
+from asrwatch.errors import OurBug, StartupError, TemporaryError
 from asrwatch.journey.store import tables
 from asrwatch.values import printable
 
@@ -27,6 +27,16 @@ __all__ = ["Database", "StoreTrouble"]
 
 class StoreTrouble(TemporaryError):
     """The database cannot be written or read now (full, locked, failing disk): nothing may go on before it can."""
+
+
+_OUR_FAULT = (
+    IntegrityError,
+    DataError,
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    OverflowError,
+)
+"""No disk heals these: trying again would fail for ever."""
 
 
 class Database:
@@ -90,6 +100,7 @@ class Database:
         """Everything inside is committed and synced together, or not at all.
 
         Raises:
+            OurBug: the schema refused it; nothing of it was saved.
             StoreTrouble: nothing of it was saved (or, on a failing disk, perhaps all: read again).
         """
         if self._in_transaction:
@@ -100,6 +111,8 @@ class Database:
             with _immediately(self._connection):
                 yield
                 self._flush()
+        except _OUR_FAULT as error:
+            raise OurBug(f"the database refused what it was given: {_reason(error)}") from error
         except (SQLAlchemyError, sqlite3.Error) as error:
             raise _trouble_of(error) from error
         finally:

@@ -99,6 +99,7 @@ class Bought:
 class Ledger:
     """What was asked of the cloud in a span of time: how many requests by outcome, and time billed.
 
+    `asked` counts those that left; `unsent` those that never reached the cloud.
     `unknown` counts requests whose fate is not known yet; `perhaps_twice` those asked again although
     the first request may have been paid.
     """
@@ -108,6 +109,7 @@ class Ledger:
     billed: timedelta
     unknown: int
     perhaps_twice: int
+    unsent: int = 0
 
 
 class Money(Database):
@@ -139,11 +141,12 @@ class Money(Database):
         number = Counter({outcome: count for outcome, count, _ in rows})
         billed = sum(((span or timedelta()) for _, _, span in rows), timedelta())
         return Ledger(
-            asked=number.total(),
+            asked=number.total() - number["unsent"],
             answered=number["answered"],
             billed=billed,
             unknown=number["lost"],
             perhaps_twice=number["again"],
+            unsent=number["unsent"],
         )
 
     def bought_for(self, recording_id: int) -> tuple[Bought, ...]:

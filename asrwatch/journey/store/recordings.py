@@ -110,6 +110,12 @@ _HERE = update(_table).where(
 )
 _SAVE = Prepared(_HERE, COLUMNS)
 _SAVE_WITH_ANSWER = Prepared(_HERE, (*COLUMNS, "answer"))
+_PARKED_WITH = Prepared(
+    select(_table.c.id)
+    .where(_table.c.purchase == bindparam("wanted"), _table.c.state == State.PARKED.value)
+    .order_by(_NEWEST_FIRST)
+    .limit(1)
+)
 _AT = Prepared(select(_table.c.id).where(_table.c.path == bindparam("wanted")).limit(1))
 
 
@@ -288,7 +294,9 @@ class Store(Money):
         """How many of those left to do wait for something else than the holds of these scopes."""
         waiting = _table.c.state.in_((State.SETTLED, State.STAGED)) & _table.c.engine.is_not(None)
         if EVERY_ENGINE in scopes:
-            waiting = waiting | (_table.c.state == State.SUBMITTED)
+            waiting = (
+                waiting | (_table.c.state == State.ASKING) | (_table.c.state == State.SUBMITTED)
+            )
         else:
             waiting = waiting & _table.c.engine.in_(scopes)
         return self._count(_table.c.inbox.in_(inboxes) & ~waiting)
@@ -301,6 +309,12 @@ class Store(Money):
                     select(func.count()).select_from(_table).where(left, condition)
                 ).scalar_one()
             )
+
+    def parked_with(self, purchase: str) -> Recording | None:
+        """The newest parked recording of the same purchase."""
+        with self.transaction():
+            found = _PARKED_WITH.run(self._connection, {"wanted": purchase}).fetchone()
+            return self.get(found[0]) if found else None
 
     def outstanding(self) -> tuple[Recording, ...]:
         """Every task the cloud is working on, oldest poll date first."""

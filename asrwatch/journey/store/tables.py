@@ -153,6 +153,7 @@ recordings = Table(
     Index("recordings_by_due", "state", "due"),
     Index("recordings_by_path", "path"),
     Index("recordings_by_ticket", "ticket", unique=True, sqlite_where=text("ticket IS NOT NULL")),
+    Index("recordings_by_purchase", "purchase"),
     # The last guard against paying twice: one request per purchase under way, whatever the code does.
     Index(
         "recordings_being_bought",
@@ -202,7 +203,8 @@ asks = Table(
     Column("outcome_at", Moment),
     Column("billed", Span),
     CheckConstraint(
-        "outcome IN ('open', 'accepted', 'answered', 'refused', 'lost', 'not_accepted', 'again')"
+        "outcome IN ('open', 'accepted', 'answered', 'refused', 'unsent', 'lost', 'not_accepted',"
+        " 'again')"
     ),
     sqlite_strict=True,
 )
