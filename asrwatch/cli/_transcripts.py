@@ -19,6 +19,7 @@ from asrwatch.errors import AsrwatchError, TaskOutstanding, UsageError
 from asrwatch.files.filenames import split_name
 from asrwatch.formats import Format
 from asrwatch.journey import delivery
+from asrwatch.journey.recording import Output as Saved
 from asrwatch.transcription.request import DEFAULT_MODEL, gives_times, task_model, unknown
 from asrwatch.transcription.transcriber import Transcription, name_of
 from asrwatch.values import printable
@@ -176,10 +177,17 @@ class Output:
             rendered = [
                 delivery.Rendered.of(wanted, result.render(wanted)) for wanted in self.saved
             ]
-            for output in delivery.save(os.fsencode(folder()), stem, rendered):
-                note(f"{called}: saved {printable(output.path)}")
+            outputs = delivery.save(os.fsencode(folder()), stem, rendered)
         except AsrwatchError as error:
             self._tell_failure(called, error)
+            return
+        for output in outputs:
+            note(f"{called}: saved {printable(output.path)}")
+        if there := _taken(stem, outputs):
+            note(
+                f"{called}: saved under new names, since {' and '.join(there)} of another time "
+                f"{'was' if len(there) == 1 else 'were'} there and stayed."
+            )
 
     def _fail(self, called: str, error: AsrwatchError) -> None:
         self._tell_failure(called, error)
@@ -203,7 +211,7 @@ class Output:
 
     def _tell_failure(self, called: str, error: AsrwatchError) -> None:
         self.failed += 1
-        note(f"{called}: {error}")
+        note(str(error) if _names(error.message, called) else f"{called}: {error}")
 
     def _print_json(self, document: dict[str, JsonValue]) -> None:
         text = json.dumps(document, ensure_ascii=False, indent=2)
@@ -230,6 +238,23 @@ class _Busy:
     def __exit__(self, *_error: object) -> None:
         if self._wheel is not None:
             self._wheel.stop()
+
+
+def _names(message: str, called: str) -> bool:
+    """Whether a message begins by saying which input it is about, perhaps with its whole path."""
+    first, _, _rest = message.partition(" is ")
+    return first == called or first.endswith(f"/{called.removeprefix('./')}")
+
+
+def _taken(stem: bytes, outputs: Sequence[Saved]) -> list[str]:
+    """The names that the outputs would have had if other files did not have them."""
+    wanted = [(output.path, stem + b"." + output.format.encode()) for output in outputs]
+    return [
+        printable(name)
+        for path, name in wanted
+        if os.path.basename(path) != name  # noqa: PTH119 - bytes
+        and os.path.lexists(os.path.join(os.path.dirname(path), name))  # noqa: PTH118, PTH120 - bytes
+    ]
 
 
 def _plain(text: str) -> str:

@@ -29,7 +29,8 @@ class Rule:
 
     `codes` are lower case, one ending in `*` stands for all that begin so, none at all for any code;
     `says` is searched in the message, without regard to case; `statuses` narrow a code that means
-    different things. `what` and `advice` are for people.
+    different things. `what` and `advice` are for people. A sentence of `advice` is either about what the
+    daemon does next or about what a person can do: `asrwatch transcribe` shows the latter alone.
     """
 
     codes: tuple[str, ...] = ()
@@ -52,7 +53,7 @@ def _same(known: str, code: str) -> bool:
     return code.startswith(known[:-1]) if known.endswith("*") else code == known
 
 
-_PAY = "Look at the account's billing page in the Model Studio console; asrwatch goes on by itself afterwards."
+_PAY = "Look at the account's billing page in the Model Studio console. asrwatch goes on by itself afterwards."
 _RIGHTS = "Check the engine's model, cloud.region and what the key's workspace may use."
 _FRESH = "asrwatch publishes the recording afresh and asks again."
 _LATER = "asrwatch tries again later."
@@ -156,7 +157,7 @@ RULES: tuple[Rule, ...] = (
         codes=("throttling.allocationquota", "insufficient_quota"),
         verdict=Verdict.QUOTA_MINUTE,
         what="The account's quota for this minute is used up",
-        advice="asrwatch waits; if this stays, ask for a higher quota in the console.",
+        advice="asrwatch waits. If this stays, ask for a higher quota in the console.",
     ),
     Rule(
         codes=("throttling.burstrate", "limit_burst_rate"),
@@ -209,7 +210,7 @@ RULES: tuple[Rule, ...] = (
         says=r"audio is empty",
         verdict=Verdict.RECORDING,
         what="The file holds next to no audio",
-        advice="Check the recorder; a file this short can be forgotten with `asrwatch forget`.",
+        advice="Check the recorder. A file this short can be forgotten with `asrwatch forget`.",
     ),
     Rule(
         codes=(
@@ -330,7 +331,7 @@ RULES: tuple[Rule, ...] = (
         codes=("file_trans_task_expired",),
         verdict=Verdict.GONE,
         what="The cloud no longer knows the task",
-        advice="It may have been paid for; `asrwatch retry` asks and pays again.",
+        advice="It may have been paid for. `asrwatch retry` asks and pays again.",
     ),
     # Our own doing, as far as the table can tell.
     Rule(
@@ -371,7 +372,7 @@ RULES: tuple[Rule, ...] = (
         ),
         verdict=Verdict.RECORDING,
         what="The cloud refused the request",
-        advice="The cloud's own words say why; `asrwatch explain` shows what was asked.",
+        advice="The cloud's own words say why. `asrwatch explain` shows what was asked.",
     ),
     # The upload's own codes, in XML (contract section 6.1; the rest is OSS's common set).
     Rule(
@@ -390,7 +391,7 @@ RULES: tuple[Rule, ...] = (
         codes=("requesttimetooskewed",),
         verdict=Verdict.PASSING,
         what="This machine's clock differs too much from the cloud's",
-        advice="Set the clock (NTP); asrwatch goes on by itself afterwards.",
+        advice="Set the clock (NTP). asrwatch goes on by itself afterwards.",
     ),
     Rule(
         codes=("malformedpostrequest",),

@@ -43,7 +43,6 @@ class Limits(BaseModel):
     longest: Duration
     largest: Size
     requests_per_minute: int = Field(ge=1)
-    price_per_second: float = Field(ge=0, default=0.0)
 
 
 class EngineOptions(Limits):

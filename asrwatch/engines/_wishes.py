@@ -59,5 +59,7 @@ def no_place_for(wishes: Wishes, model: str) -> tuple[str, ...]:
     if wishes.vocabulary_id is not None:
         said.append(f"vocabulary_id: {model} knows no hot-word lists; context may help instead.")
     if wishes.disfluency_removal is not None:
-        said.append(f"disfluency_removal: {model} cannot be told to keep or drop filler words.")
+        said.append(
+            f"disfluency_removal_enabled: {model} cannot be told to keep or drop filler words."
+        )
     return tuple(said)

@@ -34,7 +34,6 @@ class FlashOptions(EngineOptions):
     `dialect`: `auto` takes the native path in the US, which has no compatible one, else the compatible.
     `stream`: the answer comes in pieces, which keeps slow answers from running into time-outs.
     `enable_itn`: spoken numbers are written as digits (Chinese and English only).
-    `price_per_second` is in CNY in Beijing; set it to what your region costs.
     """
 
     model: str = "qwen3-asr-flash"
@@ -43,7 +42,6 @@ class FlashOptions(EngineOptions):
     # Under the smaller reading nothing is refused by either, and its prefix needs no counting.
     largest: Size = 10_000_000
     requests_per_minute: int = Field(default=100, ge=1)
-    price_per_second: float = Field(default=0.00022, ge=0)
     dialect: Dialect = Dialect.AUTO
     stream: bool = False
     enable_itn: bool = False

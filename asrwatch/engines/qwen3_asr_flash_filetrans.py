@@ -50,14 +50,12 @@ class FiletransOptions(EngineOptions):
     `first_poll`: how long after submitting the task is asked about first.
     `list_delay`: how old a lost request must be before its absence from the cloud's list proves that
     it was never accepted.
-    `price_per_second` is in CNY in Beijing, for each channel; set it to what your region costs.
     """
 
     model: str = "qwen3-asr-flash-filetrans"
     longest: Duration = timedelta(hours=12)
     largest: Size = 2_000_000_000
     requests_per_minute: int = Field(default=100, ge=1)
-    price_per_second: float = Field(default=0.00022, ge=0)
     read_timeout: Duration = timedelta(seconds=60)
     enable_itn: bool = False
     first_poll: Duration = timedelta(seconds=5)
@@ -191,7 +189,7 @@ class Qwen3AsrFlashFiletrans(Engine[FiletransOptions]):
             raise TicketLost(
                 "The answer was lost so long ago that the cloud no longer lists the task.",
                 code="not-listed",
-                advice="It may have been paid for; `asrwatch retry` asks and pays again.",
+                advice="It may have been paid for. `asrwatch retry` asks and pays again.",
             )
         if age < self.options.list_delay:
             return StillOut(status="waiting until the cloud's list must be complete")

@@ -29,7 +29,6 @@ class QwenAudioOptions(EngineOptions):
     longest: Duration = timedelta(seconds=240)
     largest: Size = 10_000_000  # the smaller reading of the 10 MB that its path takes
     requests_per_minute: int = Field(default=60, ge=1)
-    price_per_second: float = Field(default=0.0, ge=0)  # it has nothing but its free quota
 
 
 class QwenAudioAsr(Engine[QwenAudioOptions]):

@@ -139,9 +139,11 @@ def check_workflow(engine: Engine[Any], wanted: Wanted) -> None:
 
 
 def no_tasks(model: str) -> UsageError:
-    """The error for a model that answers at once where tasks are wanted."""
+    """The error for a model that answers at once where tasks are wanted, or that is not decided."""
     return UsageError(
-        f"{model} answers at once and has no tasks.",
+        "A task belongs to one model, and `auto` is none."
+        if model == AUTOMATIC
+        else f"{model} answers at once and has no tasks.",
         code="no-tasks",
         advice=f"Use model {task_model()}, or leave `async` and `wait` alone.",
     )

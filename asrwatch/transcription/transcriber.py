@@ -22,6 +22,7 @@ from asrwatch.journey.errand import Errand, bring_home, send_out, sleep_for, tic
 from asrwatch.journey.journey import Route
 from asrwatch.journey.provenance import parsed, provenance_of
 from asrwatch.journey.recording import Plan, Provenance, Recording, State, Transcript, Wishes
+from asrwatch.transcription.advice import Situation, advising
 from asrwatch.transcription.request import Wanted, check_workflow, family_of, no_tasks, unknown
 from asrwatch.values import printable
 
@@ -74,7 +75,8 @@ class Transcription:
             )
         if name not in parts.names(formats):
             raise unknown("format", name, parts.names(formats))
-        return build_format(PartChoice(use=name)).render(self.transcript, self.provenance)
+        with advising(Situation()):
+            return build_format(PartChoice(use=name)).render(self.transcript, self.provenance)
 
 
 class Transcriber:
@@ -108,19 +110,39 @@ class Transcriber:
 
     def transcribe(self, audio: str | os.PathLike[str]) -> Transcription:
         """As the function `transcribe`."""
-        submitted = send_out(_source(audio), self._errand)
-        recording = submitted.recording
-        if recording.state is State.SUBMITTED and not self._wanted.wait:
-            return self._accepted(recording, submitted.raw)
-        return self._heard(bring_home(recording, self._errand, timeout=self._wanted.timeout), audio)
+        source = _source(audio)
+        with advising(self._situation(url=isinstance(source, str))):
+            submitted = send_out(source, self._errand)
+            recording = submitted.recording
+            if recording.state is State.SUBMITTED and not self._wanted.wait:
+                return self._accepted(recording, submitted.raw)
+            heard = bring_home(recording, self._errand, timeout=self._wanted.timeout)
+            return self._heard(heard, audio)
 
     def collect(self, task_id: str) -> Transcription:
         """As the function `collect`."""
-        if self._engine is None or not self._engine.tasks:
-            raise no_tasks(self._wanted.model)
+        self.check_collects()
         recording = ticket_holder(task_id, self._errand)
         timeout = self._wanted.timeout if self._wanted.wait else timedelta(0)
-        return self._heard(bring_home(recording, self._errand, timeout=timeout), None)
+        with advising(self._situation(collecting=True)):
+            return self._heard(bring_home(recording, self._errand, timeout=timeout), None)
+
+    def check_collects(self) -> None:
+        """See whether the model has tasks to collect.
+
+        Raises:
+            UsageError: it has none.
+        """
+        if self._engine is None or not self._engine.tasks:
+            raise no_tasks(self._wanted.model)
+
+    def _situation(self, *, url: bool = False, collecting: bool = False) -> Situation:
+        return Situation(
+            named=self._errand.route.engine is not None,
+            url=url,
+            collecting=collecting,
+            language=self._wanted.wishes.language,
+        )
 
     @property
     def _engine(self) -> Engine[Any] | None:
