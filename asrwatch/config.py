@@ -17,11 +17,13 @@ from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.settings import (
     AUTOMATIC,
     BESIDE,
+    NO_SUCH_KEY,
     CloudSettings,
     InboxSettings,
     MoveTo,
     PartChoice,
     Settings,
+    did_you_mean,
     what_is_wrong,
 )
 from asrwatch.values import printable
@@ -53,7 +55,10 @@ def find_file(given: Path | None) -> Path | None:
     )
     if named is not None:
         if not named.is_file():
-            problem = Problem(where="", what="there is no such file")
+            what = (
+                "it is a folder; name a file in it" if named.is_dir() else "there is no such file"
+            )
+            problem = Problem(where="", what=what)
             raise ConfigError([problem], source=printable(str(named)))
         return named
     places = (
@@ -93,7 +98,7 @@ def load(file: Path | None, folders: tuple[Path, ...] = ()) -> Settings:
     try:
         settings = Settings.model_validate({**written, "source": source}, context=context)
     except ValidationError as error:
-        problems.extend(_problems(error, defaults, raw, lines))
+        problems.extend(_problems(error, written, defaults, raw, lines))
     usable = _usable(merged, context)
     state_dir = settings.state_dir if settings else None
     problems.extend(_between_inboxes(usable, state_dir, lines))
@@ -216,14 +221,24 @@ def _where(path: tuple[Any, ...]) -> str:
 
 def _problems(
     error: ValidationError,
+    checked: Mapping[str, Any],
     defaults: Mapping[str, Any],
     inboxes: list[Any],
     lines: Mapping[tuple[Any, ...], int],
 ) -> Iterator[Problem]:
     """A validation error's problems, each at the place where it was written."""
-    for detail in error.errors(include_url=False):
-        path = _written_at(detail["loc"], defaults, inboxes, lines)
-        yield _problem(path, what_is_wrong(detail), lines)
+    details = error.errors(include_url=False)
+    for detail in details:
+        loc = detail["loc"]
+        if detail["type"] == "too_short" and any(
+            other["loc"][: len(loc)] == loc for other in details if other is not detail
+        ):
+            continue  # it is not empty: what is in it is wrong, and told
+        path = _written_at(loc, defaults, inboxes, lines)
+        what = what_is_wrong(detail)
+        if what == NO_SUCH_KEY:
+            what += did_you_mean(loc, checked)
+        yield _problem(path, what, lines)
 
 
 def _written_at(

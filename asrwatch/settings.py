@@ -1,8 +1,9 @@
 """What a configuration can say, as frozen settings; what is wrong with a value is said in words."""
 
+import difflib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,11 +35,13 @@ from asrwatch.values import Duration, parse_duration, printable
 __all__ = [
     "AUTOMATIC",
     "BESIDE",
+    "NO_SUCH_KEY",
     "CloudSettings",
     "InboxSettings",
     "MoveTo",
     "PartChoice",
     "Settings",
+    "did_you_mean",
     "what_is_wrong",
 ]
 
@@ -299,9 +302,10 @@ class Settings(_Frozen):
     inboxes: tuple[InboxSettings, ...] = ()
 
 
+NO_SUCH_KEY = "there is no such key"
 _IN_WORDS = {
-    "extra_forbidden": "there is no such key",
-    "invalid_key": "there is no such key",
+    "extra_forbidden": NO_SUCH_KEY,
+    "invalid_key": NO_SUCH_KEY,
     "missing": "is missing",
     "tuple_type": "must be a list",
     "model_type": "must be a mapping of keys",
@@ -327,3 +331,62 @@ def what_is_wrong(detail: ErrorDetails) -> str:
             return _IN_WORDS[kind]
         case _:
             return str(detail["msg"]).removeprefix("Value error, ").replace("Input should", "must")
+
+
+_ALIKE = 0.75
+"""Of difflib's ratio: two letters exchanged in a short word, but not another word."""
+
+_PARTS: Mapping[str, tuple[Any, type[Any]]] = {
+    "engine": (engines, Engine),
+    "formats": (formats, Format),
+    "storage": (storages, Storage),
+}
+
+
+def did_you_mean(at: tuple[Any, ...], written: Mapping[str, Any]) -> str:
+    """A suggestion to be added to a problem, such as "; did you mean settle?"; empty where there is none.
+
+    Args:
+        at: the path of the key that there is not, as pydantic tells it.
+        written: the whole configuration, defaults merged into the inboxes.
+    """
+    close = difflib.get_close_matches(str(at[-1]), _keys_beside(at[:-1], written), 1, _ALIKE)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _keys_beside(place: tuple[Any, ...], written: Mapping[str, Any]) -> Collection[str]:
+    """The keys that a mapping at this place may have."""
+    match place:
+        case ():
+            return {*Settings.model_fields, "defaults"} - {"source"}
+        case ("cloud",):
+            return CloudSettings.model_fields
+        case ("inboxes", int()):
+            return InboxSettings.model_fields
+        case ("inboxes", int(), "after", *_):
+            return MoveTo.model_fields
+        case ("engines", str(name)):
+            return _options(engines, Engine, name)
+        case ("storage" as kind, *_) | ("inboxes", int(), ("engine" | "formats") as kind, *_):
+            package, base = _PARTS[kind]
+            return _options(package, base, _used(place, written))
+        case _:
+            return ()
+
+
+def _options(package: Any, base: type[Any], name: str) -> Collection[str]:
+    try:
+        options: type[BaseModel] = parts.find(package, base, name).Options
+    except KeyError:
+        return ()
+    return options.model_fields
+
+
+def _used(place: tuple[Any, ...], written: Any) -> str:
+    """The name of the part that is configured at a place."""
+    for step in place:
+        try:
+            written = written[step]
+        except (KeyError, IndexError, TypeError):
+            break
+    return str(written.get("use", "")) if isinstance(written, dict) else str(written)

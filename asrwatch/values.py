@@ -1,22 +1,27 @@
 """Values that people write: secrets, durations ("500ms", "10s", "3d"), sizes ("2GB")."""
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated, Any, NoReturn, SupportsIndex
+from typing import Annotated, Any, NoReturn, SupportsIndex, TypeVar
 
 from pydantic import BeforeValidator, PlainSerializer
 from pydantic.types import PositiveInt
+from pydantic_core import PydanticCustomError
 
 __all__ = [
     "Duration",
     "Secret",
     "Size",
+    "counted",
     "format_duration",
     "format_size",
     "parse_duration",
     "parse_size",
     "printable",
 ]
+
+ValueT = TypeVar("ValueT")
 
 _DURATION_UNITS = {
     "ms": timedelta(milliseconds=1),
@@ -82,8 +87,11 @@ def parse_duration(written: object) -> timedelta:
         return written
     if written == 0 and not isinstance(written, bool):
         return timedelta(0)
-    match = _QUANTITY.fullmatch(written) if isinstance(written, str) else None
+    bare = written.strip() if isinstance(written, str) else ""
+    match = _QUANTITY.fullmatch(bare.removeprefix("-"))
     unit = _DURATION_UNITS.get(match[2].lower()) if match else None
+    if unit is not None and bare.startswith("-"):
+        raise ValueError("must not be negative")
     if match is None or unit is None:
         msg = f"{written!r} is not a duration; write a number and ms, s, m, h, d or w, such as 10s"
         raise ValueError(msg)
@@ -142,6 +150,11 @@ def format_size(size: int) -> str:
     return f"{amount:.1f} TB"
 
 
+def counted(number: int, thing: str) -> str:
+    """Write a number and what is counted: "1 request", "2 requests"."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def printable(name: bytes | str) -> str:
     r"""Show a file name or foreign text on one line of ASCII-safe text.
 
@@ -169,9 +182,20 @@ def _duration_text(span: timedelta) -> str:
 
 def _positive(span: timedelta) -> timedelta:
     if span < timedelta(0):
-        msg = "a duration cannot be negative"
-        raise ValueError(msg)
+        raise ValueError("must not be negative")
     return span
+
+
+def _in_our_words(parse: Callable[[Any], ValueT]) -> Callable[[Any], ValueT]:
+    """The same as a validator: pydantic puts "Value error, " before what a plain ValueError says."""
+
+    def validate(written: Any) -> ValueT:
+        try:
+            return parse(written)
+        except ValueError as error:
+            raise PydanticCustomError("unreadable", "{what}", {"what": str(error)}) from error
+
+    return validate
 
 
 def _duration(written: Any) -> timedelta:
@@ -179,6 +203,8 @@ def _duration(written: Any) -> timedelta:
 
 
 Duration = Annotated[
-    timedelta, BeforeValidator(_duration), PlainSerializer(_duration_text, when_used="json")
+    timedelta,
+    BeforeValidator(_in_our_words(_duration)),
+    PlainSerializer(_duration_text, when_used="json"),
 ]
-Size = Annotated[PositiveInt, BeforeValidator(parse_size)]
+Size = Annotated[PositiveInt, BeforeValidator(_in_our_words(parse_size))]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from fake_engine import FakeEngine, FakeOptions, fake_cloud
 
-from asrwatch.daemon import Daemon, House, Stop
+from asrwatch.daemon import Call, Daemon, House, Stop
 from asrwatch.engines import Ask, Found, Heard, NotThere, Pending, StillOut
 from asrwatch.errors import AnswerLost, AsrwatchError, EngineError, EngineTrouble, TemporaryError
 from asrwatch.formats import FormatOptions
@@ -445,3 +445,57 @@ def test_a_file_that_changes_while_it_is_transcribed_is_not_delivered_as_final(
     with world.running():
         wait_for((world.inbox / "talk.txt").exists)
     assert (world.inbox / "talk.txt").read_text().startswith("new")
+
+
+def test_an_unforeseen_error_spoils_no_other_message(world: World) -> None:
+    """A message that raises is dropped alone: answers that came with it are saved, and the daemon goes on."""
+
+    def boom(daemon: Daemon) -> None:
+        raise ZeroDivisionError(daemon.started_at)
+
+    for number in range(10):
+        write_wav(world.inbox / f"{number}.wav", tone=number)
+    with world.running() as daemon:
+        for _ in range(20):
+            daemon.post(Call(answer=boom))
+            time.sleep(0.02)
+        wait_for(lambda: len(list(world.inbox.glob("*.txt"))) == 10, patience=90)
+    assert len(world.engine.asked) == 10
+    assert {recording.state for recording in world.recordings()} == {State.DELIVERED}
+
+
+def test_a_listener_that_fails_harms_nobody(world: World) -> None:
+    """Whoever listens to changes (a progress bar, a closed pipe) cannot stop the daemon."""
+
+    class Deaf(list[Change]):
+        def append(self, change: Change) -> None:
+            raise BrokenPipeError(change.note)
+
+    world.changes = Deaf()
+    write_wav(world.inbox / "talk.wav")
+    with world.running():
+        wait_for((world.inbox / "talk.txt").exists)
+
+
+def test_a_failed_file_that_is_taken_away_is_forgotten(world: World) -> None:
+    """What failed unpaid, and whose file a person removed, stops being a failure after the next pass."""
+    bad = world.inbox / "bad.wav"
+    bad.write_text("this is not audio\n" * 9)
+    with world.running():
+        wait_for(lambda: world.became(State.FAILED))
+        bad.unlink()
+        time.sleep(3)
+    assert list(world.recordings()) == []
+
+
+def test_what_is_dropped_again_after_it_was_moved_away_is_moved_again(
+    world: World, tmp_path: Path
+) -> None:
+    """With `after: move` the same content under the same name is delivered again, for nothing, and moved again."""
+    world.options["after"] = bytes(tmp_path / "done")
+    with world.running():
+        for _ in range(2):
+            talk = write_wav(world.inbox / "talk.wav")
+            wait_for(lambda: not talk.exists())  # noqa: B023 - waited for before the next round
+    assert len(list((tmp_path / "done").iterdir())) == 1
+    assert len(world.engine.asked) == 1

@@ -242,6 +242,21 @@ def test_a_refusal_for_length_goes_to_the_task_model(
     assert [work.model for work in sandbox.bill.paid] == ["qwen3-asr-flash-filetrans"]
 
 
+def test_a_renamed_inbox_keeps_its_recordings(installed: Installed, sandbox: Sandbox) -> None:
+    """A task outstanding when its inbox gets another name is delivered all the same, paid once."""
+    sandbox.knobs = replace(sandbox.knobs, queue_time=timedelta(hours=1))
+    installed.engines = LONG
+    daemon = installed.start()
+    write_wav(installed.inbox / "long.wav", seconds=3)
+    wait_for(lambda: len(sandbox.bill.paid) == 1)
+    assert installed.stop(daemon) == 0
+    sandbox.knobs = replace(sandbox.knobs, queue_time=timedelta(0))
+    installed.inbox_keys = {"name": "another"}
+    assert installed.call("once").returncode == 0
+    assert installed.text_of("long") == "Hello world.\n"
+    assert len(sandbox.bill.paid) == 1
+
+
 def test_a_lost_submission_is_adopted(installed: Installed, sandbox: Sandbox) -> None:
     """A submission that was accepted but never answered is found in the task list: one task, one payment."""
     installed.engines = LONG

@@ -11,7 +11,7 @@ from journey_helpers import FINGERPRINT, a_recording
 
 from asrwatch import logs
 from asrwatch.engines import StillOut
-from asrwatch.errors import Vanished
+from asrwatch.errors import TemporaryError, TicketLost, Vanished
 from asrwatch.inbox.messages import FileSettled
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.keeper import Keeper
@@ -123,3 +123,62 @@ def test_recordings_of_an_inbox_that_left_wait(keeper: Keeper, store: Store, now
     assert waiting is not None
     assert waiting.state is State.STAGED
     assert waiting.due > now
+
+
+def test_an_unknown_task_is_believed_the_third_time(
+    keeper: Keeper, store: Store, now: datetime
+) -> None:
+    """A wrong key or a lagging list does not park everything: a young task must be unknown three times."""
+    submitted = _put(store, a_recording(State.SUBMITTED, now))
+    lost = TaskNews(recording=submitted, news=TicketLost("Unknown.", code="UNKNOWN"))
+    running = TaskNews(recording=submitted, news=StillOut(status="RUNNING"))
+    states = []
+    for news in (lost, lost, running, lost, lost, lost):
+        keeper.news(news, now=now)
+        current = store.get(submitted.id)
+        assert current is not None
+        states.append(current.state)
+    assert states == [State.SUBMITTED] * 5 + [State.PARKED]
+
+
+def test_a_copy_of_a_parked_recording_is_not_bought(
+    keeper: Keeper, store: Store, now: datetime
+) -> None:
+    """Whether it was paid for is a person's question: a copy found later waits for the answer."""
+    _put(store, a_recording(State.PARKED, now))
+    later = now + timedelta(minutes=1)
+    copy = replace(a_recording(State.STAGED, later, path=b"/inbox/copy.wav"), inbox="inbox")
+    staged = _put(store, copy)
+    assert keeper._parked_already(staged, staged.reading.purchase if staged.reading else "", later)
+    failed = store.get(staged.id)
+    assert failed is not None
+    assert failed.failure is not None
+    assert "/inbox/talk.wav" in failed.failure.message
+
+
+def test_a_request_that_never_left_is_not_called_refused(
+    keeper: Keeper, store: Store, now: datetime
+) -> None:
+    """Nothing listening at the address: the ledger says unsent, and does not count it as asked."""
+    staged = _put(store, a_recording(State.STAGED, now))
+    asking = store.save(staged, replace(a_recording(State.ASKING, now), id=staged.id))
+    keeper.suffered(asking, TemporaryError("Connection refused.", code="not-sent"), now=now)
+    assert (store.ledger().asked, store.ledger().unsent) == (0, 1)
+
+
+def test_trouble_is_one_warning(
+    keeper: Keeper, store: Store, now: datetime, log: io.StringIO
+) -> None:
+    """An outage that meets many recordings is one warning when it begins and one line when it is over."""
+    staged = [
+        _put(store, a_recording(State.SETTLED, now, path=b"/inbox/%d.wav" % n)) for n in range(3)
+    ]
+    for recording in staged:
+        keeper.suffered(recording, TemporaryError("No route.", code="not-sent"), now=now)
+    for recording in staged:
+        current = store.get(recording.id)
+        assert current is not None
+        keeper.moved(current, current.postpone(None, due=now), now=now)
+    events = [json.loads(line)["event"] for line in log.getvalue().splitlines()]
+    assert events.count("trouble") == 1
+    assert events.count("trouble-over") == 1

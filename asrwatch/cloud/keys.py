@@ -14,7 +14,14 @@ __all__ = ["KeyRing"]
 _LARGEST_FILE = 64 * 1024
 """A key file is one line; anything larger was named by mistake."""
 
-_ADVICE = "Put the key in one of these places; no restart is needed: {places}."
+_ADVICE = (
+    "Put the key in one of these places: {places}. Files are read anew, "
+    "a changed configuration or environment variable needs a restart."
+)
+_ADVICE_NAMED = (
+    "Put the key into {places}: while api_key_file names it, it is the only place looked at. "
+    "It is read anew, without a restart."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,13 +64,12 @@ class KeyRing:
         """
         found = self._found()
         if found is None or found.key is None:
-            raise _trouble("There is no API key for the cloud.", "no-key", self.places())
+            raise self._trouble("There is no API key for the cloud.", "no-key")
         if not found.key.isascii() or not found.key.isprintable() or " " in found.key:
-            raise _trouble(
+            raise self._trouble(
                 f"What {found.name} holds cannot be an API key: "
                 "it must be one line of ASCII without spaces.",
                 "bad-key-text",
-                self.places(),
             )
         return Secret(found.key)
 
@@ -86,13 +92,13 @@ class KeyRing:
 
     def places(self) -> tuple[str, ...]:
         """Every place that is looked at, in order, as people would name it."""
-        named = [str(self._api_key_file)] if self._api_key_file else []
+        if self._api_key_file:
+            return (printable(f"the file {self._api_key_file} (api_key_file)"),)
         folder = self._environment.get("CREDENTIALS_DIRECTORY")
         systemd = "the systemd credential dashscope-api-key"
         return tuple(
             printable(place)
             for place in (
-                *(f"the file {path} (api_key_file)" for path in named),
                 f"{systemd} ({folder})" if folder else systemd,
                 "the environment variable DASHSCOPE_API_KEY",
                 f"dashscope_api_key in section [{self._profile()}] of {self._credentials_path()}",
@@ -104,14 +110,15 @@ class KeyRing:
 
     def _look(self) -> Iterator[_Place]:
         """Each place in turn, opened only if the ones before it hold nothing."""
-        named, systemd, variable, credentials = (
-            ("", *self.places()) if not self._api_key_file else self.places()
-        )
         if self._api_key_file:
+            (named,) = self.places()
             key = self._read(self._api_key_file, called=named)
             if not key:
-                raise _trouble(f"There is no API key in {named}.", "no-key", self.places())
+                what = "does not exist" if key is None else "is empty"
+                raise self._trouble(f"There is no API key: {named} {what}.", "no-key")
             yield _Place(name=named, key=key)
+            return
+        systemd, variable, credentials = self.places()
         if folder := self._environment.get("CREDENTIALS_DIRECTORY"):
             path = Path(folder) / "dashscope-api-key"
             yield _Place(name=systemd, key=self._read(path, called=systemd))
@@ -130,17 +137,17 @@ class KeyRing:
             with path.open("rb") as file:
                 held = file.read(_LARGEST_FILE + 1)
             if len(held) > _LARGEST_FILE:
-                raise _trouble(f"{called} is too large to hold a key.", "no-key", self.places())
+                raise self._trouble(f"{called} is too large to hold a key.", "no-key")
             return held.decode("utf-8-sig").strip()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             reason = error.strerror or type(error).__name__
             message = f"{called} cannot be read: {reason}."
-            raise _trouble(message, "no-key", self.places()) from error
+            raise self._trouble(message, "no-key") from error
         except UnicodeDecodeError:
             # not chained: the exception carries the file's content
-            raise _trouble(f"{called} is not text.", "bad-key-text", self.places()) from None
+            raise self._trouble(f"{called} is not text.", "bad-key-text") from None
 
     def _from_ini(self, text: str | None, *, called: str) -> str | None:
         if not text:
@@ -151,7 +158,7 @@ class KeyRing:
         except configparser.Error:
             # not chained: the exception repeats lines of the file
             message = f"The file of {called} is not an INI file."
-            raise _trouble(message, "no-key", self.places()) from None
+            raise self._trouble(message, "no-key") from None
         return parser.get(self._profile(), "dashscope_api_key", fallback="").strip()
 
     def _profile(self) -> str:
@@ -164,11 +171,12 @@ class KeyRing:
     def _credentials_path(self) -> str:
         return str((self._home or Path("~")) / ".alibabacloud" / "credentials")
 
-
-def _trouble(message: str, code: str, places: tuple[str, ...]) -> EngineError:
-    return EngineError(
-        message,
-        code=code,
-        trouble=EngineTrouble.KEY,
-        advice=_ADVICE.format(places="; ".join(places)),
-    )
+    def _trouble(self, message: str, code: str) -> EngineError:
+        places = self.places()
+        if self._api_key_file:
+            advice = _ADVICE_NAMED.format(places=places[0])
+        else:
+            advice = _ADVICE.format(
+                places="; ".join(("a file named by cloud.api_key_file", *places))
+            )
+        return EngineError(message, code=code, trouble=EngineTrouble.KEY, advice=advice)

@@ -96,7 +96,8 @@ class IgnoreRule:
         self._exclude_folder = _either([pattern.rstrip("/") for pattern in exclude])
         self._exclude_file = _either([pattern for pattern in exclude if not pattern.endswith("/")])
         self._containers = frozenset(_extension_of(name) for name in containers)
-        self._ignored_extensions = _IGNORED_EXTENSIONS.union(map(_extension_of, outputs))
+        self._outputs = frozenset(map(_extension_of, outputs))
+        self._ignored_extensions = _IGNORED_EXTENSIONS | self._outputs
         self._defaults = defaults
         self._left_out_here = {
             os.fsdecode(relative)
@@ -152,13 +153,28 @@ class IgnoreRule:
 
     def _why_not(self, name: str, relative: str) -> str:
         if self._defaults and self._is_ignored_file(name.lower()):
-            return "names like this are temporary, hidden or our own (the built-in ignore rule)"
+            return f"{self._kind_of_ignored(name.lower())} (the built-in ignore rule)"
         if self._exclude_file and _matches(self._exclude_file, name, relative):
             return "the inbox's `exclude` names it"
         if self._include:
             return "the inbox's `include` does not name it"
         ending = _extension(name)
         return f"no engine takes .{ending} files" if ending else "its name has no extension"
+
+    def _kind_of_ignored(self, lower: str) -> str:
+        """What a file that the built-in rule names is, in words."""
+        extension = _extension(lower)
+        if lower.startswith("."):
+            return "its name begins with a dot, so it is hidden or temporary"
+        if lower.startswith("~") or lower.endswith("~"):
+            return "names like this are those of backup and temporary files"
+        if lower in _IGNORED_FILES or lower.endswith(_IGNORED_ENDINGS):
+            return "it belongs to the system that keeps the folder"
+        if _SYNC_CONFLICT in lower:
+            return "it is the other version of a file in a synchronisation conflict"
+        if extension in self._outputs:
+            return f"transcripts of this inbox are called .{extension}"
+        return f"names in .{extension} are those of temporary or unfinished files"
 
     def _is_ignored_file(self, lower: str) -> bool:
         return (
