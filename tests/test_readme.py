@@ -1,3 +1,4 @@
+import ast
 import re
 import subprocess
 import sys
@@ -67,3 +68,54 @@ def test_links_lead_somewhere() -> None:
     for path in (*linked, *named):
         if "my_engine" not in path:
             assert (ROOT / path).exists(), path
+
+
+def rooms() -> list[list[str]]:
+    """The rows of "The house": the paths each one names."""
+    house = README.partition("## The house")[2].partition("\n## ")[0]
+    rows = [line for line in house.splitlines() if line.startswith("| `")]
+    return [re.findall(r"`(asrwatch/[\w./]*)`", row) for row in rows]
+
+
+def row_of(module: str) -> int | None:
+    """In which row a module (its path) is at home: the longest path that leads to it."""
+    found = [
+        (len(path), number)
+        for number, row in enumerate(rooms())
+        for path in row
+        if module == path or (path.endswith("/") and module.startswith(path))
+    ]
+    return max(found)[1] if found else None
+
+
+def test_every_room_of_the_house_is_shown() -> None:
+    """Every module has its room in "The house"; only the package's own doors stand outside."""
+    outside = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "asrwatch").rglob("*.py")
+        if row_of(path.relative_to(ROOT).as_posix()) is None
+    }
+    assert outside == {"asrwatch/__init__.py", "asrwatch/__main__.py"}
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of ours that a module imports, anywhere in it, as paths."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("asrwatch"):
+            base = (node.module or "").replace(".", "/")
+            for place in (base, *(f"{base}/{alias.name}" for alias in node.names)):
+                found |= {f"{place}.py", f"{place}/__init__.py"}
+    return {module for module in found if (ROOT / module).is_file()}
+
+
+def test_rooms_stand_in_the_order_of_imports() -> None:
+    """No room imports from one that stands above it in "The house"."""
+    upwards = set()
+    for path in (ROOT / "asrwatch").rglob("*.py"):
+        here = row_of(path.relative_to(ROOT).as_posix())
+        for module in imported(path):
+            there = row_of(module)
+            if here is not None and there is not None and there < here:
+                upwards.add((path.name, module))
+    assert upwards == set()

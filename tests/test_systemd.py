@@ -173,6 +173,15 @@ def test_unit_keeps_its_promises() -> None:
     assert found["ExecStartPre"] == ["-/opt/asrwatch/venv/bin/asrwatch check"]
 
 
+def test_unit_is_installed_from_the_checkout() -> None:
+    """The commands in its head install what lies in this repository, and name files that are there."""
+    head = UNIT.read_text(encoding="utf-8").partition("[Unit]")[0]
+    assert "pip install ." in head.splitlines()[3]
+    for named in ("config.example.yaml", "systemd/asrwatch.service"):
+        assert named in head
+        assert (UNIT.parent.parent / named).is_file()
+
+
 def test_unit_explains_itself() -> None:
     """Every paragraph of settings has a comment that says why."""
     text = UNIT.read_text(encoding="utf-8")
