@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from asrwatch.config import Settings
 from asrwatch.daemon import Daemon, House
 from asrwatch.engines import Engine
 from asrwatch.inbox.lookout import InboxView, Lookout
+from asrwatch.inbox.looks import Signature, Waiting
+from asrwatch.inbox.messages import PassKind, ScanDone
+from asrwatch.inbox.mounts import WatchMode
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Store
 from asrwatch.systemd import Notifier
@@ -55,14 +58,37 @@ def settings_of(root: Path, **inbox: Any) -> Settings:
     return Settings.model_validate(written, context={"base": root})
 
 
-class Spotter(Lookout):
-    """A lookout that only notes what it was asked to look at again."""
+def a_waiting(path: bytes, *, size: int = 1) -> Waiting:
+    """A file that has not settled."""
+    signature = Signature(device=1, inode=1, size=size, blocks=1, mtime_ns=1)
+    return Waiting(path=path, signature=signature, first_seen=0, unchanged_since=0, looks=1)
 
-    def __init__(self, settings: Settings) -> None:
+
+class Spotter(Lookout):
+    """A lookout that only notes what it was asked to look at again, and says what it is told to say."""
+
+    def __init__(
+        self, settings: Settings, *, known: int = 0, waiting: tuple[Waiting, ...] = ()
+    ) -> None:
         inbox = settings.inboxes[0]
         view = InboxView(name=inbox.name, ignore=inbox.ignore_rule())
         super().__init__(view, known=(), post=lambda _: None)
         self.seen: list[bytes] = []
+        self._known_count = known
+        if known or waiting:
+            self._last = ScanDone(
+                inbox=inbox.name,
+                kind=PassKind.LOOK,
+                complete=True,
+                files=len(waiting),
+                took=timedelta(),
+                troubles=(),
+                trouble_count=0,
+                waiting=waiting,
+                gone=(),
+                watching=WatchMode.POLL,
+                watching_reason="a test",
+            )
 
     def look_again(self, path: bytes) -> None:
         """Note it."""

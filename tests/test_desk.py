@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from desk_helpers import Spotter, daemon_for, put, settings_of
+from desk_helpers import Spotter, a_waiting, daemon_for, put, settings_of
 from journey_helpers import FAILURE, STAGING
 
+from asrwatch.cli.explain import rows_of_explanation
+from asrwatch.cli.status import rows_of_status
 from asrwatch.desk import Desk
 from asrwatch.desk.reports import (
     AskExplain,
@@ -106,6 +108,59 @@ def test_status_names_the_oldest_waiting(desk: Desk, store: Store, now: datetime
     assert oldest.now == "It is ready to be sent to some-engine."
 
 
+def test_status_names_what_waits_for_a_person(desk: Desk, store: Store, now: datetime) -> None:
+    """What failed and what is parked is named with its reason and the command that takes it up again."""
+    put(store, State.FAILED, now, path=b"/inbox/bad call.wav", number=1)
+    put(store, State.PARKED, now, path=b"/inbox/lost.wav", number=2)
+    put(store, State.DELIVERED, now, path=b"/inbox/good.wav", number=3)
+    report = status_of(desk)
+    (failed,), (parked,) = report.failed, report.parked
+    assert (failed.path, failed.reason.message) == (b"/inbox/bad call.wav", "It broke.")
+    assert failed.next == "asrwatch retry '/inbox/bad call.wav'"
+    assert (parked.path, parked.since) == (b"/inbox/lost.wav", now)
+    assert parked.next == "asrwatch retry /inbox/lost.wav"
+    told = json.loads(json.dumps(to_json(report)))
+    assert told["failed"][0]["reason"]["advice"] == "Mend it."
+
+
+def test_a_status_with_many_failures_stays_short(desk: Desk, store: Store, now: datetime) -> None:
+    """The first of many failures are listed; the counts are of all."""
+    made = put(store, State.FAILED, now, path=b"/inbox/0.wav")
+    for number in range(1, 60):
+        store.add(replace(made, id=0, task=None, path=b"/inbox/%d.wav" % number))
+    report = status_of(desk)
+    assert (len(report.failed), report.counts[State.FAILED]) == (50, 60)
+    rows = list(rows_of_status(report))
+    assert sum("It broke." in text for _, text in rows) == 5
+    assert ("", "and 55 more") in rows
+    assert any("asrwatch retry --failed" in text for _, text in rows)
+
+
+def test_status_tells_the_oldest_ones_trouble(desk: Desk, store: Store, now: datetime) -> None:
+    """An outage shows: the oldest carries its last error, since when, and when it is tried again."""
+    trouble = Trouble(since=now - timedelta(hours=1), count=2, last=FAILURE)
+    put(store, State.STAGED, now, trouble=trouble, due=now + timedelta(minutes=5))
+    report = status_of(desk)
+    oldest = report.oldest_waiting
+    assert oldest is not None
+    assert oldest.trouble is not None
+    assert (oldest.trouble.message, oldest.trouble_count) == ("It broke.", 2)
+    assert oldest.trouble_since == now - timedelta(hours=1)
+    assert oldest.next_at == now + timedelta(minutes=5)
+    (told,) = [text for _, text in rows_of_status(report) if "It broke." in text]
+    assert "2 times" in told
+    assert "next attempt" in told
+
+
+def test_a_hold_moves_the_next_attempt(desk: Desk, store: Store, now: datetime) -> None:
+    """What waits for a held engine says when the hold lets it be tried."""
+    put(store, State.STAGED, now)
+    store.hold(a_hold(now))
+    oldest = status_of(desk).oldest_waiting
+    assert oldest is not None
+    assert oldest.next_at == now + timedelta(hours=1)
+
+
 def test_status_tells_tasks_with_their_age(desk: Desk, store: Store, now: datetime) -> None:
     """Tasks the cloud works on are listed with ticket, age, and when they are asked about."""
     put(store, State.SUBMITTED, now - timedelta(hours=3), due=now + timedelta(seconds=9))
@@ -137,6 +192,24 @@ def test_status_adds_up_what_was_asked(desk: Desk, store: Store, now: datetime) 
     assert report.today.unknown == 1
 
 
+def test_status_does_not_count_what_never_left(desk: Desk, store: Store, now: datetime) -> None:
+    """A request that never reached the cloud is told beside those that were asked; one request is no plural."""
+    put(store, State.DELIVERED, now, number=1)
+    asking = put(store, State.ASKING, now, path=b"/inbox/b.wav", number=2)
+    store.save(asking, asking.unsend(now=now, due=now), outcome="unsent")
+    report = status_of(desk)
+    assert (report.ever.asked, report.ever.unsent) == (1, 1)
+    rows = dict(rows_of_status(report))
+    assert rows["ever"].startswith("1 request, 1 answered")
+    assert "1 not sent" in rows["ever"]
+    (paid,) = [
+        text
+        for _, text in rows_of_explanation(explained(desk, b"/inbox/b.wav"))
+        if "not sent, nothing paid" in text
+    ]
+    assert paid
+
+
 def test_status_tells_what_is_under_way(tmp_path: Path, store: Store, now: datetime) -> None:
     """With a daemon, what its workers are on is told as being under way."""
     recording = put(store, State.ASKING, now)
@@ -156,6 +229,16 @@ def test_status_tells_how_inboxes_are(tmp_path: Path, store: Store) -> None:
     daemon.lookouts["inbox"] = Spotter(settings)
     assert status_of(Desk(settings, store, daemon)).inboxes[0].alive is False
     assert status_of(Desk(settings, store)).inboxes[0].alive is None
+
+
+def test_files_of_an_inbox_are_counted_as_they_settle(tmp_path: Path, store: Store) -> None:
+    """Files that came since the last whole pass count: what is known and what still settles."""
+    settings = settings_of(tmp_path)
+    daemon = daemon_for(store)
+    daemon.lookouts["inbox"] = Spotter(
+        settings, known=12, waiting=(a_waiting(b"/inbox/new.wav"), a_waiting(b"/inbox/empty.wav"))
+    )
+    assert status_of(Desk(settings, store, daemon)).inboxes[0].files == 14
 
 
 # Explain.
@@ -417,6 +500,21 @@ def test_retry_of_the_unknown_is_refused(desk: Desk) -> None:
     report = treated(desk, AskRetry(paths=(b"/inbox/nobody.wav",)))
     assert report.refused == 1
     assert "asrwatch explain" in report.treated[0].what
+
+
+def test_retry_of_what_settles_says_so(tmp_path: Path, store: Store) -> None:
+    """A file that status lists under settling is not called unknown: it says what it waits for."""
+    settings = settings_of(tmp_path)
+    daemon = daemon_for(store)
+    empty, new = b"/inbox/empty.wav", b"/inbox/new.wav"
+    daemon.lookouts["inbox"] = Spotter(
+        settings, waiting=(a_waiting(empty, size=0), a_waiting(new, size=5))
+    )
+    report = treated(Desk(settings, store, daemon), AskRetry(paths=(empty, new)))
+    assert report.refused == 2
+    assert "no bytes" in report.treated[0].what
+    assert "still settling" in report.treated[1].what
+    assert not any("does not know" in each.what for each in report.treated)
 
 
 # Forget.

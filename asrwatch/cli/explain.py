@@ -26,7 +26,7 @@ from asrwatch.desk.reports import (
     to_json,
 )
 from asrwatch.journey.journey import Route
-from asrwatch.values import format_duration, format_size, printable
+from asrwatch.values import counted, format_duration, format_size, printable
 
 __all__ = ["explain", "explanation_of", "rows_of_explanation"]
 
@@ -35,6 +35,7 @@ _OUTCOMES = {
     "accepted": "accepted, answer outstanding",
     "answered": "answered",
     "refused": "refused, nothing paid",
+    "unsent": "not sent, nothing paid",
     "lost": "answer lost, perhaps paid",
     "not_accepted": "never accepted, nothing paid",
     "again": "answer lost and asked again, perhaps paid twice",
@@ -108,7 +109,7 @@ def _story(story: Story) -> Iterator[Row]:
     if story.trouble is not None and story.trouble_since is not None:
         yield (
             "trouble",
-            f"{story.trouble_count} times since {local(story.trouble_since)}: {_reason(story.trouble)}",
+            f"{counted(story.trouble_count, 'time')} since {local(story.trouble_since)}: {_reason(story.trouble)}",
         )
     yield (
         "audio",
@@ -184,7 +185,7 @@ def _audio(
         told.append(codec)
     told.append(format_duration(duration) if duration is not None else "unknown length")
     if channels is not None:
-        told.append("1 channel" if channels == 1 else f"{channels} channels")
+        told.append(counted(channels, "channel"))
     return ", ".join(told)
 
 

@@ -5,8 +5,18 @@ from collections.abc import Iterator
 from asrwatch.cli._house import consult, settings_for
 from asrwatch.cli._options import AsJson, ConfigFile
 from asrwatch.cli._printing import Row, local, print_json, show
-from asrwatch.desk.reports import AskStatus, HoldLine, InboxHealth, Money, Status, to_json
-from asrwatch.values import format_duration, format_size, printable
+from asrwatch.desk.reports import (
+    AskStatus,
+    ForAPerson,
+    HoldLine,
+    InboxHealth,
+    Money,
+    RecordingLine,
+    Status,
+    to_json,
+)
+from asrwatch.journey.recording import State
+from asrwatch.values import counted, format_duration, format_size, printable
 
 __all__ = ["rows_of_status", "status"]
 
@@ -41,6 +51,9 @@ def rows_of_status(report: Status) -> Iterator[Row]:
             "oldest",
             f"{printable(line.path)}: {line.now} ({line.state.value} since {local(line.since)})",
         )
+        yield from _trouble(line)
+    yield from _for_a_person(report, State.FAILED, report.failed)
+    yield from _for_a_person(report, State.PARKED, report.parked)
     yield from _settling(report)
     for inbox in report.inboxes:
         yield from _inbox(inbox)
@@ -62,6 +75,33 @@ def _who(report: Status) -> str:
     return f"{report.version}, running{since} (process {report.process})"
 
 
+def _trouble(line: RecordingLine) -> Iterator[Row]:
+    """What keeps the oldest from going on: an outage shows here first."""
+    if line.trouble is None or line.trouble_since is None:
+        return
+    told = f"trouble {counted(line.trouble_count, 'time')} since {local(line.trouble_since)}: "
+    told += f"{line.trouble.message} {line.trouble.advice}".rstrip()
+    if line.next_at is not None:
+        told += f" (next attempt {local(line.next_at)})"
+    yield "", told
+
+
+def _for_a_person(report: Status, state: State, listed: tuple[ForAPerson, ...]) -> Iterator[Row]:
+    """The first of what waits for a person, and the commands that go on with it."""
+    if not listed:
+        return
+    for number, each in enumerate(listed[:_SHOWN]):
+        yield ("" if number else state.value), f"{printable(each.path)}: {each.reason.message}"
+    more = report.counts[state] - min(len(listed), _SHOWN)
+    if more:
+        yield "", f"and {more} more"
+    again = listed[0].next
+    if report.counts[state] > 1:
+        again = f"asrwatch retry FILE, or all of them: asrwatch retry --{state.value}"
+    twice = " (may be paid for a second time)" if state is State.PARKED else ""
+    yield "", f"next: asrwatch explain FILE tells what to do; {again}{twice}"
+
+
 def _settling(report: Status) -> Iterator[Row]:
     for number, file in enumerate(report.settling[:_SHOWN]):
         told = f"{file.why}, {format_size(file.size)}, for {format_duration(file.waits_for)}"
@@ -75,11 +115,11 @@ def _inbox(inbox: InboxHealth) -> Iterator[Row]:
     if inbox.watching is not None:
         told.append(f"watched by {inbox.watching} ({inbox.watching_reason})")
     if inbox.files is not None:
-        told.append(f"{inbox.files} files")
+        told.append(counted(inbox.files, "file"))
     if inbox.empty:
         told.append(f"{inbox.empty} without any bytes")
     if inbox.unreadable:
-        told.append(f"{inbox.unreadable} places cannot be read")
+        told.append(f"{counted(inbox.unreadable, 'place')} cannot be read")
     if inbox.alive is False:
         told.append("NOBODY LOOKS AT IT: its lookout died; restart asrwatch and report the log")
     yield "inbox", ", ".join(told)
@@ -106,10 +146,13 @@ def _hold(hold: HoldLine) -> str:
 
 def _money(money: Money) -> str:
     told = (
-        f"{money.asked} requests, {money.answered} answered, {format_duration(money.billed)} billed"
+        f"{counted(money.asked, 'request')}, {money.answered} answered, "
+        f"{format_duration(money.billed)} billed"
     )
     if money.unknown:
         told += f", {money.unknown} of unknown fate"
     if money.perhaps_twice:
         told += f", {money.perhaps_twice} perhaps paid twice"
+    if money.unsent:
+        told += f", {money.unsent} not sent"
     return told

@@ -23,6 +23,7 @@ __all__ = [
     "EventLine",
     "Explanation",
     "FileName",
+    "ForAPerson",
     "Foresight",
     "HoldLine",
     "InboxHealth",
@@ -127,7 +128,10 @@ class Reason:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordingLine:
-    """A recording in one line: where it is, since when, and what that means now."""
+    """A recording in one line: where it is, since when, and what that means now.
+
+    `trouble` is what it met last on its way, `next_at` when it goes on by itself.
+    """
 
     id: int
     inbox: str
@@ -135,6 +139,21 @@ class RecordingLine:
     state: State
     since: datetime
     now: str
+    next_at: datetime | None = None
+    trouble: Reason | None = None
+    trouble_since: datetime | None = None
+    trouble_count: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ForAPerson:
+    """A recording that waits for a person: why, since when, and the command (`next`) that takes it up again."""
+
+    inbox: str
+    path: FileName
+    since: datetime
+    reason: Reason
+    next: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,7 +169,10 @@ class Settling:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InboxHealth:
-    """How an inbox is doing. Everything but name and path is unknown (None) where no daemon runs."""
+    """How an inbox is doing. Everything but name and path is unknown (None) where no daemon runs.
+
+    `files` counts what may be a recording, whatever became of it, as of the last look.
+    """
 
     name: str
     path: FileName
@@ -191,13 +213,17 @@ class TaskLine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Money:
-    """What was asked of the cloud in a span of time, in requests and in billed audio."""
+    """What was asked of the cloud in a span of time, in requests and in billed audio.
+
+    `unsent` requests never reached the cloud; `asked` leaves them out.
+    """
 
     asked: int
     answered: int
     billed: Span
     unknown: int
     perhaps_twice: int
+    unsent: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,6 +239,8 @@ class Status:
     counts: Mapping[State, int]
     under_way: tuple[RecordingLine, ...]
     oldest_waiting: RecordingLine | None
+    failed: tuple[ForAPerson, ...]
+    parked: tuple[ForAPerson, ...]
     settling: tuple[Settling, ...]
     settling_count: int
     inboxes: tuple[InboxHealth, ...]

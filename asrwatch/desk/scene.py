@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
-from asrwatch.desk.reports import Settling
+from asrwatch.desk.reports import RecordingLine, Settling
+from asrwatch.desk.story import line_of
 from asrwatch.inbox.lookout import Lookout, Snapshot
 from asrwatch.journey.recording import Recording
 from asrwatch.journey.store import Hold, Store
@@ -39,6 +40,11 @@ class Scene:
     def is_under_way(self, recording: Recording) -> bool:
         """Whether a worker is on it at this moment."""
         return self.daemon is not None and recording.id in self.daemon.under_way
+
+    def line(self, recording: Recording) -> RecordingLine:
+        """A recording in one line."""
+        under_way = self.is_under_way(recording)
+        return line_of(recording, under_way=under_way, holds=self.holds())
 
     def holds(self) -> tuple[Hold, ...]:
         """Every hold there is."""

@@ -13,11 +13,11 @@ from asrwatch.desk.reports import (
     RecordingLine,
     Story,
 )
-from asrwatch.journey.recording import Recording, State, Trouble
+from asrwatch.journey.recording import Failure, Recording, State, Trouble
 from asrwatch.journey.store import EVERY_ENGINE, Bought, Event, Hold
-from asrwatch.values import format_duration
+from asrwatch.values import counted, format_duration
 
-__all__ = ["Circumstances", "in_words", "line_of", "story_of", "waits"]
+__all__ = ["Circumstances", "in_words", "line_of", "reason_of", "story_of", "waits"]
 
 DONE = frozenset({State.DELIVERED, State.FAILED, State.PARKED})
 _BEFORE_A_REQUEST = frozenset({State.SETTLED, State.STAGED})
@@ -115,12 +115,13 @@ def _reasons_to_wait(recording: Recording, around: Circumstances) -> Iterable[st
 
 
 def _troubled(trouble: Trouble) -> str:
-    times = "once" if trouble.count == 1 else f"{trouble.count} times"
+    times = "once" if trouble.count == 1 else counted(trouble.count, "time")
     return f"It met trouble {times}: {trouble.last.message}"
 
 
-def line_of(recording: Recording, *, under_way: bool) -> RecordingLine:
+def line_of(recording: Recording, *, under_way: bool, holds: Sequence[Hold] = ()) -> RecordingLine:
     """A recording in one line."""
+    trouble = recording.trouble
     said = in_words(recording, under_way=under_way)
     if recording.failure is not None:
         said = f"{said} {recording.failure.message}"
@@ -131,6 +132,10 @@ def line_of(recording: Recording, *, under_way: bool) -> RecordingLine:
         state=recording.state,
         since=recording.changed_at,
         now=said,
+        next_at=_next_at(recording, under_way=under_way, holds=holds),
+        trouble=reason_of(trouble.last) if trouble else None,
+        trouble_since=trouble.since if trouble else None,
+        trouble_count=trouble.count if trouble else 0,
     )
 
 
@@ -152,7 +157,7 @@ def story_of(
         state=recording.state,
         now=in_words(recording, under_way=around.under_way),
         waits=waits(recording, around),
-        next_at=_next_at(recording, around),
+        next_at=_next_at(recording, under_way=around.under_way, holds=around.holds),
         found_at=recording.found_at,
         size=recording.fingerprint.size,
         sha256=reading.sha256 if reading else None,
@@ -167,10 +172,8 @@ def story_of(
         left_out=plan.left_out if plan else (),
         ticket=recording.task.ticket if recording.task else None,
         attempts=recording.attempts,
-        failure=_reason(failure.code, failure.message, failure.advice) if failure else None,
-        trouble=_reason(trouble.last.code, trouble.last.message, trouble.last.advice)
-        if trouble
-        else None,
+        failure=reason_of(failure) if failure else None,
+        trouble=reason_of(trouble.last) if trouble else None,
         trouble_since=trouble.since if trouble else None,
         trouble_count=trouble.count if trouble else 0,
         outputs=tuple(
@@ -183,19 +186,20 @@ def story_of(
     )
 
 
-def _next_at(recording: Recording, around: Circumstances) -> datetime | None:
+def _next_at(recording: Recording, *, under_way: bool, holds: Iterable[Hold]) -> datetime | None:
     """When something may happen next; None where nothing will by itself, or it is happening."""
-    if recording.state in DONE or around.under_way:
+    if recording.state in DONE or under_way:
         return None
     engine = recording.reading.plan.engine if recording.reading else ""
     dates = [recording.due]
     if recording.state in _BEFORE_A_REQUEST and engine:
-        dates += [hold.until for hold in around.holds if hold.scope in {engine, EVERY_ENGINE}]
+        dates += [hold.until for hold in holds if hold.scope in {engine, EVERY_ENGINE}]
     return max(dates)
 
 
-def _reason(code: str, message: str, advice: str) -> Reason:
-    return Reason(code=code, message=message, advice=advice)
+def reason_of(failure: Failure) -> Reason:
+    """A recording's failure, or the last it met on its way, as a reason."""
+    return Reason(code=failure.code, message=failure.message, advice=failure.advice)
 
 
 def _paid(bought: Bought) -> Paid:

@@ -8,6 +8,7 @@ from asrwatch import logs
 from asrwatch.desk.reports import AskForget, AskRetry, Treated, Treatment
 from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import DONE
+from asrwatch.inbox.looks import Why
 from asrwatch.journey.recording import Recording, State
 from asrwatch.values import printable
 
@@ -45,7 +46,7 @@ def forget(scene: Scene, question: AskForget, now: datetime) -> Treatment:
     """
     chosen, unknown = _chosen(scene, AskRetry(paths=question.paths))
     treated = [_forget(scene, recording.path, now) for recording in chosen]
-    treated += [Treated(path=path, done=False, what=_UNKNOWN) for path in unknown]
+    treated += [Treated(path=path, done=False, what=_unknown(scene, path)) for path in unknown]
     return _report(scene, treated)
 
 
@@ -130,9 +131,19 @@ def _take_up(scene: Scene, path: bytes) -> Treated:
         if lookout is not None:
             lookout.look_again(each)
     if not remembered:
-        return Treated(path=path, done=False, what=_UNKNOWN)
+        return Treated(path=path, done=False, what=_unknown(scene, path))
     many = f" ({len(remembered)} files)" if len(remembered) > 1 else ""
     return Treated(path=path, done=True, what=f"It was forgotten; it is taken up again{many}.")
+
+
+def _unknown(scene: Scene, path: bytes) -> str:
+    """Why there is nothing at a path to be treated."""
+    file = next((each for each in scene.settling() if each.path == path), None)
+    if file is None:
+        return _UNKNOWN
+    if file.why == Why.EMPTY.value:
+        return "It has no bytes yet; it is taken up by itself when it has some."
+    return "It is still settling; it is taken up by itself when it stops changing."
 
 
 def _forget(scene: Scene, path: bytes, now: datetime) -> Treated:

@@ -1,0 +1,141 @@
+"""Tells how things stand: counts, what waits and why, the inboxes, the money."""
+
+import os
+import shlex
+from collections.abc import Iterator
+from datetime import datetime
+
+from asrwatch import __version__
+from asrwatch.desk.reports import (
+    ForAPerson,
+    HoldLine,
+    InboxHealth,
+    Money,
+    Reason,
+    Status,
+    TaskLine,
+)
+from asrwatch.desk.scene import Scene
+from asrwatch.desk.story import line_of, reason_of
+from asrwatch.inbox.looks import Why
+from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.store import Hold, Ledger
+from asrwatch.values import printable
+
+__all__ = ["LISTED", "standing"]
+
+LISTED = 50
+"""How many of many are listed; the counts beside a list are of all."""
+
+
+def standing(scene: Scene, now: datetime) -> Status:
+    """How things stand."""
+    store, daemon = scene.store, scene.daemon
+    oldest = store.oldest_waiting()
+    outstanding = store.outstanding()
+    settling = tuple(scene.settling())
+    under_way = tuple(daemon.under_way.values()) if daemon else ()
+    return Status(
+        version=__version__,
+        at=now,
+        state_dir=os.fsencode(scene.settings.state_dir),
+        running=daemon is not None,
+        process=os.getpid() if daemon else None,
+        started_at=daemon.started_at if daemon else None,
+        counts=store.count_by_state(),
+        under_way=tuple(line_of(each, under_way=True) for each in under_way),
+        oldest_waiting=scene.line(oldest) if oldest else None,
+        failed=_for_a_person(scene, State.FAILED),
+        parked=_for_a_person(scene, State.PARKED),
+        settling=settling[:LISTED],
+        settling_count=len(settling),
+        inboxes=tuple(_inboxes(scene)),
+        holds=tuple(_hold_line(hold) for hold in scene.holds()),
+        tasks=tuple(_task_line(each, now) for each in outstanding[:LISTED]),
+        task_count=len(outstanding),
+        today=_money(store.ledger(since=_midnight(now))),
+        this_month=_money(store.ledger(since=_midnight(now, day=1))),
+        ever=_money(store.ledger()),
+    )
+
+
+def _for_a_person(scene: Scene, state: State) -> tuple[ForAPerson, ...]:
+    """The newest of what is in a state that only a person ends."""
+    return tuple(
+        ForAPerson(
+            inbox=recording.inbox,
+            path=recording.path,
+            since=recording.changed_at,
+            reason=reason_of(recording.failure),
+            next=f"asrwatch retry {shlex.quote(printable(recording.path))}",
+        )
+        for recording in scene.store.in_state(state, limit=LISTED)
+        if recording.failure is not None
+    )
+
+
+def _inboxes(scene: Scene) -> Iterator[InboxHealth]:
+    snapshots = scene.snapshots()
+    for inbox in scene.settings.inboxes:
+        snapshot = snapshots.get(inbox.name)
+        if snapshot is None:
+            yield InboxHealth(name=inbox.name, path=inbox.root)
+            continue
+        last, whole = snapshot.last, snapshot.last_whole
+        yield InboxHealth(
+            name=inbox.name,
+            path=inbox.root,
+            alive=snapshot.alive,
+            watching=last.watching.value if last else None,
+            watching_reason=last.watching_reason if last else None,
+            files=snapshot.known + len(last.waiting) if last else None,
+            settling=last.settling if last else None,
+            empty=sum(each.why is Why.EMPTY for each in last.waiting) if last else None,
+            unreadable=whole.trouble_count if whole else None,
+            scan_took=whole.took if whole else None,
+            troubles=tuple(
+                Reason(code=each.code, message=each.message, advice=each.advice)
+                for each in snapshot.troubles
+            ),
+        )
+
+
+def _midnight(now: datetime, day: int | None = None) -> datetime:
+    """The last local midnight, or that with which a day of this month began."""
+    local = now.astimezone().replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    return local.replace(day=day or local.day).astimezone()
+
+
+def _hold_line(hold: Hold) -> HoldLine:
+    return HoldLine(
+        scope=hold.scope,
+        trouble=hold.trouble.value,
+        since=hold.since,
+        until=hold.until,
+        count=hold.count,
+        reason=Reason(code=hold.code, message=hold.message, advice=hold.advice),
+    )
+
+
+def _task_line(recording: Recording, now: datetime) -> TaskLine:
+    task, reading = recording.task, recording.reading
+    submitted_at = task.submitted_at if task else recording.changed_at
+    return TaskLine(
+        ticket=task.ticket if task else "",
+        engine=reading.plan.engine if reading else "",
+        path=recording.path,
+        submitted_at=submitted_at,
+        age=now - submitted_at,
+        next_question=recording.due,
+    )
+
+
+def _money(ledger: Ledger) -> Money:
+    return Money(
+        asked=ledger.asked,
+        answered=ledger.answered,
+        billed=ledger.billed,
+        unknown=ledger.unknown,
+        perhaps_twice=ledger.perhaps_twice,
+        unsent=ledger.unsent,
+    )
