@@ -150,3 +150,14 @@ def test_a_file_the_cloud_could_not_fetch_is_not_promised_again(bench: Bench) ->
         bench.transcriber(model=FILETRANS).transcribe(bench.recording())
     assert "sk again" in raised.value.advice
     assert "asrwatch publishes" not in str(raised.value)
+
+
+def test_nobody_is_told_to_remove_a_file_named_by_mistake(bench: Bench) -> None:
+    """In an inbox a file that is no recording may be removed; one that somebody named may be anything."""
+    notes = bench.folder / "notes.conf"
+    notes.write_text("a list of things to keep\n" * 40)
+    with pytest.raises(
+        RecordingError, match=r"not a recording.*Nothing was sent or paid\.$"
+    ) as raised:
+        bench.transcriber().transcribe(notes)
+    assert "emove" not in raised.value.advice

@@ -20,10 +20,11 @@ from asrwatch.values import format_duration, printable
 
 __all__ = ["Situation", "advice", "advising"]
 
-# Sentences about what only the daemon does, remembers or is set to.
+# Sentences about what only the daemon does, remembers or is set to; and nobody who named a file by mistake
+# should be told to remove it, as whoever finds it in an inbox is.
 _OF_THE_DAEMON = re.compile(
     r"\basrwatch (?:goes|tries|waits|fetches|submits|publishes)|`asrwatch (?:retry|explain|forget)"
-    r"|\binbox|\bsettle|\bby itself",
+    r"|\binbox|\bsettle|\bby itself|\bremove (?:it\b|or rename)",
     re.IGNORECASE,
 )
 _SENTENCES = re.compile(r"(?<=[.!?])\s+")
