@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from functools import wraps
 from typing import Annotated, Any, NoReturn, SupportsIndex, TypeVar
 
 from pydantic import BeforeValidator, PlainSerializer
@@ -189,6 +190,7 @@ def _positive(span: timedelta) -> timedelta:
 def _in_our_words(parse: Callable[[Any], ValueT]) -> Callable[[Any], ValueT]:
     """The same as a validator: pydantic puts "Value error, " before what a plain ValueError says."""
 
+    @wraps(parse)
     def validate(written: Any) -> ValueT:
         try:
             return parse(written)

@@ -211,6 +211,16 @@ def test_explain_takes_paths_as_they_are_typed(tmp_path: Path) -> None:
     assert "\x1b" not in told.stdout
 
 
+def test_explaining_nothing_ends_with_one(tmp_path: Path) -> None:
+    """A path where nothing is and nothing was is told as such, and ends with 1."""
+    config = configure(tmp_path)
+    told = asrwatch("explain", "inbox/nobody.wav", "-c", config, cwd=tmp_path)
+    assert told.returncode == 1
+    assert "There is no such file" in told.stdout
+    told = asrwatch("explain", "inbox/nobody.wav", "--json", "-c", config, cwd=tmp_path)
+    assert (told.returncode, json.loads(told.stdout)["story"]) == (1, None)
+
+
 def test_refusals_end_with_one(tmp_path: Path) -> None:
     """`retry` and `forget` of something unknown say so on stderr, and end with 1; of nothing, with 0."""
     config = configure(tmp_path)
@@ -244,6 +254,31 @@ def test_check_names_everything_that_fails(tmp_path: Path) -> None:
     failed = {each["about"] for each in json.loads(told.stdout) if each["level"] == "fail"}
     assert told.returncode == 1
     assert failed == {"key", "inbox inbox"}
+
+
+@pytest.mark.parametrize("text", ["", "workers: 4\n", "inboxes: []\n"])
+def test_check_refuses_what_run_refuses(tmp_path: Path, text: str) -> None:
+    """A configuration without any inbox keeps the daemon from starting, and so fails the check."""
+    config = tmp_path / "asrwatch.yaml"
+    config.write_text(text)
+    words = ("check", "-c", config)
+    told = asrwatch(*words, cwd=tmp_path, DASHSCOPE_API_KEY="sk-something")
+    assert told.returncode == 1
+    assert "fail  inboxes" in told.stdout
+    assert "asrwatch run" in told.stdout
+
+
+def test_check_prints_json_of_a_broken_configuration(tmp_path: Path) -> None:
+    """`check --json` is JSON whatever is wrong: every problem is a finding, and the end is 78."""
+    config = tmp_path / "bad.yaml"
+    config.write_text("workers: many\nsettel: 5s\n")
+    told = asrwatch("check", "--json", "-c", config, cwd=tmp_path)
+    assert (told.returncode, told.stderr) == (78, "")
+    found = json.loads(told.stdout)
+    assert {each["level"] for each in found} == {"fail"}
+    assert [each["about"] for each in found] == ["config", "config"]
+    assert any("settel (line 2): there is no such key" in each["said"] for each in found)
+    assert all("bad.yaml" in each["said"] for each in found)
 
 
 def test_check_tells_wishes_no_engine_grants(tmp_path: Path) -> None:
@@ -371,3 +406,5 @@ def test_wrong_knobs_are_all_told(tmp_path: Path) -> None:
     assert told.returncode == 78
     assert "nix=1" in told.stderr
     assert "queue_time" in told.stderr
+    assert "not a duration" in told.stderr
+    assert "Value error" not in told.stderr

@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from journey_helpers import STAGING, a_recording
+from journey_helpers import FAILURE, STAGING, a_recording
 
 from asrwatch.cli._progress import Lines, Tally, line_of_change
 from asrwatch.journey.keeper import Change
-from asrwatch.journey.recording import Recording, Staging, State
+from asrwatch.journey.recording import Recording, Staging, State, Trouble
 
 
 def changed(before: Recording | None, after: Recording) -> Change:
@@ -78,6 +78,51 @@ def test_lines_are_only_for_ends(now: datetime) -> None:
         assert bool(line) is (state in {State.DELIVERED, State.FAILED, State.PARKED})
         assert "\x1b" not in line
         assert "\n" not in line
+
+
+def test_setbacks_are_told_once(now: datetime, capsys: pytest.CaptureFixture[str]) -> None:
+    """Trouble on the way is told when it begins, on stderr, and not for every recording and attempt."""
+    asking = a_recording(State.ASKING, now, path=b"/in/a\x1b.wav")
+    lines = Lines()
+    for number in (1, 2, 3):
+        trouble = Trouble(since=now, count=number, last=FAILURE)
+        later = asking.unsend(now=now, due=now).postpone(trouble, due=now)
+        lines.tell(Change(before=replace(asking, id=number), after=later, note="It broke."))
+    lines.tell(Change(before=asking, after=asking.unsend(now=now, due=now), note="Too many."))
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == "waits   /in/a\\x1b.wav: It broke.\nwaits   /in/a\\x1b.wav: Too many.\n"
+
+
+def test_progress_is_no_setback(now: datetime, capsys: pytest.CaptureFixture[str]) -> None:
+    """Steps forward have notes too, and are not told as trouble; nor is a file that was touched."""
+    settled, staged, asking, submitted = (
+        a_recording(state, now)
+        for state in (State.SETTLED, State.STAGED, State.ASKING, State.SUBMITTED)
+    )
+    touched = replace(staged.fingerprint, mtime_ns=7)
+    lines = Lines()
+    for before, after in (
+        (None, settled),
+        (settled, staged),
+        (staged, asking),
+        (asking, submitted),
+        (settled, replace(settled, reading=staged.reading)),
+        (staged, staged.refreshed(touched)),
+    ):
+        lines.tell(Change(before=before, after=after, note="a note"))
+    assert capsys.readouterr().err == ""
+
+
+def test_machines_get_setbacks_only(now: datetime, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --json the ends are in the report; trouble is told meanwhile, beside it."""
+    asking = a_recording(State.ASKING, now)
+    lines = Lines(ends=False)
+    lines.tell(changed(None, a_recording(State.DELIVERED, now)))
+    lines.tell(Change(before=asking, after=asking.unsend(now=now, due=now), note="Too many."))
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "Too many." in told.err
 
 
 class BrokenPipe(io.StringIO):

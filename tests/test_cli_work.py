@@ -93,7 +93,12 @@ def test_once_delivers_everything(tmp_path: Path, sandbox: Sandbox) -> None:
     assert "3 recordings transcribed." in told.stdout
     assert (tmp_path / "inbox" / "1.txt").read_text() == "Hello world.\n"
     told = asrwatch("once", "--json", "-c", config, cwd=tmp_path, DASHSCOPE_API_KEY=sandbox.key)
-    assert json.loads(told.stdout) == {"stopped": False, "delivered": [], "not_done": []}
+    assert json.loads(told.stdout) == {
+        "stopped": False,
+        "delivered": [],
+        "not_done": [],
+        "empty": [],
+    }
     assert len(sandbox.bill.paid) == 3
 
 
@@ -124,6 +129,48 @@ def test_once_names_what_failed(tmp_path: Path, sandbox: Sandbox) -> None:
     assert [(each["state"], each["code"]) for each in report["not_done"]] == [
         ("failed", "not-audio")
     ]
+
+
+def test_once_mentions_empty_files(tmp_path: Path, sandbox: Sandbox) -> None:
+    """A file without any bytes is no failure, and is not passed over in silence either."""
+    config = configured(tmp_path, sandbox)
+    (tmp_path / "inbox" / "empty.wav").touch()
+    told = asrwatch("once", "-c", config, cwd=tmp_path, DASHSCOPE_API_KEY=sandbox.key)
+    assert told.returncode == 0
+    assert "1 file without any bytes was left" in told.stdout
+    assert "empty.wav" in told.stdout
+    told = asrwatch("once", "--json", "-c", config, cwd=tmp_path, DASHSCOPE_API_KEY=sandbox.key)
+    assert json.loads(told.stdout)["empty"] == [str(tmp_path / "inbox" / "empty.wav")]
+
+
+def test_once_tells_an_outage(tmp_path: Path) -> None:
+    """While the cloud cannot be reached `once` says so when it begins, and names it again when interrupted."""
+    config = configure(tmp_path, cloud={"base_url": "http://127.0.0.1:9"})
+    write_wav(tmp_path / "inbox" / "a.wav")
+    errors = tmp_path / "errors"
+    with errors.open("w") as stream:
+        command = subprocess.Popen(
+            [sys.executable, "-m", "asrwatch", "once", "-c", str(config)],
+            env=environment(tmp_path, DASHSCOPE_API_KEY="sk-something"),
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=stream,
+            text=True,
+        )
+    try:
+        wait_for(lambda: "waits" in errors.read_text())
+        assert "127.0.0.1:9" in errors.read_text()
+        command.send_signal(signal.SIGINT)
+        told, _ = command.communicate(timeout=PATIENCE)
+    finally:
+        command.kill()
+        command.wait()
+    assert command.returncode == 1
+    assert "Stopped before everything was done" in told
+    left = errors.read_text().splitlines()[-1]
+    assert "a.wav" in left
+    assert "127.0.0.1:9" in left
+    assert "was stopped before it was done" not in left
 
 
 def test_once_without_a_key_holds_everything(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -308,7 +355,7 @@ def test_a_second_signal_hurries(tmp_path: Path, sandbox: Sandbox) -> None:
     assert report["counts"]["asking"] == 1
     refused = asrwatch("retry", "inbox/a.wav", "-c", config, cwd=tmp_path)
     assert refused.returncode == 1
-    assert "finds out by itself" in refused.stderr
+    assert "deals with that by itself" in refused.stderr
 
 
 def test_a_killed_daemon_leaves_no_obstacle(tmp_path: Path, sandbox: Sandbox) -> None:

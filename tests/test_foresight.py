@@ -9,8 +9,9 @@ import pytest
 from desk_helpers import settings_of
 
 from asrwatch.bootstrap import build_parts
+from asrwatch.cli.explain import rows_of_explanation
 from asrwatch.desk.foresight import foresee
-from asrwatch.desk.reports import Foresight
+from asrwatch.desk.reports import Explanation, Foresight
 
 
 @pytest.fixture
@@ -69,6 +70,38 @@ def test_ignored_files_say_why(tmp_path: Path, inbox: Path, name: str, why: str)
     assert why in told.verdict
 
 
+def test_what_was_forgotten_is_left_alone(tmp_path: Path, inbox: Path) -> None:
+    """A forgotten file is told once what becomes of it: nothing by itself, and what `retry` would cost."""
+    path = write_wav(inbox / "a.wav")
+    settings = settings_of(tmp_path)
+    told = foresee(
+        os.fsencode(path), settings, lambda: build_parts(settings).routes, forgotten=True
+    )
+    assert not told.taken
+    assert "Once it has settled" not in told.verdict
+    assert "left alone until it changes" in told.verdict
+    assert "asrwatch retry" in told.verdict
+    assert "qwen3-asr-flash" in told.advice
+    assert "costs nothing" in told.advice
+    rows = list(
+        rows_of_explanation(
+            Explanation(path=os.fsencode(path), running=True, forgotten=True, foresight=told)
+        )
+    )
+    assert ("state", "forgotten: a person had it forgotten.") in rows
+    assert not any("not taken it up" in text or "not a recording" in text for _, text in rows)
+
+
+def test_forgotten_files_that_are_ignored_say_so(tmp_path: Path, inbox: Path) -> None:
+    """Having been forgotten changes nothing for a file that no inbox takes."""
+    path = write_wav(inbox / ".a.wav")
+    settings = settings_of(tmp_path)
+    told = foresee(
+        os.fsencode(path), settings, lambda: build_parts(settings).routes, forgotten=True
+    )
+    assert "built-in ignore rule" in told.verdict
+
+
 def test_files_outside_are_in_no_inbox(tmp_path: Path, inbox: Path) -> None:
     """A file elsewhere is told where the inboxes are, and what to do with a single file."""
     told = foreseen(write_wav(tmp_path / "a.wav"), tmp_path)
@@ -91,7 +124,7 @@ def test_special_files_are_never_opened(tmp_path: Path, inbox: Path) -> None:
     (inbox / "link.wav").symlink_to(write_wav(inbox / "a.wav"))
     assert "named pipe" in foreseen(inbox / "pipe.wav", tmp_path).verdict
     assert "symbolic link" in foreseen(inbox / "link.wav", tmp_path).verdict
-    assert "No such file" in foreseen(inbox / "gone.wav", tmp_path).verdict
+    assert "There is no such file" in foreseen(inbox / "gone.wav", tmp_path).verdict
 
 
 def test_what_would_fail_says_so(tmp_path: Path, inbox: Path) -> None:

@@ -56,7 +56,8 @@ def asrwatch(
 def main() -> None:
     """Run the command that the arguments name; ends the process.
 
-    Exit codes: 0 fine, 1 something failed, 2 wrong usage, 78 unusable configuration.
+    Exit codes: 0 fine, 1 some recording failed or waits or asrwatch could not start (another one uses the
+    same state), 2 wrong usage, 78 unusable configuration.
     """
     try:
         typer.main.get_command(_app).main(prog_name="asrwatch")

@@ -38,7 +38,12 @@ def findings(settings: Settings, built: Parts, *, online: bool) -> Iterator[Find
     if online:
         yield _answers(built)
     if not settings.inboxes:
-        yield doubtful("inboxes", "none configured", "Name folders: `asrwatch run DIR`.")
+        yield bad(
+            "inboxes",
+            "none configured, so `asrwatch run` will not start",
+            "List some in the configuration (inboxes: [{path: ~/Recordings}]), "
+            "or name folders: `asrwatch run DIR`, `asrwatch check DIR`.",
+        )
     yield from inbox_findings(settings)
     for route in built.routes.values():
         yield _dispatch(route)

@@ -107,19 +107,64 @@ class Shown(Protocol):
 
 
 class Lines:
-    """One line per recording that comes to its end."""
+    """One line per recording that comes to its end, and one on stderr when trouble on the way begins.
+
+    Args:
+        ends: whether to tell the ends; trouble is always told.
+    """
+
+    def __init__(self, *, ends: bool = True) -> None:
+        self._ends = ends
+        self._setbacks = Setbacks()
 
     def tell(self, change: Change) -> None:
         """Print the line, if it is one."""
-        line = line_of_change(change)
-        if line:
-            # nobody may be reading any more (`once | head`), and paid requests are under way
-            with suppress(OSError):
+        line = line_of_change(change) if self._ends else ""
+        setback = self._setbacks.line(change)
+        # nobody may be reading any more (`once | head`), and paid requests are under way
+        with suppress(OSError):
+            if line:
                 typer.echo(line)
+            if setback:
+                typer.echo(setback, err=True)
 
     def running(self) -> AbstractContextManager[None]:
         """Nothing to begin or end."""
         return nullcontext()
+
+
+class Setbacks:
+    """Tells each kind of trouble once: an outage meets every recording, again and again."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def line(self, change: Change) -> str:
+        """A line for trouble that is new; empty for every other change."""
+        trouble = change.after.trouble
+        kind = trouble.last.code if trouble else change.note
+        if not _is_setback(change) or kind in self._told:
+            return ""
+        self._told.add(kind)
+        why = trouble.last.message if trouble else change.note
+        return f"waits   {printable(change.after.path)}: {printable(why)}"
+
+
+def _is_setback(change: Change) -> bool:
+    """Whether a step was tried in vain and will be tried again."""
+    before, after = change.before, change.after
+    if before is None or not change.note or after.state in _ENDED:
+        return False
+    if after.trouble is not None and after.trouble != before.trouble:
+        return True
+    if before.state is State.ASKING:
+        return after.state is State.STAGED
+    # an engine that cannot be asked leaves the recording as it was
+    return (after.state, after.reading, after.fingerprint) == (
+        before.state,
+        before.reading,
+        before.fingerprint,
+    )
 
 
 class Bar:
@@ -127,7 +172,7 @@ class Bar:
 
     def __init__(self, tally: Tally, console: Console) -> None:
         self._tally = tally
-        self._console = console
+        self._setbacks = Setbacks()
         self._progress = Progress(
             SpinnerColumn(),
             BarColumn(),
@@ -143,8 +188,7 @@ class Bar:
     def tell(self, change: Change) -> None:
         """Move the bar."""
         tally = self._tally
-        line = line_of_change(change)
-        if line:
+        for line in filter(None, (line_of_change(change), self._setbacks.line(change))):
             self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
         minutes, all_minutes = (
             span / timedelta(minutes=1) for span in (tally.audio_ended, tally.audio)

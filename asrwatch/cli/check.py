@@ -6,14 +6,16 @@ from typing import Annotated
 import typer
 
 from asrwatch.bootstrap import build_parts
-from asrwatch.cli._finding import Finding, Level
+from asrwatch.cli._finding import Finding, Level, bad
 from asrwatch.cli._findings import findings
 from asrwatch.cli._house import settings_for
 from asrwatch.cli._options import AsJson, ConfigFile, Folders
 from asrwatch.cli._printing import print_json, safe
+from asrwatch.errors import ConfigError
 
 __all__ = ["check"]
 
+BAD_CONFIG = 78
 _COLOURS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 
 
@@ -28,11 +30,18 @@ def check(
     """Check configuration, key, folders, space and limits.
 
     Writes and removes a small file in every folder that transcripts go to. Ends with 1 if something
-    fails.
+    fails, with 78 if the configuration cannot be used at all.
     """
-    settings = settings_for(config, folders)
+    try:
+        settings = settings_for(config, folders)
+        built = build_parts(settings)
+    except ConfigError as error:
+        if not as_json:
+            raise
+        print_json([asdict(bad("config", f"{error.source}: {each}")) for each in error.problems])
+        raise typer.Exit(BAD_CONFIG) from None
     found: list[Finding] = []
-    for finding in findings(settings, build_parts(settings), online=online):
+    for finding in findings(settings, built, online=online):
         found.append(finding)
         if not as_json:
             _print(finding)

@@ -1,6 +1,7 @@
 """`asrwatch explain`: one file's whole story, or what would happen to it."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -52,13 +53,20 @@ def explain(
     """Tell a file's story, or what would happen to it.
 
     Costs nothing. Also says why a file waits, which engine it goes to and for what reasons, and what
-    was paid for it.
+    was paid for it. Ends with 1 if nothing is there and nothing is known.
     """
     report = explanation_of(settings_for(config), absolute([path])[0])
     if as_json:
         print_json(to_json(report))
     else:
         show(rows_of_explanation(report))
+    if _is_nothing(report):
+        raise typer.Exit(1)
+
+
+def _is_nothing(report: Explanation) -> bool:
+    known = report.story or report.below or report.forgotten
+    return not known and not os.path.lexists(report.path)
 
 
 def explanation_of(settings: Settings, path: bytes) -> Explanation:
@@ -70,7 +78,8 @@ def explanation_of(settings: Settings, path: bytes) -> Explanation:
     def routes() -> Mapping[str, Route]:
         return build_parts(settings).routes
 
-    return replace(report, foresight=foresee(path, settings, routes))
+    foreseen = foresee(path, settings, routes, forgotten=report.forgotten)
+    return replace(report, foresight=foreseen)
 
 
 def rows_of_explanation(report: Explanation) -> Iterator[Row]:
@@ -81,16 +90,11 @@ def rows_of_explanation(report: Explanation) -> Iterator[Row]:
         if story.path != report.path:
             yield "belongs to", printable(story.path)
         yield from _story(story)
-    if report.forgotten and story is None:
-        yield (
-            "forgotten",
-            "A person had it forgotten: it is left alone until it changes, or `asrwatch retry` names it.",
-        )
     for file in report.settling:
         why = "it has no bytes yet" if file.why == "empty" else "it is still changing or just seen"
         yield "settling", f"{printable(file.path)}: {why}, for {format_duration(file.waits_for)}"
     if report.foresight is not None:
-        yield from _foresight(report.foresight, running=report.running)
+        yield from _foresight(report, report.foresight)
     yield from _lines("earlier", report.earlier)
     yield from _lines("below", report.below)
     if report.below_count > len(report.below):
@@ -133,13 +137,15 @@ def _story(story: Story) -> Iterator[Row]:
         yield ("" if number else "story"), said.rstrip()
 
 
-def _foresight(foresight: Foresight, *, running: bool) -> Iterator[Row]:
+def _foresight(report: Explanation, foresight: Foresight) -> Iterator[Row]:
     if foresight.inbox is not None:
         yield "inbox", foresight.inbox
-    yield (
-        "state",
-        "asrwatch has not taken it up." if foresight.taken else "not a recording of asrwatch's",
-    )
+    if report.forgotten:
+        yield "state", "forgotten: a person had it forgotten."
+    elif foresight.taken:
+        yield "state", "asrwatch has not taken it up."
+    else:
+        yield "state", "not a recording of asrwatch's"
     yield "verdict", foresight.verdict
     if foresight.advice:
         yield "", foresight.advice
@@ -149,7 +155,7 @@ def _foresight(foresight: Foresight, *, running: bool) -> Iterator[Row]:
             _audio(foresight.container, foresight.codec, foresight.duration, foresight.channels),
         )
     yield from _plan(foresight)
-    if foresight.taken and not running:
+    if foresight.taken and not report.running:
         yield "waits", "asrwatch is not running; it is taken up when it is started."
 
 

@@ -1,17 +1,15 @@
 """`asrwatch once`: everything there is, then the end."""
 
-import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import typer
 from rich.console import Console
 
 from asrwatch import logs
 from asrwatch.bootstrap import Parts, build_parts, open_store
+from asrwatch.cli._ending import Ended, Leftover, tell_end
 from asrwatch.cli._house import settings_for, with_inboxes
 from asrwatch.cli._options import AsJson, ConfigFile, Folders, LogLevel, LogLevels
 from asrwatch.cli._progress import Bar, Lines, Shown, Tally
@@ -19,24 +17,15 @@ from asrwatch.cli._working import leave, work
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
 from asrwatch.errors import EngineError
+from asrwatch.inbox.looks import Why
 from asrwatch.journey.keeper import Change
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import EVERY_ENGINE, Hold, Store
-from asrwatch.values import printable
+from asrwatch.values import counted
 
 __all__ = ["once"]
 
 _LEFT = (State.SETTLED, State.STAGED, State.ASKING, State.SUBMITTED, State.TRANSCRIBED)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Leftover:
-    """Something that was not transcribed, and why."""
-
-    path: bytes
-    state: str
-    code: str
-    why: str
 
 
 def once(
@@ -72,10 +61,14 @@ def once(
                 store,
                 built,
                 until_quiet=True,
-                on_change=(note, tally.take, *(() if as_json else (shown.tell,))),
+                on_change=(note, tally.take, shown.tell),
             )
         leftovers = (*_troubled_inboxes(daemon), *_left_over(settings, store, daemon))
-    _tell(delivered, leftovers, stopped=daemon.stopping, as_json=as_json)
+        empty = tuple(_empty(daemon))
+    ended = Ended(
+        delivered=tuple(delivered), leftovers=leftovers, empty=empty, stopped=daemon.stopping
+    )
+    tell_end(ended, as_json=as_json)
     code = 1 if leftovers or daemon.stopping else 0
     leave(daemon, code)
     raise typer.Exit(code)
@@ -84,7 +77,7 @@ def once(
 def _shown(tally: Tally, *, as_json: bool) -> Shown:
     """A bar for a person who watches, lines for anybody else."""
     if as_json or not sys.stdout.isatty():
-        return Lines()
+        return Lines(ends=not as_json)
     return Bar(tally, Console())
 
 
@@ -125,6 +118,11 @@ def _left_over(settings: Settings, store: Store, daemon: Daemon) -> Iterator[Lef
         if hold is not None:
             why = f"{hold.message} {hold.advice}".rstrip()
             yield _leftover(recording, hold.code, why, state="held")
+        elif recording.trouble is not None:
+            last = recording.trouble.last
+            times = counted(recording.trouble.count, "time")
+            why = f"It met trouble {times}: {last.message} {last.advice}".rstrip()
+            yield _leftover(recording, last.code, why)
         else:
             yield _leftover(recording, "unfinished", "asrwatch was stopped before it was done.")
 
@@ -138,42 +136,8 @@ def _hold_over(recording: Recording, holds: tuple[Hold, ...]) -> Hold | None:
     return next((hold for hold in holds if hold.scope in {engine, EVERY_ENGINE}), None)
 
 
-def _tell(
-    delivered: list[Recording], leftovers: tuple[Leftover, ...], *, stopped: bool, as_json: bool
-) -> None:
-    if as_json:
-        typer.echo(
-            json.dumps(_as_json(delivered, leftovers, stopped=stopped), indent=2, ensure_ascii=True)
-        )
-        return
-    for each in leftovers:
-        path = printable(each.path)
-        where = "" if each.why.startswith(path) else f"{path}: "
-        typer.echo(f"{each.state}: {where}{each.why}", err=True)
-    many = "1 recording" if len(delivered) == 1 else f"{len(delivered)} recordings"
-    rest = f", {len(leftovers)} not done (see above)" if leftovers else ""
-    typer.echo(f"{many} transcribed{rest}.")
-    if stopped:
-        typer.echo("Stopped before everything was done; run it again to go on.")
-
-
-def _as_json(delivered: list[Recording], leftovers: tuple[Leftover, ...], *, stopped: bool) -> Any:
-    return {
-        "stopped": stopped,
-        "delivered": [
-            {
-                "path": os.fsdecode(each.path),
-                "outputs": [os.fsdecode(output.path) for output in each.outputs],
-            }
-            for each in delivered
-        ],
-        "not_done": [
-            {
-                "path": os.fsdecode(each.path),
-                "state": each.state,
-                "code": each.code,
-                "why": each.why,
-            }
-            for each in leftovers
-        ],
-    }
+def _empty(daemon: Daemon) -> Iterator[bytes]:
+    """Files without any bytes: nothing waits for them, since they may stay so for ever."""
+    for lookout in daemon.lookouts.values():
+        last = lookout.snapshot().last
+        yield from (each.path for each in (last.waiting if last else ()) if each.why is Why.EMPTY)

@@ -19,6 +19,7 @@ from asrwatch.cli._printing import print_json, safe
 from asrwatch.engines import Engine
 from asrwatch.formats import Format
 from asrwatch.storages import Storage
+from asrwatch.values import parse_size
 
 __all__ = ["parts"]
 
@@ -113,7 +114,7 @@ def _type(annotation: Any, field: FieldInfo | None = None) -> str:
 
 
 def _is_size(mark: Any) -> bool:
-    return getattr(getattr(mark, "func", None), "__name__", "") == "parse_size"
+    return getattr(getattr(mark, "func", None), "__wrapped__", None) is parse_size
 
 
 def _value(default: Any, kind: str) -> str:

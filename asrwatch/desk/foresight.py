@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from asrwatch.audio.facts import probe
 from asrwatch.config import InboxSettings, Settings
@@ -20,7 +21,11 @@ __all__ = ["foresee"]
 
 
 def foresee(
-    path: bytes, settings: Settings, routes: Callable[[], Mapping[str, Route]]
+    path: bytes,
+    settings: Settings,
+    routes: Callable[[], Mapping[str, Route]],
+    *,
+    forgotten: bool = False,
 ) -> Foresight:
     """What would become of a file.
 
@@ -28,9 +33,40 @@ def foresee(
         path: absolute.
         settings: what the inboxes are.
         routes: by inbox; asked for only if the file would be taken up.
+        forgotten: whether a person had it forgotten.
     """
+    told = _foreseen(path, settings, routes)
+    return _as_forgotten(told) if forgotten and told.taken else told
+
+
+def _as_forgotten(told: Foresight) -> Foresight:
+    """Nothing happens by itself; what would happen is what `retry` would do."""
+    then = told.verdict
+    if told.engine is not None:
+        then = (
+            f"Then it would go to {told.engine}; if the same was asked about this content before, "
+            "that answer is delivered, which costs nothing."
+        )
+    return replace(
+        told,
+        taken=False,
+        verdict="It is left alone until it changes, or `asrwatch retry` names it.",
+        engine=None,
+        model=None,
+        options={},
+        reasons=(),
+        left_out=(),
+        advice=f"{then} {told.advice}".rstrip(),
+    )
+
+
+def _foreseen(
+    path: bytes, settings: Settings, routes: Callable[[], Mapping[str, Route]]
+) -> Foresight:
     try:
         status = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return _left_alone("There is no such file, and asrwatch knows of none that was there.")
     except OSError as error:
         return _left_alone(f"It cannot be looked at: {error.strerror}.")
     if stat.S_ISDIR(status.st_mode):
