@@ -185,6 +185,14 @@ def _language(code: str) -> str:
     return code
 
 
+def _plain_name(name: str) -> str:
+    """A name that is one folder's name too, as $OUTPUT_DIR has a folder for each inbox."""
+    if "/" in name or name in {".", ".."}:
+        msg = "must be a plain name, without /"
+        raise ValueError(msg)
+    return name
+
+
 def _at_least(span: Any, least: str) -> Any:
     if span < parse_duration(least):
         msg = f"must be at least {least}"
@@ -196,7 +204,7 @@ class InboxSettings(_Frozen):
     """One watched folder and what is wanted of its recordings."""
 
     path: AnyPath
-    name: str = ""
+    name: Annotated[str, AfterValidator(_plain_name)] = ""
     recursive: bool = True
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()

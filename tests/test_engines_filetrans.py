@@ -33,6 +33,7 @@ class Tasks:
     status: dict[str, str] = field(default_factory=dict)
     source: dict[str, str] = field(default_factory=dict)
     created: dict[str, float] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
     output: dict[str, dict[str, Any]] = field(default_factory=dict)
     largest_page: int = 100
     refuses_pages_over: int = 1000
@@ -65,13 +66,13 @@ class Tasks:
         size = min(size, self.largest_page)
         page = int(asked.query.get("page_no", 1))
         wanted = asked.query.get("status")
-        assert asked.query["model_name"] == MODEL
+        assert asked.query.get("model_name", MODEL) == MODEL
         assert "start_time" not in asked.query
         rows = [
             {
                 "task_id": ticket,
                 "status": status,
-                "model_name": MODEL,
+                "model_name": self.models.get(ticket, MODEL),
                 "gmt_create": int(self.created.get(ticket, NOW.timestamp()) * 1000),
             }
             for ticket, status in self.status.items()
@@ -383,6 +384,35 @@ def reconcile(
     """What became of ask-1."""
     engine = engine_at(tasks.server.url)
     return engine.reconcile("ask-1", since=NOW - since, known=known)
+
+
+def test_a_source_told_without_its_query_proves_the_task(tasks: Tasks) -> None:
+    """The contract's sample tells a source without its query: the same address is proof enough (section 4.3)."""
+    tasks.status = {"x": "SUCCEEDED", "mine": "SUCCEEDED"}
+    tasks.source = {"mine": "http://here/in%20box/a.wav", "x": "http://here/in%20box/b.wav"}
+    engine = engine_at(tasks.server.url)
+    found = engine.reconcile(
+        "ask-1",
+        since=NOW - timedelta(minutes=1),
+        known=frozenset(),
+        url="http://here/in%20box/a.wav?asrwatch=ask-1",
+    )
+    assert found == Found(ticket="mine")
+
+
+def test_a_task_listed_under_its_models_other_name_is_found(tasks: Tasks) -> None:
+    """A cloud that lists an alias by its snapshot's name hides nothing; other models' tasks are left alone."""
+    tasks.status = {"x": "RUNNING", "mine": "SUCCEEDED"}
+    tasks.models = {"x": "fun-asr", "mine": f"{MODEL}-2025-11-17"}
+    tasks.source["mine"] = "oss://dir/ask-1.wav"
+    assert reconcile(tasks) == Found(ticket="mine")
+
+
+def test_tasks_of_much_later_are_left_alone(tasks: Tasks) -> None:
+    """On an account that never rests, tasks created long after the ask do not keep it waiting."""
+    tasks.status = {"later": "RUNNING"}
+    tasks.created["later"] = NOW.timestamp()
+    assert reconcile(tasks, since=timedelta(hours=1)) == NotThere()
 
 
 def test_the_source_url_proves_the_task(tasks: Tasks) -> None:

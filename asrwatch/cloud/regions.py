@@ -17,7 +17,7 @@ REGIONS: Mapping[str, str] = MappingProxyType(
 )
 """The shared hosts of contract section 1.1; anything else is reached through `base_url`."""
 
-_PATH_ROOTS = ("/api/v1", "/compatible-mode/v1")
+_PATH_ROOTS = ("/api/v1", "/compatible-mode/v1", "/compatible-mode")
 
 
 def root_of(region: str, base_url: str | None) -> str:

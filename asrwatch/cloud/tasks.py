@@ -50,11 +50,12 @@ class Poll:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listed:
-    """One line of the task list."""
+    """One line of the task list; `model` as the cloud calls it, which may be another name than was asked by."""
 
     ticket: str
     status: str
     created: datetime | None
+    model: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,6 +194,7 @@ def _listed(row: Mapping[str, JsonValue]) -> Listed | None:
         ticket=ticket,
         status=status.upper(),
         created=_EPOCH + created if created is not None else None,
+        model=loose.text(row.get("model_name")) or None,
     )
 
 

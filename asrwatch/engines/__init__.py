@@ -194,7 +194,7 @@ class Engine(ABC, Generic[OptionsT]):
         raise NotImplementedError(f"{self.name} has no tasks to check ({len(tickets)} asked)")
 
     def reconcile(
-        self, ask_id: str, *, since: datetime, known: frozenset[str]
+        self, ask_id: str, *, since: datetime, known: frozenset[str], url: str | None = None
     ) -> Found | StillOut | NotThere:
         """Find out what became of a request whose answer was lost, without paying.
 
@@ -202,8 +202,11 @@ class Engine(ABC, Generic[OptionsT]):
             ask_id: of the lost request; its source URL carries it.
             since: when it was announced.
             known: tickets that belong to other recordings.
+            url: the source URL as it was sent.
 
         Returns:
             `Found` with proof, `NotThere`, or `StillOut` while an unproven task is still running.
         """
-        raise NotImplementedError(f"{self.name} cannot reconcile {ask_id} ({since}, {len(known)})")
+        raise NotImplementedError(
+            f"{self.name} cannot reconcile {ask_id} ({url}, {since}, {len(known)})"
+        )

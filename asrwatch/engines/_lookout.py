@@ -71,7 +71,7 @@ class Lookout:
         return out
 
     def everything(self, visit: Visit) -> Iterator[Listed]:
-        """Every task of the last 24 hours.
+        """Every task of the last 24 hours that may be this model's, whatever name the cloud lists it by.
 
         Raises:
             RecordingError: the cloud refuses to list.
@@ -79,7 +79,12 @@ class Lookout:
             EngineError: the key is at fault.
         """
         for _, page in self._pages(visit, None):
-            yield from page.listed
+            yield from (listed for listed in page.listed if self._may_be_ours(listed))
+
+    def _may_be_ours(self, listed: Listed) -> bool:
+        """A snapshot and its alias are one model: asked by one name, it may be listed by the other."""
+        name = listed.model
+        return name is None or name.startswith(self._model) or self._model.startswith(name)
 
     def _pages(self, visit: Visit, status: str | None) -> Iterator[tuple[int, Page]]:
         """Pages with their numbers, from 1; none where the cloud refuses this kind of list."""
@@ -97,10 +102,12 @@ class Lookout:
             number += 1
 
     def _page(self, visit: Visit, status: str | None, number: int) -> Page:
+        # A list by status only saves questions; one that proves absence must not rest on a name.
+        model = self._model if status is not None else None
         try:
-            return visit.list(self._model, status=status, page=number, page_size=self._page_size)
+            return visit.list(model, status=status, page=number, page_size=self._page_size)
         except RecordingError:
             if self._page_size is None or number > 1:
                 raise
             self._page_size = None
-            return visit.list(self._model, status=status, page=number, page_size=None)
+            return visit.list(model, status=status, page=number, page_size=None)

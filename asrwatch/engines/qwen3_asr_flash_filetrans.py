@@ -162,7 +162,7 @@ class Qwen3AsrFlashFiletrans(Engine[FiletransOptions]):
                 yield ticket, news
 
     def reconcile(
-        self, ask_id: str, *, since: datetime, known: frozenset[str]
+        self, ask_id: str, *, since: datetime, known: frozenset[str], url: str | None = None
     ) -> Found | StillOut | NotThere:
         """Look for the lost request among the cloud's tasks; see `Engine.reconcile`.
 
@@ -174,7 +174,7 @@ class Qwen3AsrFlashFiletrans(Engine[FiletransOptions]):
         age = self.cloud.now() - since
         try:
             with self.cloud.tasks.visit() as visit:
-                found = self._orphanage.look_for(visit, ask_id, since=since, known=known)
+                found = self._orphanage.look_for(visit, ask_id, url=url, since=since, known=known)
         except (RecordingError, EngineError) as error:
             if not refuses_lists(error):
                 raise

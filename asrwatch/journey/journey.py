@@ -267,7 +267,9 @@ def _reconcile(
             return recording.park(UNKNOWN_ANSWER, now=clock())
         return recording.unsend(now=clock(), due=clock()).postpone(trouble, due=clock())
     try:
-        outcome = engine.reconcile(staging.ask_id, since=asking.asked_at, known=known)
+        outcome = engine.reconcile(
+            staging.ask_id, since=asking.asked_at, known=known, url=staging.url
+        )
     except (EngineError, TemporaryError) as error:
         # of a request these say "not accepted"; of the question what became of one they say nothing
         raise AnswerLost(
