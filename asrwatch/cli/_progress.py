@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from asrwatch.cli._setbacks import Setbacks
 from asrwatch.journey.keeper import Change
 from asrwatch.journey.recording import Recording, State
 from asrwatch.values import format_size, printable
@@ -131,40 +132,6 @@ class Lines:
     def running(self) -> AbstractContextManager[None]:
         """Nothing to begin or end."""
         return nullcontext()
-
-
-class Setbacks:
-    """Tells each kind of trouble once: an outage meets every recording, again and again."""
-
-    def __init__(self) -> None:
-        self._told: set[str] = set()
-
-    def line(self, change: Change) -> str:
-        """A line for trouble that is new; empty for every other change."""
-        trouble = change.after.trouble
-        kind = trouble.last.code if trouble else change.note
-        if not _is_setback(change) or kind in self._told:
-            return ""
-        self._told.add(kind)
-        why = trouble.last.message if trouble else change.note
-        return f"waits   {printable(change.after.path)}: {printable(why)}"
-
-
-def _is_setback(change: Change) -> bool:
-    """Whether a step was tried in vain and will be tried again."""
-    before, after = change.before, change.after
-    if before is None or not change.note or after.state in _ENDED:
-        return False
-    if after.trouble is not None and after.trouble != before.trouble:
-        return True
-    if before.state is State.ASKING:
-        return after.state is State.STAGED
-    # an engine that cannot be asked leaves the recording as it was
-    return (after.state, after.reading, after.fingerprint) == (
-        before.state,
-        before.reading,
-        before.fingerprint,
-    )
 
 
 class Bar:
