@@ -136,6 +136,13 @@ def test_a_status_with_many_failures_stays_short(desk: Desk, store: Store, now: 
     assert any("asrwatch retry --failed" in text for _, text in rows)
 
 
+def test_status_says_a_name_once(desk: Desk, store: Store, now: datetime) -> None:
+    """A reason that begins with the file's name is not put behind it again."""
+    failure = replace(FAILURE, message="/inbox/talk.wav is no recording.")
+    put(store, State.FAILED, now, failure=failure)
+    assert ("failed", "/inbox/talk.wav is no recording.") in list(rows_of_status(status_of(desk)))
+
+
 def test_status_tells_the_oldest_ones_trouble(desk: Desk, store: Store, now: datetime) -> None:
     """An outage shows: the oldest carries its last error, since when, and when it is tried again."""
     trouble = Trouble(since=now - timedelta(hours=1), count=2, last=FAILURE)

@@ -91,7 +91,8 @@ def _for_a_person(report: Status, state: State, listed: tuple[ForAPerson, ...]) 
     if not listed:
         return
     for number, each in enumerate(listed[:_SHOWN]):
-        yield ("" if number else state.value), f"{printable(each.path)}: {each.reason.message}"
+        path, why = printable(each.path), each.reason.message
+        yield ("" if number else state.value), why if why.startswith(path) else f"{path}: {why}"
     more = report.counts[state] - min(len(listed), _SHOWN)
     if more:
         yield "", f"and {more} more"
