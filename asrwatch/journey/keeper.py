@@ -603,7 +603,7 @@ class Keeper:
             recording=after.id,
             inbox=after.inbox,
             file=printable(after.path),
-            note=printable(change.note),
+            **({"note": printable(change.note)} if change.note else {}),
             **({"code": failure.code, "advice": failure.advice} if failure else {}),
         )
 
