@@ -450,21 +450,21 @@ class Keeper:
         """
         steps: list[Step] = []
         passed_over: set[int] = set()
-        while len(steps) < limit:
+        while (wanted := limit - len(steps)) > 0:
             chosen = self.store.due(
                 now,
-                limit=limit - len(steps),
+                limit=wanted,
                 states=states,
                 under_way=(*under_way, *passed_over),
                 waiting_engines=self.gate.waiting(now),
             )
-            if not chosen:
-                break
             for recording in chosen:
                 passed_over.add(recording.id)
                 step = self._next_step(recording, now)
                 if step is not None:
                     steps.append(step)
+            if len(chosen) < wanted:
+                break
         return steps
 
     def _next_step(self, recording: Recording, now: datetime) -> Step | None:

@@ -68,7 +68,7 @@ _FOR_A_WORKER = and_(
     _table.c.state.in_(_listed("states")),
     _table.c.id.not_in(_listed("under_way")),
     or_(
-        _table.c.state.not_in((State.STAGED, State.SETTLED)),
+        and_(_table.c.state != State.STAGED.value, _table.c.state != State.SETTLED.value),
         _table.c.engine.is_(None),
         _table.c.engine.not_in(_listed("waiting")),
     ),
@@ -82,8 +82,8 @@ _DUE = (
     )
     .limit(bindparam("most"))
 )
-_NEXT_DUE = select(func.min(_table.c.due)).where(_FOR_A_WORKER)
-_NEXT_POLL = select(func.min(_table.c.due)).where(_table.c.state == State.SUBMITTED)
+_NEXT_DUE = Prepared(select(func.min(_table.c.due)).where(_FOR_A_WORKER))
+_NEXT_POLL = Prepared(select(func.min(_table.c.due)).where(_table.c.state == State.SUBMITTED.value))
 _OUTPUTS_OF = (
     select(_outputs.c.format, _outputs.c.path, _outputs.c.sha256)
     .where(_outputs.c.recording == bindparam("of"))
@@ -277,14 +277,14 @@ class Store(Money):
             "waiting": json.dumps(list(waiting_engines)),
         }
         with self.transaction():
-            earliest: datetime | None = self._connection.execute(_NEXT_DUE, chosen).scalar()
-        return earliest
+            (earliest,) = _NEXT_DUE.run(self._connection, chosen).fetchone()
+        return tables.moment(earliest)
 
     def next_poll(self) -> datetime | None:
         """The earliest date on which a task is to be asked about."""
         with self.transaction():
-            earliest: datetime | None = self._connection.execute(_NEXT_POLL).scalar()
-        return earliest
+            (earliest,) = _NEXT_POLL.run(self._connection, {}).fetchone()
+        return tables.moment(earliest)
 
     def left_to_do(self, inboxes: Collection[str]) -> int:
         """How many recordings of these inboxes still have steps before them that need no person."""

@@ -29,6 +29,7 @@ __all__ = [
     "forgotten",
     "holds",
     "migrate",
+    "moment",
     "outputs",
     "recordings",
 ]
@@ -48,7 +49,12 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+        return moment(value)
+
+
+def moment(stored: int | None) -> datetime | None:
+    """A date as it is stored, read back."""
+    return None if stored is None else _EPOCH + timedelta(microseconds=stored)
 
 
 class Span(TypeDecorator[timedelta]):
