@@ -1,23 +1,37 @@
 """Named places where a test may kill the process, to prove that nothing is lost or paid twice there.
 
-Inert unless the environment variable is set when asrwatch starts: ASRWATCH_CRASH=NAME, or NAME@3 for the
-third time that the place is passed.
+Inert unless the environment variable is set when the first such place is passed: ASRWATCH_CRASH=NAME, or
+NAME@3 for the third time that the place is passed.
 """
 
 import os
 import signal
+from dataclasses import dataclass
+from functools import cache
 
 __all__ = ["crash_point"]
 
-_NAME, _, _HIT = os.environ.get("ASRWATCH_CRASH", "").partition("@")
-_left = int(_HIT or 1)
+
+@dataclass
+class _Death:
+    """Where this process is to die, and how often it may pass there before."""
+
+    name: str
+    left: int
+
+
+@cache
+def _death() -> _Death:
+    """What the environment says; read once, and not at import, which a fork may have behind it."""
+    name, _, hit = os.environ.get("ASRWATCH_CRASH", "").partition("@")
+    return _Death(name=name, left=int(hit or 1))
 
 
 def crash_point(name: str) -> None:
     """Die here and now, as if the power had gone, if this is the place the environment names."""
-    if name != _NAME:
+    death = _death()
+    if name != death.name:
         return
-    global _left  # noqa: PLW0603 - a counter of the process, for tests only
-    _left -= 1
-    if _left <= 0:
+    death.left -= 1
+    if death.left <= 0:
         os.kill(os.getpid(), signal.SIGKILL)
