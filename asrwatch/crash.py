@@ -22,7 +22,9 @@ PLACES: Final[Mapping[str, str]] = MappingProxyType(
     {
         # Start.
         "locked": "the state folder's lock is ours",
-        "migrating": "the schema is new, not committed",
+        "creating": "a new database has its tables, not committed",
+        "migrating": "one step of a migration is done, not committed",
+        "migrated": "one step of a migration is committed",
         "store-opened": "the database is open",
         "tidied": "drafts of a killed process are removed",
         "asks-marked": "requests under way at the last end are marked lost, not committed",
