@@ -20,8 +20,9 @@ def _named(node: ast.expr) -> set[str]:
             return _named(body) | _named(orelse)
         case ast.JoinedStr(values=[ast.Constant(value=str(prefix)), ast.FormattedValue()]):
             return {f"{prefix}{state.value}" for state in State}
-    msg = f"crash_point takes a name that no test can find: {ast.unparse(node)}"
-    raise AssertionError(msg)
+        case _:
+            msg = f"crash_point takes a name that no test can find: {ast.unparse(node)}"
+            raise AssertionError(msg)
 
 
 def _called() -> dict[str, list[str]]:
