@@ -141,6 +141,8 @@ class EngineTrouble(StrEnum):
     KEY = "key"
     MONEY = "money"
     FORBIDDEN = "forbidden"
+    UNANSWERED = "unanswered"
+    BUDGET = "budget"
 
 
 class EngineError(AsrwatchError):

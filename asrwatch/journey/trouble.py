@@ -20,6 +20,7 @@ from asrwatch.journey.recording import Failure, Recording, State, Trouble
 __all__ = [
     "FIRST_WAIT",
     "LONGEST_WAIT",
+    "NEVER_LEFT",
     "Suffered",
     "backoff",
     "one_more_lost",

@@ -82,6 +82,16 @@ _DUE = (
     )
     .limit(bindparam("most"))
 )
+_SHORTEST_STAGED = (
+    _WITH_ANSWER.where(
+        _table.c.state == State.STAGED.value,
+        _table.c.due <= bindparam("now"),
+        _table.c.engine.in_(_listed("engines")),
+        _table.c.inbox.in_(_listed("inboxes")),
+    )
+    .order_by(_table.c.audio.is_(None), _table.c.audio, _table.c.id)
+    .limit(1)
+)
 _NEXT_DUE = Prepared(select(func.min(_table.c.due)).where(_FOR_A_WORKER))
 _NEXT_POLL = Prepared(select(func.min(_table.c.due)).where(_table.c.state == State.SUBMITTED.value))
 _OUTPUTS_OF = (
@@ -262,6 +272,20 @@ class Store(Money):
             "waiting": json.dumps(list(waiting_engines)),
         }
         return self._many(_DUE, chosen)
+
+    def shortest_staged(
+        self, now: datetime, *, engines: Collection[str], inboxes: Collection[str]
+    ) -> Recording | None:
+        """The shortest of the recordings that one of these engines could be asked about now."""
+        found = self._many(
+            _SHORTEST_STAGED,
+            {
+                "now": now,
+                "engines": json.dumps(list(engines)),
+                "inboxes": json.dumps(list(inboxes)),
+            },
+        )
+        return found[0] if found else None
 
     def next_due(
         self,
