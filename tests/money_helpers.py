@@ -106,13 +106,17 @@ class Book:
         return self.store.save(added, staged)
 
     def ask(self, limit: int = 8) -> list[Recording]:
-        """Hand out steps to so many free workers; what they hold is under way until the test ends it."""
+        """Hand out steps to so many free workers, and return those that are requests.
+
+        What they hold is under way until the test ends it; a step that reconciles never ends.
+        """
+        unknown = {recording.id for recording in self.store.in_state(State.ASKING)}
         with self.store.transaction():
             steps = self.keeper.hand_out(ASKS, limit=limit, under_way=self.out, now=self.now)
         self.keeper.take_news()
         begun = [recording for recording, _ in steps]
         self.out.update({recording.id for recording in begun})
-        return begun
+        return [recording for recording in begun if recording.id not in unknown]
 
     def answer_of(self, asking: Recording, *, billed: float | None = None) -> Answer:
         """What the cloud would answer; as much is billed as was expected."""

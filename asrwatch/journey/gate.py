@@ -24,6 +24,7 @@ _FIRST = {
     EngineTrouble.MONEY: timedelta(minutes=1),
     EngineTrouble.FORBIDDEN: timedelta(minutes=1),
     EngineTrouble.UNANSWERED: timedelta(seconds=30),
+    EngineTrouble.BUDGET: timedelta(hours=1),
 }
 _LONGEST = {
     EngineTrouble.THROTTLED: timedelta(minutes=2),
@@ -32,6 +33,7 @@ _LONGEST = {
     EngineTrouble.MONEY: timedelta(hours=1),
     EngineTrouble.FORBIDDEN: timedelta(hours=1),
     EngineTrouble.UNANSWERED: timedelta(hours=1),
+    EngineTrouble.BUDGET: timedelta(days=1),
 }
 _TOGETHER = timedelta(milliseconds=20)
 """Requests whose dates lie this close start together: one turn of the daemon hands them all out."""

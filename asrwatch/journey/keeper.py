@@ -85,6 +85,7 @@ class Keeper:
         self.store = store
         self.fuse = fuse or Fuse(Budget(), store, currency="")
         self._budget_told: datetime | None = None
+        self._served: dict[frozenset[State], str] = {}
         self.routes = routes
         self.gate = gate
         self._key_digest = key_digest
@@ -491,22 +492,54 @@ class Keeper:
         steps: list[Step] = []
         passed_over: set[int] = set()
         while (wanted := limit - len(steps)) > 0:
-            chosen = self.store.due(
-                now,
-                limit=wanted,
-                states=states,
-                under_way=(*under_way, *passed_over),
-                waiting_engines=self.waiting(now),
-            )
+            chosen = self._in_turn(states, wanted, under_way=(*under_way, *passed_over), now=now)
             for recording in chosen:
                 passed_over.add(recording.id)
                 step = self._next_step(recording, now)
                 if step is not None:
                     passed_over.add(step[0].id)  # a probe is of another recording than its turn was
                     steps.append(step)
+                    self._served[frozenset(states)] = recording.inbox
             if len(chosen) < wanted:
                 break
         return steps
+
+    def _in_turn(
+        self, states: Collection[State], wanted: int, *, under_way: Collection[int], now: datetime
+    ) -> tuple[Recording, ...]:
+        """What is due, at most `wanted`; where there is more, each inbox in its turn has one.
+
+        Thousands of files dropped in one inbox must not keep another one's file waiting for all of them.
+        """
+        waiting = self.waiting(now)
+
+        def due(limit: int, passed: Collection[int], inbox: str | None) -> tuple[Recording, ...]:
+            return self.store.due(
+                now,
+                limit=limit,
+                states=states,
+                under_way=(*under_way, *passed),
+                waiting_engines=waiting,
+                inbox=inbox,
+            )
+
+        whichever = due(wanted + 1, (), None)
+        names = sorted({*self.routes, *(recording.inbox for recording in whichever)})
+        if len(whichever) <= wanted or len(names) == 1:
+            return whichever[:wanted]
+        chosen: list[Recording] = []
+        last = self._served.get(frozenset(states), "")
+        names = [name for name in names if name > last] + [name for name in names if name <= last]
+        while names and len(chosen) < wanted:
+            for name in tuple(names):
+                found = due(1, [one.id for one in chosen], name)
+                if not found:
+                    names.remove(name)
+                    continue
+                chosen += found
+                if len(chosen) == wanted:
+                    break
+        return tuple(chosen)
 
     def _next_step(self, recording: Recording, now: datetime) -> Step | None:
         """What a worker does next with this recording; None where nothing, or nothing yet, is to be done."""
