@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from asrwatch.crash import crash_point
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.looks import Look
 from asrwatch.inbox.messages import (
@@ -206,6 +207,7 @@ class Lookout:
         if tended.noticed or tended.left:
             self._troubles.events(tended.left or tended.noticed)
         found = self._rounds.whole()
+        crash_point("scanned")
         if self._nudges.stopping:
             return
         trouble = root_trouble(self._view.name, self._view.ignore.root, found.troubles)
@@ -283,3 +285,4 @@ class Lookout:
                 inbox=self._view.name, path=look.path, fingerprint=look.signature.fingerprint
             )
         )
+        crash_point("settled-told")
