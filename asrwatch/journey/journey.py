@@ -146,6 +146,7 @@ def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
         sha256 = hash_whole(stream)
         facts = probe(stream, recording.path)
         check_unchanged(stream, recording.path, recording.fingerprint)
+    crash_point("read")
     question = Question(
         facts=facts,
         size=recording.fingerprint.size,
@@ -157,6 +158,7 @@ def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
     read = recording.read(
         Reading(sha256=sha256, facts=facts, plan=plan_for(question, route)), now=clock()
     )
+    crash_point("planned")
     return read if _needs_url(read, route) else _stage(read, route, clock)
 
 
@@ -258,6 +260,7 @@ def _reconcile(
     reading, staging = _evidence(recording.reading), _evidence(recording.staging)
     asking = _evidence(recording.asking)
     engine = route.engines[reading.plan.engine]
+    crash_point("reconciling")
     if not engine.tasks:
         trouble = recording.trouble
         if trouble is None or trouble.lost_at != recording.attempts:
@@ -277,6 +280,7 @@ def _reconcile(
             code=error.code,
             advice=error.advice,
         ) from error
+    crash_point("reconciled")
     match outcome:
         case Found(ticket=ticket):
             task = Task(ticket=ticket, submitted_at=asking.asked_at)

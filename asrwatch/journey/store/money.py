@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from asrwatch.crash import crash_point
 from asrwatch.errors import EngineTrouble
 from asrwatch.journey.recording import Answer, Recording, State
 from asrwatch.journey.store.database import Database
@@ -231,6 +232,7 @@ class Money(Database):
                 "ticket": answer.ticket,
             },
         )
+        crash_point("answer-added")
         return added.lastrowid
 
     def _keep_ledger(self, before: Recording, after: Recording, outcome: str) -> None:
