@@ -23,8 +23,8 @@ _here = threading.local()
 class Late:
     """A thread that is beyond its deadline.
 
-    `since` is for how long it has not moved; `key` tells who it is about; `computing` says that it burns time instead of waiting for
-    something; `vital` that the daemon cannot do its work without it.
+    `since` is for how long it has not moved; `key` tells who it is about; `computing` says that it burns
+    time instead of waiting for something; `vital` that the daemon cannot do its work without it.
     """
 
     thread: str
