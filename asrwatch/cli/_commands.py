@@ -21,6 +21,7 @@ _ORDER = (
     "retry",
     "forget",
     "check",
+    "unit",
     "parts",
     "demo",
     "sandbox",
