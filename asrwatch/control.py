@@ -21,6 +21,7 @@ from typing import Any, Final, Self, TypeVar
 from pydantic import ValidationError
 
 from asrwatch import logs
+from asrwatch.crash import crash_point
 from asrwatch.daemon import Call, Daemon
 from asrwatch.desk.reports import Question, Report, from_json, question_from_json, to_json
 from asrwatch.errors import AsrwatchError, StartupError
@@ -127,7 +128,9 @@ class ControlServer:
                     return
                 line = _read_line(connection, LARGEST_QUESTION, SECONDS_TO_ASK)
                 connection.settimeout(SECONDS_TO_ASK)
-                connection.sendall(self._reply(line))
+                reply = self._reply(line)
+                crash_point("control-answered")
+                connection.sendall(reply)
         finally:
             self._places.release()
 

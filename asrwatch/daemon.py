@@ -17,6 +17,7 @@ from typing import Any, assert_never
 
 from asrwatch import logs
 from asrwatch.cloud import KeyRing
+from asrwatch.crash import crash_point
 from asrwatch.engines import Engine
 from asrwatch.errors import AsrwatchError, OurBug
 from asrwatch.inbox.lookout import Lookout
@@ -165,13 +166,16 @@ class Daemon:
         """Work until stopped or, with `until_quiet`, until nothing is left to do."""
         house = self.house
         self.keeper.open_up(utc_now())
+        crash_point("opened-up")
         self._saved()
         for name, make in house.lookouts.items():
             lookout = make(known=house.store.known(name), post=self.post)
             self.lookouts[name] = lookout
             lookout.start()
+        crash_point("lookouts-started")
         log.info("started", inboxes=len(self.lookouts), workers=house.workers)
         house.notifier.ready()
+        crash_point("ready")
         try:
             while self._stop is None and not self._is_quiet():
                 self._turn()
@@ -189,6 +193,7 @@ class Daemon:
                     outcome = step()
                 except Exception as error:  # noqa: BLE001 - the one place: a step's failure is that recording's
                     outcome = error
+                crash_point("step-done")
                 self.post(StepDone(before=recording, outcome=outcome))
 
         self._workers.submit(work)
@@ -212,6 +217,7 @@ class Daemon:
             self._receive_one_by_one()
             return
         self._unsaved = []
+        crash_point("handed-out")
         self._saved()
         for recording, step in steps:
             self.begin(step, recording)
@@ -448,6 +454,7 @@ class Daemon:
     def _wind_up(self) -> None:
         """No new steps; those under way finish and are saved; tickets stay in the database."""
         self.house.notifier.stopping()
+        crash_point("stopping")
         for lookout in self.lookouts.values():
             lookout.stop(timedelta(seconds=1))
         hurried = False
@@ -456,6 +463,8 @@ class Daemon:
             self._stop = before or Stop(reason="finished")
             self._turn()
             hurried = before is not None and self._stop is not before
+        crash_point("wound-up")
         self._workers.shutdown(wait=not hurried, cancel_futures=True)
         self._polling.shutdown(wait=not hurried, cancel_futures=True)
         log.info("stopped", left_under_way=len(self.under_way))
+        crash_point("stopped")

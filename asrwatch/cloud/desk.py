@@ -20,6 +20,7 @@ from asrwatch.cloud.tasks import (
     read_poll,
 )
 from asrwatch.cloud.wire import Line, Reply, Request, Wire
+from asrwatch.crash import crash_point
 from asrwatch.errors import AsrwatchError, EngineError, EngineTrouble, TemporaryError
 
 __all__ = ["QUERIES_PER_SECOND", "Answered", "TaskDesk", "Visit"]
@@ -135,6 +136,7 @@ class Visit:
         poll = read_poll(loose.parse(reply.body))
         if poll is None:
             raise _unreadable("a task")
+        crash_point("queried")
         return Answered(poll=poll, raw=reply.body)
 
     def list(
@@ -151,6 +153,7 @@ class Visit:
         found = read_page(loose.parse(self._ask("GET", path).body))
         if found is None:
             raise _unreadable("the task list")
+        crash_point("listed")
         return found
 
     def cancel(self, ticket: str) -> None:
@@ -174,6 +177,7 @@ class Visit:
         reply = self._repeated(lambda: self._fetched(request))
         if not isinstance(loose.parse(reply.body), dict):
             raise TemporaryError("The result file is not JSON.", code="bad-result")
+        crash_point("result-fetched")
         return reply.body
 
     def _fetched(self, request: Request) -> Reply:

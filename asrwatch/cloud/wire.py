@@ -18,6 +18,7 @@ from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from asrwatch import __version__
 from asrwatch.cloud.adapter import Adapter, deadline
 from asrwatch.cloud.bodies import Body
+from asrwatch.crash import crash_point
 from asrwatch.errors import AnswerLost, AsrwatchError, TemporaryError
 from asrwatch.values import format_duration, format_size
 
@@ -131,6 +132,8 @@ class Line:
             except (requests.RequestException, HTTPError, OSError, ValueError) as error:
                 raise self._failure(request, error, begun=sending.begun) from _bare(error)
             try:
+                if request.paid:
+                    crash_point("answer-begun")
                 if self._adapter.was_cut:  # half a head passes for a whole one
                     raise self._failure(request, TimeoutError(), begun=sending.begun)
                 return self._received(request, answer)
@@ -147,8 +150,12 @@ class Line:
                 size += len(piece)
                 if size > request.largest_answer:
                     raise _too_large(request)
+                if request.paid:
+                    crash_point("answer-half-read")
         except (HTTPError, OSError, ValueError):
             whole = False
+        if request.paid:
+            crash_point("answer-read")
         return Reply(
             status=answer.status_code,
             headers=CaseInsensitiveDict(answer.headers),
@@ -188,9 +195,18 @@ class _Sending:
     def __iter__(self) -> Iterator[bytes]:
         # until here the socket had the time-out for connecting, too short for a slow link's body
         self._adapter.allow(self._request.read_timeout.total_seconds())
-        for piece in self._request.body or ():
+        for number, piece in enumerate(self._request.body or ()):
             self.begun = True
             yield piece
+            self._sent(number)
+        crash_point("request-sent" if self._request.paid else "upload-sent")
+
+    def _sent(self, number: int) -> None:
+        match number:
+            case 0:
+                crash_point("request-begun" if self._request.paid else "upload-begun")
+            case 1 if not self._request.paid:
+                crash_point("upload-half-sent")
 
 
 class _Masked(str):

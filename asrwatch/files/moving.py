@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from itertools import count
 
+from asrwatch.crash import crash_point
 from asrwatch.errors import Vanished
 from asrwatch.files import (
     changed,
@@ -85,6 +86,7 @@ def delete(path: bytes, fingerprint: Fingerprint) -> None:
         if seen is not None and fingerprint_of(seen) != fingerprint:
             raise changed(path)
         folder.remove(_name_of(path))
+    crash_point("original-deleted")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,6 +185,7 @@ def _move(original: _Original, target: Folder, name: bytes) -> bool:
             except OSError as error:
                 raise trouble(error, "move back", target.path_of(name)) from error
             raise changed(source)
+    crash_point("original-moved")
     return True
 
 
@@ -207,5 +210,6 @@ def _copy(original: _Original, target: Folder, name: bytes) -> bool:
                 return False
         except OSError as error:
             raise trouble(error, "copy", source) from error
+    crash_point("original-copied")
     delete(source, original.fingerprint)
     return True

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from asrwatch.crash import crash_point
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.looks import Look
 from asrwatch.inbox.messages import (
@@ -181,6 +182,7 @@ class Lookout:
         started = self._clock()
         deafness = self._tending.tend()  # before the pass, so that no file falls between the two
         found = self._rounds.whole()
+        crash_point("scanned")
         if self._nudges.stopping:
             return
         trouble = root_trouble(self._view.name, self._view.ignore.root, found.troubles)
@@ -256,3 +258,4 @@ class Lookout:
                 inbox=self._view.name, path=look.path, fingerprint=look.signature.fingerprint
             )
         )
+        crash_point("settled-told")

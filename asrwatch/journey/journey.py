@@ -8,6 +8,7 @@ every step may be repeated. `ask` is the only step that costs money, and runs on
 import os
 import random
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,7 @@ from asrwatch.errors import (
 from asrwatch.files import check_unchanged, fingerprint_of, hash_whole, open_recording, sweep
 from asrwatch.formats import Format
 from asrwatch.journey import delivery
+from asrwatch.journey.cost import expected_bill
 from asrwatch.journey.dispatch import Candidate, Question, choose
 from asrwatch.journey.provenance import provenance_of
 from asrwatch.journey.recording import (
@@ -146,6 +148,7 @@ def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
         sha256 = hash_whole(stream)
         facts = probe(stream, recording.path)
         check_unchanged(stream, recording.path, recording.fingerprint)
+    crash_point("read")
     question = Question(
         facts=facts,
         size=recording.fingerprint.size,
@@ -157,6 +160,7 @@ def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
     read = recording.read(
         Reading(sha256=sha256, facts=facts, plan=plan_for(question, route)), now=clock()
     )
+    crash_point("planned")
     return read if _needs_url(read, route) else _stage(read, route, clock)
 
 
@@ -185,9 +189,23 @@ def _stage(recording: Recording, route: Route, clock: Clock) -> Recording:
     return recording.stage(staging, now=clock())
 
 
-def announce(recording: Recording, *, now: datetime) -> Recording:
-    """Say that a paid request is about to be made. The daemon saves this before `ask`."""
-    return recording.announce(Asking(asked_at=now, who=WHO), now=now)
+def announce(recording: Recording, route: Route, *, now: datetime) -> Recording:
+    """Say that a paid request is about to be made, and what it should cost. The daemon saves this before `ask`."""
+    reading = _evidence(recording.reading)
+    engine = route.engines[reading.plan.engine]
+    asking = Asking(
+        asked_at=now,
+        who=WHO,
+        uptime=timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME)),
+        expected=expected_bill(
+            reading.facts,
+            recording.fingerprint.size,
+            longest=engine.options.longest,
+            channels=engine.billed_channels(route.wishes),
+        ),
+        price=engine.price_per_second,
+    )
+    return recording.announce(asking, now=now)
 
 
 def is_ours(recording: Recording) -> bool:
@@ -258,6 +276,7 @@ def _reconcile(
     reading, staging = _evidence(recording.reading), _evidence(recording.staging)
     asking = _evidence(recording.asking)
     engine = route.engines[reading.plan.engine]
+    crash_point("reconciling")
     if not engine.tasks:
         trouble = recording.trouble
         if trouble is None or trouble.lost_at != recording.attempts:
@@ -277,6 +296,7 @@ def _reconcile(
             code=error.code,
             advice=error.advice,
         ) from error
+    crash_point("reconciled")
     match outcome:
         case Found(ticket=ticket):
             task = Task(ticket=ticket, submitted_at=asking.asked_at)

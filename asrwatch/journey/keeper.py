@@ -105,6 +105,7 @@ class Keeper:
             route = self.routes.get(recording.inbox)
             if route is not None:
                 journey.tidy_up(recording, route)
+        crash_point("tidied")
         with self.store.transaction():
             self._bring_home(now)
             self._seen_path = {recording.id for recording in self.store.in_state(State.SETTLED)}
@@ -115,6 +116,7 @@ class Keeper:
                     note="asrwatch ended while this request was under way: whether it was accepted is unknown",
                     outcome="lost",
                 )
+            crash_point("asks-marked")
 
     def _bring_home(self, now: datetime) -> None:
         """Unfinished recordings of an inbox that was renamed go on, also where their files are gone."""
@@ -503,7 +505,7 @@ class Keeper:
             self._save(recording, replace(recording, due=now + SAME_PURCHASE))
             return None
         self.gate.take(reading.plan.engine, now)
-        announced = journey.announce(recording, now=now)
+        announced = journey.announce(recording, route, now=now)
         self._save(recording, announced)
         return announced, partial(_ask, announced, route)
 

@@ -18,8 +18,9 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from asrwatch.errors import OurBug, StartupError, TemporaryError
-from asrwatch.journey.store import tables
+from asrwatch.crash import crash_point
+from asrwatch.errors import NeedsPerson, OurBug, StartupError, TemporaryError
+from asrwatch.journey.store import migrations, tables
 from asrwatch.values import printable
 
 __all__ = ["Database", "StoreTrouble"]
@@ -52,6 +53,7 @@ class Database:
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
         self._lock = _take_lock(state_dir)
+        crash_point("locked")
         self._in_transaction = False
         self._told: list[dict[str, Any]] = []
         database = state_dir / "asrwatch.db"
@@ -63,6 +65,7 @@ class Database:
             )
             self._connection = self._engine.connect()
             _prepare(self._connection, database)
+            crash_point("store-opened")
         except StartupError:
             os.close(self._lock)
             raise
@@ -111,6 +114,8 @@ class Database:
             with _immediately(self._connection):
                 yield
                 self._flush()
+                crash_point("committing")
+            crash_point("committed")
         except _OUR_FAULT as error:
             raise OurBug(f"the database refused what it was given: {_reason(error)}") from error
         except (SQLAlchemyError, sqlite3.Error) as error:
@@ -174,18 +179,30 @@ def _immediately(connection: Connection) -> Iterator[None]:
 
 
 def _prepare(connection: Connection, database: Path) -> None:
-    (database.parent / database.name).chmod(0o600)
+    """Make the tables of a new database, or bring an older one up to date."""
+    database.chmod(0o600)
+    newest = migrations.FIRST + len(migrations.MIGRATIONS)
     with _immediately(connection):
         version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
-        if version > tables.SCHEMA_VERSION:
-            raise StartupError(
+        if version > newest:
+            raise NeedsPerson(
                 f"The database {printable(os.fsencode(database))} was written by a newer asrwatch "
-                f"(schema {version}, this one knows {tables.SCHEMA_VERSION}).",
+                f"(schema {version}, this one knows {newest}).",
                 code="newer-database",
                 advice="Install that version again, or restore the backup made before the upgrade.",
             )
-        if version < tables.SCHEMA_VERSION:
-            tables.migrate(connection, version)
+        if version == 0:
+            if connection.exec_driver_sql("SELECT 1 FROM sqlite_schema").first() is not None:
+                raise NeedsPerson(
+                    f"{printable(os.fsencode(database))} is a database, but not asrwatch's.",
+                    code="foreign-database",
+                    advice="Move it away, or set state_dir to a folder of asrwatch's own.",
+                )
+            tables.create(connection)
+            connection.exec_driver_sql(f"PRAGMA user_version = {newest}")
+            version = newest
+            crash_point("creating")
+    migrations.run(connection, version)
 
 
 def _trouble_of(error: Exception) -> StoreTrouble:

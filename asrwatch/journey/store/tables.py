@@ -1,6 +1,7 @@
-"""The schema: what the database refuses, and the migrations that lead to it."""
+"""The schema: what the database holds, and what it refuses. How it is changed: `migrations.py`."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -22,19 +23,17 @@ from sqlalchemy import (
 from asrwatch.journey.recording import State
 
 __all__ = [
-    "SCHEMA_VERSION",
     "answers",
     "asks",
+    "create",
     "events",
     "forgotten",
     "holds",
-    "migrate",
     "moment",
     "outputs",
     "recordings",
 ]
 
-SCHEMA_VERSION = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SIGN = 1 << 63
 
@@ -84,6 +83,19 @@ class Unsigned(TypeDecorator[int]):
             return None
         number = int(value)
         return number + 2 * _SIGN if number < 0 else number
+
+
+class Price(TypeDecorator[Decimal]):
+    """Money for one second of audio, as whole billionths."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else int(value.scaleb(9).to_integral_value())
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else Decimal(int(value)).scaleb(-9)
 
 
 _metadata = MetaData()
@@ -141,6 +153,7 @@ recordings = Table(
     Column("delivered_at", Moment),
     Column("original", LargeBinary),
     Column("failure", Text),
+    Column("audio", Span),  # as its headers tell it, so that the shortest can be found
     CheckConstraint(f"state IN ({_STATES})"),
     _needs(
         (State.STAGED, State.ASKING, State.SUBMITTED, State.TRANSCRIBED, State.DELIVERED),
@@ -208,10 +221,19 @@ asks = Table(
     Column("outcome", Text, nullable=False),
     Column("outcome_at", Moment),
     Column("billed", Span),
+    Column("inbox", Text),
+    Column("sha256", Text),
+    Column("size", Integer),
+    Column("url", Text),
+    Column("who", Text),  # host, process, and this run of it
+    Column("uptime", Span),  # the machine's own clock, beside asked_at
+    Column("expected", Span),  # what it should be billed for, channels counted
+    Column("price", Price),  # for a second of it
     CheckConstraint(
         "outcome IN ('open', 'accepted', 'answered', 'refused', 'unsent', 'lost', 'not_accepted',"
-        " 'again')"
+        " 'again', 'bill_unknown')"
     ),
+    Index("asks_by_date", "asked_at"),
     sqlite_strict=True,
 )
 
@@ -243,8 +265,6 @@ forgotten = Table(
 )
 
 
-def migrate(connection: Connection, version: int) -> None:
-    """Bring a database of schema `version` (0: empty) up to `SCHEMA_VERSION`, inside the caller's transaction."""
-    if version < 1:
-        _metadata.create_all(connection)
-    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+def create(connection: Connection) -> None:
+    """Make every table, inside the caller's transaction."""
+    _metadata.create_all(connection)
