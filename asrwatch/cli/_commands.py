@@ -22,6 +22,7 @@ _ORDER = (
     "retry",
     "forget",
     "check",
+    "unit",
     "parts",
     "demo",
     "sandbox",
