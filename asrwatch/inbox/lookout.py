@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from asrwatch.crash import crash_point
+from asrwatch.heartbeats import Heartbeats, idle
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.looks import Look
 from asrwatch.inbox.messages import (
@@ -46,6 +47,8 @@ _LONGEST_SLEEP = 60.0
 _AWAY_SLEEP = 5.0
 _TROUBLES_TOLD = 100
 _NOTHING_HEARD = Hearing()
+# How long one look may take before its share counts as hanging.
+_STUCK = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +98,7 @@ class Lookout:
             file is not reported until its fingerprint changes.
         post: takes every message, in the lookout's thread; must neither block for long nor raise.
         clock: monotonic seconds.
+        hearts: where its thread's heartbeat is counted.
     """
 
     def __init__(
@@ -104,10 +108,12 @@ class Lookout:
         known: Iterable[tuple[bytes, Fingerprint]],
         post: Callable[[Message], None],
         clock: Callable[[], float] = time.monotonic,
+        hearts: Heartbeats | None = None,
     ) -> None:
         self._view = view
         self._post = post
         self._clock = clock
+        self._hearts = hearts or Heartbeats()
         self._nudges = Nudges()
         # Only what the rule wants, so that a pass need not ask it about known files again.
         wanted = (each for each in known if view.ignore.wants_file(each[0]))
@@ -178,14 +184,17 @@ class Lookout:
         )
 
     def _run(self) -> None:
-        try:
-            while not self._nudges.stopping:
-                self._busy_since = datetime.now(tz=UTC)
-                self._turn()
-                self._busy_since = None
-                self._sleep()
-        finally:
-            self._tending.end()
+        looking = f"looking at inbox {self._view.name}"
+        # Not vital: a share that does not answer stops nobody else's inbox.
+        with self._hearts.pulse(looking, usual=_STUCK, vital=False, key=self._view.name):
+            try:
+                while not self._nudges.stopping:
+                    self._busy_since = datetime.now(tz=UTC)
+                    self._turn()
+                    self._busy_since = None
+                    self._sleep()
+            finally:
+                self._tending.end()
 
     def _turn(self) -> None:
         """Do the widest of what is due; a wider round covers the narrower ones."""
@@ -261,7 +270,9 @@ class Lookout:
             wake = min(wake, max(next_look, self._looks_due))
         if now < self._part_due:
             wake = min(wake, self._part_due)
-        self._take_on(self._nudges.wait(wake - now, for_folders=now >= self._part_due))
+        with idle():
+            new = self._nudges.wait(wake - now, for_folders=now >= self._part_due)
+        self._take_on(new)
 
     def _take_on(self, new: Errands) -> None:
         for path in new.again:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from asrwatch import logs
+from asrwatch.heartbeats import allow
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.messages import Deafness
 from asrwatch.inbox.mounts import Choice, WatchMode, choose, file_system_of
@@ -21,6 +22,8 @@ log = logs.get("inbox")
 
 RETRY = timedelta(minutes=5)
 """How often folders that cannot be watched are tried once more: somebody may have raised the limit."""
+# How long listening to a whole tree may take.
+_LISTENING = timedelta(minutes=5)
 _GRACE = 5
 _GRACE_PAUSE = 0.05
 
@@ -196,7 +199,8 @@ class Tending:
             wants=self._rule.wants_file,
             nudge=self._nudge,
         )
-        return self._watch.arm()
+        with allow(_LISTENING):
+            return self._watch.arm()
 
     def _tell(self, choice: Choice) -> None:
         if choice != self._chosen:
