@@ -73,8 +73,7 @@ class Snapshot:
     """How a lookout is doing: its last passes, its troubles, how many files it knows, how its events come.
 
     `alive` is False before it was started, after it has stopped, and if its thread died of a bug. `busy_since`
-    is when it began what it is doing now, None where it sleeps; `progress` changes for as long as it gets on.
-    `looked_at` is when the last pass over everything ended.
+    is when it began what it is doing now, None where it sleeps. `looked_at` is when the last pass over everything ended.
     """
 
     inbox: str
@@ -84,7 +83,6 @@ class Snapshot:
     last_whole: ScanDone | None
     troubles: tuple[InboxTrouble, ...]
     busy_since: datetime | None = None
-    progress: tuple[int, int] = (0, 0)
     looked_at: datetime | None = None
     hearing: Hearing = _NOTHING_HEARD
 
@@ -178,7 +176,6 @@ class Lookout:
             last_whole=self._last_whole,
             troubles=self._troubles.now,
             busy_since=self._busy_since,
-            progress=self._rounds.progress,
             looked_at=self._looked_at,
             hearing=self._tending.hearing,
         )

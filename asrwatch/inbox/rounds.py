@@ -71,15 +71,7 @@ class Rounds:
         self._stopping = stopping
         self._root_device: int | None = None
         self._emptied_at: float | None = None
-        self._entered = 0
-        self._here: FolderLooks | None = None
         self._folders: set[int] = set()
-
-    @property
-    def progress(self) -> tuple[int, int]:
-        """Moves on as long as rounds do, seen from any thread: folders entered, and files seen in the last."""
-        here = self._here
-        return self._entered, here.files if here else 0
 
     def whole(self) -> Round:
         """Pass over the whole inbox, and forget what is no longer in it."""
@@ -159,8 +151,6 @@ class Rounds:
 
     def _folder(self, folder: Folder, troubles: list[ScanTrouble]) -> int:
         looks = self._settler.enter(folder.path, device=folder.device)
-        self._entered += 1
-        self._here = looks
         for look in looks.unknown(folder.files(wanted=looks.names)):
             self._take(look)
         if folder.troubles:
