@@ -73,7 +73,8 @@ class Snapshot:
     """How a lookout is doing: its last passes, its troubles, how many files it knows, how its events come.
 
     `alive` is False before it was started, after it has stopped, and if its thread died of a bug. `busy_since`
-    is when it began what it is doing now, None where it sleeps. `looked_at` is when the last pass over everything ended.
+    is when it began what it is doing now, None where it sleeps. `looked_at` is when the last pass over
+    everything ended.
     """
 
     inbox: str
