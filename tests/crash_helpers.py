@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import random
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -15,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
+from conftest import Keep
 from e2e_helpers import Installed, write_wav
 
 from asrwatch.bootstrap import build_parts
@@ -103,11 +106,9 @@ class Trial:
             draft.rename(path)
             self.given.append(Given(path=path, sha256=sha256, seconds=seconds))
 
-    def die(
-        self, place: str, *words: str, hit: int = 1, **more: str
-    ) -> subprocess.CompletedProcess[str]:
+    def die(self, place: str, *words: str, hit: int = 1) -> subprocess.CompletedProcess[str]:
         """A process that must die at the `hit`-th time it comes to `place`."""
-        done = self.world.call(*(words or ("once",)), ASRWATCH_CRASH=f"{place}@{hit}", **more)
+        done = self.world.call(*(words or ("once",)), ASRWATCH_CRASH=f"{place}@{hit}")
         assert done.returncode == -9, (
             f"it did not die at {place}@{hit}: {done.returncode} {done.stdout}{done.stderr}"
         )
@@ -267,3 +268,49 @@ def _is_whole(name: str, content: bytes) -> bool:
     except ValueError:
         return False
     return str(told["text"]).startswith("This is recording ")
+
+
+@dataclass
+class Tally:
+    """What a harness has counted, over many trials."""
+
+    kills: int = 0
+    twice: int = 0
+    reads: int = 0
+    explained: int = 0
+    asked: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def take(self, trial: Trial, reader: Reader) -> None:
+        """Add what a trial came to."""
+        self.reads += reader.reads
+        self.explained += trial.explained
+        self.asked += trial.explained + len(trial.unexplained)
+        self.faults += reader.broken + trial.unexplained
+
+    def tell(self, promise: Keep, what: str, *, files: int) -> None:
+        """Its rows in the table of promises."""
+        number, _, title = what.partition(" ")
+        promise(
+            f"{number} {title}",
+            promised=f"0 lost, 0 half-written; paid twice at most {WORKERS} a kill, all in the ledger",
+            measured=f"{self.kills} kills, {files} files: {self.twice} paid twice, "
+            f"{len(self.faults)} faults",
+        )
+        promise(
+            f"P4 read all the time: {title}",
+            promised="each transcript is absent or complete",
+            measured=f"{self.reads} files read",
+        )
+        promise(
+            f"P32 explained: {title}",
+            promised="100 %",
+            measured=f"{self.explained} of {self.asked}",
+        )
+
+
+def chance_of_this_run() -> random.Random:
+    """Chance that can be repeated: its seed is shown with a failure."""
+    seed = secrets.randbits(32)
+    print(f"seed {seed}")  # noqa: T201 - same
+    return random.Random(seed)  # noqa: S311 - not for secrets
