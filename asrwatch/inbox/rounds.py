@@ -185,6 +185,9 @@ class Rounds:
         # Proof of completeness beyond quiet (a marker file, a container that parses) belongs here:
         # between the settler's yes and telling anybody.
         if self._settler.look(look, self._clock()):
+            folder, device = look.path.rpartition(b"/")[0] or b"/", look.signature.device
+            # Should the share go before the next pass, it is known where the folder lay.
+            self._settler.leave(self._settler.enter(folder, device=device), device=device)
             self._settled(look)
 
     def _forget_missing(self, folder: Folder, troubles: list[ScanTrouble]) -> None:
