@@ -5,7 +5,6 @@ into the mailbox; this thread saves what they say, several messages in one synce
 the next steps. A step under way is a member of `_under_way`, rightly forgotten by a crash.
 """
 
-import os
 import queue
 import random
 import time
@@ -24,13 +23,16 @@ from asrwatch.errors import AsrwatchError, OurBug
 from asrwatch.heartbeats import Heartbeats, allow, beat
 from asrwatch.inbox.lookout import Lookout
 from asrwatch.inbox.messages import (
+    About,
     FileSettled,
     InboxHealed,
     InboxTrouble,
     PassKind,
     ScanDone,
 )
+from asrwatch.inbox.presence import Presence
 from asrwatch.journey import poller
+from asrwatch.journey.away import is_gone
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route, is_ours
 from asrwatch.journey.keeper import Change, Keeper, Step
@@ -390,6 +392,8 @@ class Daemon:
                 )
             case InboxHealed():
                 log.info("inbox-healed", inbox=mail.inbox, about=mail.about.value)
+                if mail.about is About.ROOT:
+                    self.keeper.inbox_back(mail.inbox, now=now)
             case TakenAway(recordings=recordings):
                 self.keeper.gone(recordings)
             case ScanDone():
@@ -429,11 +433,15 @@ class Daemon:
             return
 
         def work() -> None:
-            gone = [one for one in failed if not os.path.lexists(one.path)]
+            gone = [one for one in failed if is_gone(one, self._presence(one))]
             if gone:
                 self.post(TakenAway(recordings=tuple(gone)))
 
         self._workers.submit(work)
+
+    def _presence(self, recording: Recording) -> Presence | None:
+        route = self.house.routes.get(recording.inbox)
+        return route.presence if route else None
 
     def _hand_out(self) -> list[Step]:
         """Steps to begin once the transaction is committed, as many as there are free slots."""

@@ -26,7 +26,7 @@ from asrwatch.errors import (
     Vanished,
 )
 from asrwatch.inbox.messages import FileSettled
-from asrwatch.journey import delivery, journey, trouble
+from asrwatch.journey import away, delivery, journey, trouble
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route
 from asrwatch.journey.poller import OVERDUE_AFTER, TaskNews, next_wait
@@ -438,6 +438,13 @@ class Keeper:
             if current is not None and current.state is State.FAILED and current.answer is None:
                 self.store.drop(current)
                 log.info("taken-away", recording=current.id, file=printable(current.path))
+
+    def inbox_back(self, inbox: str, *, now: datetime) -> None:
+        """An inbox that was away is back: what waited for it goes on."""
+        for recording in self.store.in_state(*away.WAIT_FOR_IT):
+            home = away.come_home(recording, now=now) if recording.inbox == inbox else None
+            if home is not None:
+                self._save(recording, home, note="its inbox is back")
 
     # What comes next.
 
