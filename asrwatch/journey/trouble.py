@@ -37,7 +37,7 @@ FAILED_TASKS = 1
 LOOK_AGAIN = timedelta(seconds=60)
 """After this long a file that changed is read again, should no look have found it settled by then."""
 
-NEVER_LEFT = frozenset({"not-sent", "no-key"})
+NEVER_LEFT = frozenset({"not-sent", "no-key", "inbox-away"})
 """Codes of errors that happened before any byte of a request reached the cloud."""
 
 Chance = Callable[[], float]
