@@ -64,6 +64,7 @@ def build_cloud(settings: Settings) -> Cloud:
         region=cloud.region,
         base_url=cloud.base_url,
         keys=keys,
+        trusted_hosts=cloud.trusted_hosts,
         proxy=cloud.proxy,
         connect_timeout=cloud.connect_timeout,
         workspace=cloud.workspace,

@@ -379,8 +379,10 @@ class Keeper:
             case Heard(answer=answer):
                 self._save(current, current.hear(answer, now=now), outcome="answered")
                 self._overdue.pop(current.id, None)
-            case StillOut(status=status):
+            case StillOut(status=status, trouble=barrier):
                 self._unknown.pop(current.id, None)
+                if barrier is not None:
+                    current = self._kept_away(current, barrier, now)
                 self._still_out(current, status, age, now)
             case EngineError() | TemporaryError() if not told.final:
                 if told.news.code not in self._barred:
@@ -402,6 +404,22 @@ class Keeper:
         """How often in a row the cloud said that it does not know this task."""
         self._unknown[current.id] = self._unknown.get(current.id, 0) + 1
         return self._unknown[current.id]
+
+    def _kept_away(self, current: Recording, error: AsrwatchError, now: datetime) -> Recording:
+        """The task is done and paid for, and its answer cannot be had now: told once, and kept in sight."""
+        met = trouble.met_again(current, error, now=now)
+        if current.trouble is None or current.trouble.last.code != error.code:
+            # a share of the network that is away comes back; another host stays one until a person acts
+            tell = log.error if error.code == "foreign-host" else log.warning
+            tell(
+                "result-kept-away",
+                ticket=_ticket(current),
+                file=printable(current.path),
+                code=error.code,
+                error=error.message,
+                advice=error.advice,
+            )
+        return current.postpone(met, due=current.due)
 
     def _still_out(self, current: Recording, status: str, age: timedelta, now: datetime) -> None:
         self._save(current, replace(current, due=now + next_wait(age)))
