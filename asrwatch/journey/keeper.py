@@ -11,6 +11,7 @@ from functools import partial
 from typing import assert_never
 
 from asrwatch import logs
+from asrwatch.clock import utc_now
 from asrwatch.crash import crash_point
 from asrwatch.engines import Heard, StillOut
 from asrwatch.errors import (
@@ -25,7 +26,7 @@ from asrwatch.errors import (
     Vanished,
 )
 from asrwatch.inbox.messages import FileSettled
-from asrwatch.journey import delivery, journey, trouble
+from asrwatch.journey import away, delivery, journey, trouble
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route
@@ -81,6 +82,7 @@ class Keeper:
         key_digest: Callable[[], str | None],
         chance: Callable[[], float],
         fuse: Fuse | None = None,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.store = store
         self.fuse = fuse or Fuse(Budget(), store, currency="")
@@ -90,6 +92,7 @@ class Keeper:
         self.gate = gate
         self._key_digest = key_digest
         self._chance = chance
+        self._clock = clock
         self._news: list[Change] = []
         self._newer: dict[int, Fingerprint] = {}
         self._overdue: dict[int, datetime] = {}
@@ -387,8 +390,10 @@ class Keeper:
             case Heard(answer=answer):
                 self._save(current, current.hear(answer, now=now), outcome="answered")
                 self._overdue.pop(current.id, None)
-            case StillOut(status=status):
+            case StillOut(status=status, trouble=barrier):
                 self._unknown.pop(current.id, None)
+                if barrier is not None:
+                    current = self._kept_away(current, barrier, now)
                 self._still_out(current, status, age, now)
             case EngineError() | TemporaryError() if not told.final:
                 if told.news.code not in self._barred:
@@ -410,6 +415,22 @@ class Keeper:
         """How often in a row the cloud said that it does not know this task."""
         self._unknown[current.id] = self._unknown.get(current.id, 0) + 1
         return self._unknown[current.id]
+
+    def _kept_away(self, current: Recording, error: AsrwatchError, now: datetime) -> Recording:
+        """The task is done and paid for, and its answer cannot be had now: told once, and kept in sight."""
+        met = trouble.met_again(current, error, now=now)
+        if current.trouble is None or current.trouble.last.code != error.code:
+            # a share of the network that is away comes back; another host stays one until a person acts
+            tell = log.error if error.code == "foreign-host" else log.warning
+            tell(
+                "result-kept-away",
+                ticket=_ticket(current),
+                file=printable(current.path),
+                code=error.code,
+                error=error.message,
+                advice=error.advice,
+            )
+        return current.postpone(met, due=current.due)
 
     def _still_out(self, current: Recording, status: str, age: timedelta, now: datetime) -> None:
         self._save(current, replace(current, due=now + next_wait(age)))
@@ -446,6 +467,13 @@ class Keeper:
             if current is not None and current.state is State.FAILED and current.answer is None:
                 self.store.drop(current)
                 log.info("taken-away", recording=current.id, file=printable(current.path))
+
+    def inbox_back(self, inbox: str, *, now: datetime) -> None:
+        """An inbox that was away is back: what waited for it goes on."""
+        for recording in self.store.in_state(*away.WAIT_FOR_IT):
+            home = away.come_home(recording, now=now) if recording.inbox == inbox else None
+            if home is not None:
+                self._save(recording, home, note="its inbox is back")
 
     # What comes next.
 
@@ -484,6 +512,7 @@ class Keeper:
         limit: int,
         under_way: Collection[int],
         now: datetime,
+        barred_inboxes: Collection[str] = (),
     ) -> list[Step]:
         """The next steps of recordings in these states, for at most `limit` free workers.
 
@@ -492,10 +521,16 @@ class Keeper:
         steps: list[Step] = []
         passed_over: set[int] = set()
         while (wanted := limit - len(steps)) > 0:
-            chosen = self._in_turn(states, wanted, under_way=(*under_way, *passed_over), now=now)
+            chosen = self._in_turn(
+                states,
+                wanted,
+                under_way=(*under_way, *passed_over),
+                barred_inboxes=barred_inboxes,
+                now=now,
+            )
             for recording in chosen:
                 passed_over.add(recording.id)
-                step = self._next_step(recording, now)
+                step = self._next_step(recording, now, barred_inboxes)
                 if step is not None:
                     passed_over.add(step[0].id)  # a probe is of another recording than its turn was
                     steps.append(step)
@@ -505,7 +540,13 @@ class Keeper:
         return steps
 
     def _in_turn(
-        self, states: Collection[State], wanted: int, *, under_way: Collection[int], now: datetime
+        self,
+        states: Collection[State],
+        wanted: int,
+        *,
+        under_way: Collection[int],
+        barred_inboxes: Collection[str],
+        now: datetime,
     ) -> tuple[Recording, ...]:
         """What is due, at most `wanted`; where there is more, each inbox in its turn has one.
 
@@ -520,6 +561,7 @@ class Keeper:
                 states=states,
                 under_way=(*under_way, *passed),
                 waiting_engines=waiting,
+                barred_inboxes=barred_inboxes,
                 inbox=inbox,
             )
 
@@ -541,7 +583,9 @@ class Keeper:
                     break
         return tuple(chosen)
 
-    def _next_step(self, recording: Recording, now: datetime) -> Step | None:
+    def _next_step(
+        self, recording: Recording, now: datetime, barred: Collection[str]
+    ) -> Step | None:
         """What a worker does next with this recording; None where nothing, or nothing yet, is to be done."""
         route = self.routes.get(recording.inbox)
         if route is None:
@@ -554,20 +598,22 @@ class Keeper:
             ):
                 return None
             case State.STAGED:
-                return self._announce(self._probe(recording, now), now)
+                return self._announce(self._probe(recording, now, barred), now)
             case State.TRANSCRIBED:
                 recording = self._with_outputs(recording, route)
             case _:
                 pass
         known = self.store.known_tickets() if recording.state is State.ASKING else frozenset()
-        return recording, partial(_advance, recording, route, known)
+        return recording, partial(journey.advance, recording, route, clock=self._clock, known=known)
 
-    def _probe(self, recording: Recording, now: datetime) -> Recording:
+    def _probe(self, recording: Recording, now: datetime, barred: Collection[str]) -> Recording:
         """A held engine is tried with the shortest recording that waits for it: the cheapest question there is."""
         engines = self.gate.probes(recording.reading.plan.engine if recording.reading else "")
         if not engines:
             return recording
-        shortest = self.store.shortest_staged(now, engines=engines, inboxes=self.routes)
+        shortest = self.store.shortest_staged(
+            now, engines=engines, inboxes=set(self.routes) - set(barred)
+        )
         return shortest or recording
 
     def _announce(self, recording: Recording, now: datetime) -> Step | None:
@@ -592,7 +638,7 @@ class Keeper:
         self._save(recording, announced)
         if announced.asking is not None:
             self.fuse.announced(announced.asking)
-        return announced, partial(_ask, announced, route)
+        return announced, partial(journey.ask, announced, route, clock=self._clock)
 
     def _parked_already(self, recording: Recording, purchase: str, now: datetime) -> bool:
         """Whether this content was paid for is already a person's question: a copy does not answer it."""
@@ -705,14 +751,6 @@ _ASKED_AGAIN = {
     "not_accepted": "the cloud's list holds nothing of it: it was never accepted, and is asked again",
 }
 _FOR_A_PERSON = frozenset({EngineTrouble.KEY, EngineTrouble.MONEY, EngineTrouble.FORBIDDEN})
-
-
-def _advance(recording: Recording, route: Route, known: frozenset[str]) -> Recording:
-    return journey.advance(recording, route, clock=journey.utc_now, known=known)
-
-
-def _ask(recording: Recording, route: Route) -> Recording:
-    return journey.ask(recording, route, clock=journey.utc_now)
 
 
 def _ticket(recording: Recording) -> str:

@@ -67,6 +67,7 @@ def _listed(name: str) -> Any:
 _FOR_A_WORKER = and_(
     _table.c.state == bindparam("state"),
     _table.c.id.not_in(_listed("under_way")),
+    _table.c.inbox.not_in(_listed("barred")),
     or_(
         and_(_table.c.state != State.STAGED.value, _table.c.state != State.SETTLED.value),
         _table.c.engine.is_(None),
@@ -251,6 +252,7 @@ class Store(Money):
         under_way: Collection[int] = (),
         waiting_engines: Collection[str] = (),
         inbox: str | None = None,
+        barred_inboxes: Collection[str] = (),
     ) -> tuple[Recording, ...]:
         """Recordings that a worker could take a step with, those nearest their end first.
 
@@ -262,12 +264,14 @@ class Store(Money):
             waiting_engines: engines that take no request now; their recordings are passed over where the
                 next step would be a request or its upload.
             inbox: only that one's; None: whichever.
+            barred_inboxes: whose recordings are passed over.
         """
         chosen = {
             "now": now,
             "inbox": inbox,
             "under_way": json.dumps(list(under_way)),
             "waiting": json.dumps(list(waiting_engines)),
+            "barred": json.dumps(list(barred_inboxes)),
         }
         query = _DUE if inbox is None else _DUE_IN
         found: tuple[Recording, ...] = ()
@@ -297,11 +301,13 @@ class Store(Money):
         states: Collection[State] = STEPS_LEFT,
         under_way: Collection[int] = (),
         waiting_engines: Collection[str] = (),
+        barred_inboxes: Collection[str] = (),
     ) -> datetime | None:
         """The earliest date on which `due` would have something for a worker."""
         chosen = {
             "under_way": json.dumps(list(under_way)),
             "waiting": json.dumps(list(waiting_engines)),
+            "barred": json.dumps(list(barred_inboxes)),
         }
         with self.transaction():
             found = [
