@@ -147,7 +147,7 @@ def finish(recording: Recording, rules: Rules) -> Original:
             case "keep":
                 return Original(path=path)
             case "delete":
-                delete(path, recording.fingerprint)
+                delete(path, recording.fingerprint, root=rules.inbox)
                 return Original(path=None)
             case folder:
                 moved = move_without_clobbering(
@@ -157,6 +157,7 @@ def finish(recording: Recording, rules: Rules) -> Original:
                     fingerprint=recording.fingerprint,
                     sha256=recording.reading.sha256 if recording.reading else None,
                     root=folder,
+                    source_root=rules.inbox,
                 )
                 return Original(path=moved)
     except SourceChanged as error:
