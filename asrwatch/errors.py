@@ -16,6 +16,7 @@ __all__ = [
     "DoesNotFit",
     "EngineError",
     "EngineTrouble",
+    "NeedsPerson",
     "OurBug",
     "Problem",
     "RecordingError",
@@ -58,6 +59,10 @@ class OurBug(AsrwatchError):
 
 class StartupError(AsrwatchError):
     """The daemon or command cannot start here (locked, unusable state folder, no key): nothing was touched."""
+
+
+class NeedsPerson(StartupError):
+    """What lies in the state folder must be seen to by a person: starting again would not mend it (exit code 78)."""
 
 
 class UsageError(AsrwatchError):

@@ -13,12 +13,12 @@ import typer
 
 from asrwatch import __version__
 from asrwatch.cli._commands import Commands
-from asrwatch.errors import AsrwatchError, ConfigError, OurBug
+from asrwatch.errors import AsrwatchError, ConfigError, NeedsPerson, OurBug
 
 __all__ = ["main"]
 
 BAD_CONFIG = 78
-"""EX_CONFIG of sysexits.h; systemd prints it as CONFIG."""
+"""EX_CONFIG of sysexits.h; systemd prints it as CONFIG, and does not start the service again."""
 FAILED = 1
 INTERRUPTED = 130
 
@@ -57,7 +57,7 @@ def main() -> None:
     """Run the command that the arguments name; ends the process.
 
     Exit codes: 0 fine, 1 some recording failed or waits or asrwatch could not start (another one uses the
-    same state), 2 wrong usage, 78 unusable configuration.
+    same state), 2 wrong usage, 78 unusable configuration or a state folder that a person must see to.
     """
     try:
         typer.main.get_command(_app).main(prog_name="asrwatch")
@@ -65,7 +65,7 @@ def main() -> None:
         raise
     except AsrwatchError as error:
         _complain(error)
-        sys.exit(BAD_CONFIG if isinstance(error, ConfigError) else FAILED)
+        sys.exit(BAD_CONFIG if isinstance(error, ConfigError | NeedsPerson) else FAILED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     finally:

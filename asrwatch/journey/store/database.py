@@ -18,8 +18,8 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from asrwatch.errors import OurBug, StartupError, TemporaryError
-from asrwatch.journey.store import tables
+from asrwatch.errors import NeedsPerson, OurBug, StartupError, TemporaryError
+from asrwatch.journey.store import migrations, tables
 from asrwatch.values import printable
 
 __all__ = ["Database", "StoreTrouble"]
@@ -174,18 +174,29 @@ def _immediately(connection: Connection) -> Iterator[None]:
 
 
 def _prepare(connection: Connection, database: Path) -> None:
-    (database.parent / database.name).chmod(0o600)
+    """Make the tables of a new database, or bring an older one up to date."""
+    database.chmod(0o600)
+    newest = migrations.FIRST + len(migrations.MIGRATIONS)
     with _immediately(connection):
         version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
-        if version > tables.SCHEMA_VERSION:
-            raise StartupError(
+        if version > newest:
+            raise NeedsPerson(
                 f"The database {printable(os.fsencode(database))} was written by a newer asrwatch "
-                f"(schema {version}, this one knows {tables.SCHEMA_VERSION}).",
+                f"(schema {version}, this one knows {newest}).",
                 code="newer-database",
                 advice="Install that version again, or restore the backup made before the upgrade.",
             )
-        if version < tables.SCHEMA_VERSION:
-            tables.migrate(connection, version)
+        if version == 0:
+            if connection.exec_driver_sql("SELECT 1 FROM sqlite_schema").first() is not None:
+                raise NeedsPerson(
+                    f"{printable(os.fsencode(database))} is a database, but not asrwatch's.",
+                    code="foreign-database",
+                    advice="Move it away, or set state_dir to a folder of asrwatch's own.",
+                )
+            tables.create(connection)
+            connection.exec_driver_sql(f"PRAGMA user_version = {newest}")
+            version = newest
+    migrations.run(connection, version)
 
 
 def _trouble_of(error: Exception) -> StoreTrouble:

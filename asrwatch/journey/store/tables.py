@@ -1,4 +1,4 @@
-"""The schema: what the database refuses, and the migrations that lead to it."""
+"""The schema: what the database holds, and what it refuses. How it is changed: `migrations.py`."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,19 +22,17 @@ from sqlalchemy import (
 from asrwatch.journey.recording import State
 
 __all__ = [
-    "SCHEMA_VERSION",
     "answers",
     "asks",
+    "create",
     "events",
     "forgotten",
     "holds",
-    "migrate",
     "moment",
     "outputs",
     "recordings",
 ]
 
-SCHEMA_VERSION = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SIGN = 1 << 63
 
@@ -243,8 +241,6 @@ forgotten = Table(
 )
 
 
-def migrate(connection: Connection, version: int) -> None:
-    """Bring a database of schema `version` (0: empty) up to `SCHEMA_VERSION`, inside the caller's transaction."""
-    if version < 1:
-        _metadata.create_all(connection)
-    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+def create(connection: Connection) -> None:
+    """Make every table, inside the caller's transaction."""
+    _metadata.create_all(connection)

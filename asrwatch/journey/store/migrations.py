@@ -1,0 +1,102 @@
+"""Leads a database of an older asrwatch to the schema of this one, step by step.
+
+How one changes the schema:
+
+1. Change `tables.py`: a new database is made from it as it stands there.
+2. Append one function to `MIGRATIONS` here, which does the same to a database that has rows. Its number is its place
+   in the tuple; numbers that have landed on main are never changed, and no two steps swap places.
+
+       def _asks_have_a_price(connection: Connection) -> None:
+           connection.exec_driver_sql("ALTER TABLE asks ADD COLUMN price INTEGER")
+
+   A column that is added must allow NULL or have a constant default. A table that is new is written out as SQL (what
+   `tables.py` says will change again, this step must not). For a CHECK that changes: `rebuild`.
+3. `tests/test_migrations.py` compares: migrated and new databases must look the same.
+
+Every step is one transaction, its number stamped with it: killed half-way, nothing of it happened.
+"""
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection
+
+from asrwatch.crash import crash_point
+from asrwatch.errors import OurBug
+
+__all__ = ["FIRST", "MIGRATIONS", "Step", "rebuild", "run"]
+
+Step = Callable[[Connection], None]
+
+FIRST = 1
+"""The schema of the first asrwatch: what `MIGRATIONS` starts from."""
+
+
+MIGRATIONS: tuple[Step, ...] = ()
+"""From schema 1 on: the first of them makes schema 2, and so forth."""
+
+
+def run(connection: Connection, version: int, steps: Sequence[Step] = MIGRATIONS) -> None:
+    """Take the steps that a database of schema `version` lacks.
+
+    Args:
+        connection: with no transaction under way.
+        version: of the database, from 1.
+        steps: all that there are.
+    """
+    # References are checked at the end of each step instead: a table that is rebuilt is gone for a moment.
+    connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+    connection.rollback()
+    try:
+        for number, step in enumerate(steps, start=FIRST + 1):
+            if number > version:
+                _take(connection, number, step)
+    finally:
+        connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+        connection.rollback()
+
+
+def _take(connection: Connection, number: int, step: Step) -> None:
+    with connection.begin():
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        step(connection)
+        if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+            msg = f"migration {number} left rows that refer to nothing"
+            raise OurBug(msg)
+        connection.exec_driver_sql(f"PRAGMA user_version = {number}")
+        crash_point(f"migrating:{number}")
+    crash_point(f"migrated:{number}")
+
+
+def rebuild(connection: Connection, table: str, change: Callable[[str], str]) -> None:
+    """Make a table anew under another CREATE statement, with its rows and indexes: SQLite alters no constraints.
+
+    Args:
+        connection: inside a migration.
+        table: its name.
+        change: from the CREATE TABLE statement as it is to what it is to be.
+    """
+    named = {"name": table}
+    before = connection.exec_driver_sql(
+        "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = :name", named
+    ).scalar_one()
+    indexes = connection.exec_driver_sql(
+        "SELECT sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = :name AND sql NOT NULL",
+        named,
+    ).scalars()
+    kept = tuple(indexes)
+    after = change(before)
+    if after == before:
+        msg = f"a migration meant to change {table} and did not"
+        raise OurBug(msg)
+    _, _, body = after.partition("(")
+    columns = ", ".join(
+        f'"{row.name}"' for row in connection.exec_driver_sql(f'PRAGMA table_info("{table}")')
+    )
+    connection.exec_driver_sql(f'CREATE TABLE "rebuilt {table}" ({body}')
+    connection.exec_driver_sql(
+        f'INSERT INTO "rebuilt {table}" ({columns}) SELECT {columns} FROM "{table}"'  # noqa: S608 - names are ours
+    )
+    connection.exec_driver_sql(f'DROP TABLE "{table}"')
+    connection.exec_driver_sql(f'ALTER TABLE "rebuilt {table}" RENAME TO "{table}"')
+    for index in kept:
+        connection.exec_driver_sql(index)
