@@ -19,6 +19,7 @@ from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.mounts import file_system_of, is_network
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.journey import Route
+from asrwatch.journey.source import Care
 from asrwatch.journey.keeper import Change
 from asrwatch.journey.recording import Wishes
 from asrwatch.journey.store import Store
@@ -128,6 +129,8 @@ def _route(
         rules=_rules(inbox),
         patience=inbox.patience,
         park_unknown=inbox.unknown == "park",
+        care=Care(root=inbox.root, foreign_links=inbox.hard_links == "any"),
+        rest_within=inbox.wait_for_rest,
     )
 
 
@@ -140,6 +143,7 @@ def _rules(inbox: InboxSettings) -> Rules:
         output=output,
         formats=tuple(choice.use for choice in inbox.formats),
         after=after,
+        portable=inbox.portable_names,
     )
 
 
