@@ -19,9 +19,9 @@ from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.mounts import file_system_of, is_network
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.journey import Route
-from asrwatch.journey.source import Care
 from asrwatch.journey.keeper import Change
 from asrwatch.journey.recording import Wishes
+from asrwatch.journey.source import Care
 from asrwatch.journey.store import Store
 from asrwatch.storages import Storage
 from asrwatch.systemd import Notifier
@@ -197,4 +197,5 @@ def _view(inbox: InboxSettings) -> InboxView:
         watch=inbox.watch,
         settle=inbox.settle,
         scan_every=inbox.scan_every,
+        empty_for=inbox.wait_for_rest,
     )

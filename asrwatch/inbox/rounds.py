@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from asrwatch.inbox.ignore import IgnoreRule
-from asrwatch.inbox.looks import Look, ScanTrouble
+from asrwatch.inbox.looks import Look, ScanTrouble, Why
 from asrwatch.inbox.messages import PassKind
 from asrwatch.inbox.scan import Folder, look_at, nearest_device, scan
 from asrwatch.inbox.settle import Settler
@@ -131,9 +131,10 @@ class Rounds:
         return looks.files
 
     def _take(self, look: Look) -> None:
-        # Proof of completeness beyond quiet (a marker file, a container that parses) belongs here:
-        # between the settler's yes and telling anybody.
-        if self._settler.look(look, self._clock()):
+        # Whether the container is whole is asked by the first step, which reads the file anyway.
+        marker = self._rule.marker
+        held = None if marker is None or marker.is_there(look.path) else Why.UNMARKED
+        if self._settler.look(look, self._clock(), held=held):
             self._settled(look)
 
     def _forget_missing(self, folder: Folder, troubles: list[ScanTrouble]) -> None:
