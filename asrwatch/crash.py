@@ -1,23 +1,140 @@
-"""Named places where a test may kill the process, to prove that nothing is lost or paid twice there.
+"""Named places where a test may kill the process, or cut its power, to prove that nothing is lost or paid twice there.
 
-Inert unless the environment variable is set when asrwatch starts: ASRWATCH_CRASH=NAME, or NAME@3 for the
-third time that the place is passed.
+Inert unless the environment variable is set when the first place is passed: ASRWATCH_CRASH=NAME, or NAME@3
+for the third time that the place is passed. With ASRWATCH_CRASH_POWER=FOLDER the file system of that folder
+(ext4, as root) first loses everything that was not synced.
 """
 
+import fcntl
 import os
 import signal
+import struct
+from collections.abc import Iterator, Mapping
+from itertools import count
+from types import MappingProxyType
+from typing import Final
 
-__all__ = ["crash_point"]
+from asrwatch.values import printable
 
-_NAME, _, _HIT = os.environ.get("ASRWATCH_CRASH", "").partition("@")
-_left = int(_HIT or 1)
+__all__ = ["PLACES", "crash_point"]
+
+PLACES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        # Start.
+        "locked": "the state folder's lock is ours",
+        "creating": "a new database has its tables, not committed",
+        "migrating": "one step of a migration is done, not committed",
+        "migrated": "one step of a migration is committed",
+        "store-opened": "the database is open",
+        "tidied": "drafts of a killed process are removed",
+        "asks-marked": "requests under way at the last end are marked lost, not committed",
+        "opened-up": "the same, committed",
+        "lookouts-started": "the inboxes are watched",
+        "ready": "systemd was told",
+        # Inbox.
+        "scanned": "a pass over a whole inbox ended",
+        "settled-told": "a settled file is in the mailbox",
+        # Every save, by the state that it leads to; every transaction; every step.
+        **{
+            f"saving:{state}": f"a recording is {state}, not committed"
+            for state in ("settled", "staged", "asking", "submitted", "transcribed", "delivered")
+        },
+        "saving:failed": "a recording is failed, not committed",
+        "saving:parked": "a recording is parked, not committed",
+        **{
+            f"saved:{state}": f"a recording is {state}, committed, nobody told"
+            for state in ("settled", "staged", "asking", "submitted", "transcribed", "delivered")
+        },
+        "saved:failed": "a recording is failed, committed, nobody told",
+        "saved:parked": "a recording is parked, committed, nobody told",
+        "answer-added": "the raw answer has a row, not committed",
+        "committing": "a transaction is about to be committed",
+        "committed": "a transaction was committed",
+        "handed-out": "steps are chosen and announced, none has begun",
+        "step-done": "a step has ended, its outcome only in memory",
+        # Reading and uploading.
+        "read": "a file was read to its end, nothing is planned",
+        "planned": "where a recording goes is decided, in memory only",
+        "policy-got": "the cloud permits an upload",
+        "upload-begun": "the first bytes of an upload left",
+        "upload-half-sent": "the file left, not the end of its form",
+        "upload-sent": "all of an upload left, no answer is read",
+        "published": "the upload was accepted, nothing is saved",
+        # The paid request.
+        "before-request": "the request is announced and saved, not begun",
+        "request-begun": "its first bytes left",
+        "request-sent": "all of it left",
+        "answer-begun": "the head of its answer was read",
+        "answer-half-read": "some of its answer's body was read",
+        "answer-read": "all of its answer was read, nothing understood",
+        "after-request": "the answer is understood, in memory only",
+        # Tasks.
+        "polling": "a round of questions begins",
+        "queried": "a question about a task was answered",
+        "result-fetched": "a task's result is here, in memory only",
+        "told": "news of a task is in the mailbox",
+        "reconciling": "the search for a lost request begins",
+        "listed": "a page of the cloud's list of tasks was read",
+        "reconciled": "what became of a lost request is known, in memory only",
+        # Delivery.
+        "rendered": "the outputs' contents are made",
+        "draft-opened": "an empty draft lies beside its target",
+        "draft-written": "the draft holds everything, not synced",
+        "draft-synced": "the draft is on the disk",
+        "linked": "a file has its new name and still its old",
+        "named": "a file has its new name, its folder not synced",
+        "folder-synced": "a file has its new name for good",
+        "output-placed": "one of the outputs is in its place",
+        "written": "all outputs are in their places",
+        "original-copied": "the original was copied to another file system, and is still here",
+        "original-moved": "the original was renamed",
+        "original-deleted": "the original was deleted",
+        "finished": "the original is dealt with, nothing saved",
+        # Commands.
+        "retrying": "a person's retry is done, not committed",
+        "forgetting": "a person's forget is done, not committed",
+        "control-answered": "a command's work is committed, the person not told",
+        # The end.
+        "stopping": "an end was asked for",
+        "wound-up": "nothing is under way any more",
+        "stopped": "everything is saved, the process about to end",
+    }
+)
+"""Every place by its name, and what has just become true there."""
+
+_SHUTDOWN = 0x8004587D
+"""EXT4_IOC_SHUTDOWN, which is _IOR('X', 125, __u32)."""
+_WITHOUT_LOG = 2
+"""EXT4_GOING_FLAGS_NOLOGFLUSH: what the journal has not on the disk yet is lost, as in a power cut."""
+
+_armed: str | None = None
+_passed: Iterator[int] = count(1)
 
 
 def crash_point(name: str) -> None:
-    """Die here and now, as if the power had gone, if this is the place the environment names."""
-    if name != _NAME:
-        return
-    global _left  # noqa: PLW0603 - a counter of the process, for tests only
-    _left -= 1
-    if _left <= 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+    """Die here and now if this is the place that the environment names."""
+    if name == _armed:
+        if next(_passed) >= int(os.environ["ASRWATCH_CRASH"].partition("@")[2] or 1):
+            _die()
+    elif _armed is None:
+        _arm()
+        crash_point(name)
+
+
+def _arm() -> None:
+    """Read the environment, once: a place must cost next to nothing."""
+    global _armed  # noqa: PLW0603 - a wish of the process, for tests only
+    name = os.environ.get("ASRWATCH_CRASH", "").partition("@")[0]
+    if name and name not in PLACES:
+        # a test that waits for a death that never comes would pass for the wrong reason
+        msg = f"ASRWATCH_CRASH names no place: {printable(name)}"
+        raise SystemExit(msg)
+    _armed = name
+
+
+def _die() -> None:
+    mount = os.environ.get("ASRWATCH_CRASH_POWER")
+    if mount:
+        folder = os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.ioctl(folder, _SHUTDOWN, struct.pack("I", _WITHOUT_LOG))
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -5,7 +5,6 @@ into the mailbox; this thread saves what they say, several messages in one synce
 the next steps. A step under way is a member of `_under_way`, rightly forgotten by a crash.
 """
 
-import os
 import queue
 import random
 import time
@@ -16,26 +15,33 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from asrwatch import logs
+from asrwatch.clock import SYSTEM, Clock
 from asrwatch.cloud import KeyRing
+from asrwatch.crash import crash_point
 from asrwatch.engines import Engine
 from asrwatch.errors import AsrwatchError, OurBug
+from asrwatch.heartbeats import Heartbeats, allow, beat
 from asrwatch.inbox.lookout import Lookout
 from asrwatch.inbox.messages import (
+    About,
     FileSettled,
     InboxHealed,
     InboxTrouble,
     PassKind,
     ScanDone,
 )
+from asrwatch.inbox.presence import Presence
 from asrwatch.journey import poller
+from asrwatch.journey.away import is_gone
 from asrwatch.journey.gate import Gate
-from asrwatch.journey.journey import Route, utc_now
+from asrwatch.journey.journey import Route, is_ours
 from asrwatch.journey.keeper import Change, Keeper, Step
 from asrwatch.journey.poller import TaskNews
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Store, StoreTrouble
+from asrwatch.supervision import Supervision
 from asrwatch.systemd import Notifier
-from asrwatch.values import printable
+from asrwatch.values import format_duration, printable
 
 __all__ = ["Call", "Daemon", "House", "StepDone", "Stop"]
 
@@ -49,6 +55,16 @@ CHORES = (State.TRANSCRIBED, State.SETTLED)
 """Requests and everything else have slots of their own, so that no request waits behind a reading or an upload."""
 MOST_CHORES = 8
 """Readings, uploads and deliveries at once: they share this machine's cores, disk and uplink."""
+TURN = timedelta(seconds=60)
+"""How long this thread may take over what it does between two waits: a slow disk's commits, nothing else."""
+STEP = timedelta(minutes=2)
+"""How long a step may go without a sign that it moves; what takes longer by its nature says so itself."""
+WHILE_ENDING = timedelta(milliseconds=250)
+MORE_TIME = timedelta(seconds=30)
+"""What systemd is asked for, again and again, while an end waits for a request: it may take longer than
+`TimeoutStopSec`, and what was paid for is worth waiting for."""
+LOOKOUTS_END, CHORES_END, DELIVERIES_END, UNSAVED_END = 1.0, 1.0, 3.0, 120.0
+"""Seconds that an end waits for these. Readings and uploads are free, and begun anew by the next start."""
 AT_ONCE = 32
 """How many messages are saved in one transaction at most."""
 
@@ -121,6 +137,7 @@ class House:
     notifier: Notifier
     until_quiet: bool = False
     on_change: Sequence[Callable[[Change], None]] = field(default=())
+    clock: Clock = SYSTEM
 
 
 class Daemon:
@@ -128,6 +145,9 @@ class Daemon:
 
     def __init__(self, house: House) -> None:
         self.house = house
+        self.clock = house.clock
+        self.hearts = Heartbeats(house.clock.monotonic)
+        self.supervision = Supervision(self.hearts, house.notifier)
         self.mailbox: queue.SimpleQueue[Mail] = queue.SimpleQueue()
         self.gate = Gate(
             {name: engine.options.requests_per_minute for name, engine in house.engines.items()},
@@ -140,17 +160,23 @@ class Daemon:
             gate=self.gate,
             key_digest=house.keys.digest,
             chance=random.random,
+            clock=house.clock.now,
         )
         self.lookouts: dict[str, Lookout] = {}
         self.under_way: dict[int, Recording] = {}
-        self.started_at = utc_now()
-        self._workers = ThreadPoolExecutor(house.workers + MOST_CHORES, thread_name_prefix="worker")
+        self.started_at = self.clock.now()
+        self._workers = ThreadPoolExecutor(
+            # twice what is ever busy: a thread that is stuck is made up for by another
+            2 * (house.workers + MOST_CHORES),
+            thread_name_prefix="worker",
+        )
         self._polling = ThreadPoolExecutor(1, thread_name_prefix="poller")
         self._in_round: frozenset[int] = frozenset()
         self._stop: Stop | None = None
+        self._ending = False
         self._unsaved: list[Mail] = []
         self._ended: set[int] = set()
-        self._next_glance = time.monotonic()
+        self._next_glance = self.clock.monotonic()
 
     @property
     def stopping(self) -> bool:
@@ -161,48 +187,82 @@ class Daemon:
         """Put something into the mailbox; any thread, any signal handler, never blocks."""
         self.mailbox.put(mail)
 
+    def look_around(self, reason: str) -> None:
+        """Look at every inbox again, soon; in the daemon's own thread (post a `Call`)."""
+        for lookout in self.lookouts.values():
+            lookout.nudge()
+        log.info("looking-around", reason=reason, inboxes=len(self.lookouts))
+
     def run(self) -> None:
         """Work until stopped or, with `until_quiet`, until nothing is left to do."""
+        with self.hearts.pulse("the turns of the daemon", usual=TURN, vital=True):
+            self._open_up()
+            self.house.notifier.ready()
+            crash_point("ready")
+            self.supervision.start()
+            try:
+                while not self.stopping and not self._is_quiet():
+                    self._turn()
+            finally:
+                self._wind_up()
+                self.supervision.stop()
+
+    def _open_up(self) -> None:
         house = self.house
-        self.keeper.open_up(utc_now())
+        self.keeper.open_up(self.clock.now())
+        crash_point("opened-up")
         self._saved()
         for name, make in house.lookouts.items():
-            lookout = make(known=house.store.known(name), post=self.post)
+            lookout = make(known=house.store.known(name), post=self.post, hearts=self.hearts)
             self.lookouts[name] = lookout
             lookout.start()
-        log.info("started", inboxes=len(self.lookouts), workers=house.workers)
-        house.notifier.ready()
-        try:
-            while self._stop is None and not self._is_quiet():
-                self._turn()
-        finally:
-            self._wind_up()
+        crash_point("lookouts-started")
+        watchdog = house.notifier.watchdog
+        log.info(
+            "started",
+            inboxes=len(self.lookouts),
+            workers=house.workers,
+            watchdog=format_duration(watchdog) if watchdog else "none: nobody starts it anew",
+        )
 
     def begin(self, step: Callable[[], Recording], recording: Recording) -> None:
         """Give a step to a worker; its end arrives as `StepDone`."""
         self.under_way[recording.id] = recording
 
         def work() -> None:
-            with logs.bound(recording=recording.id, file=printable(recording.path)):
+            name = printable(recording.path)
+            pulse = self.hearts.pulse(
+                f"{_DOING[recording.state]} {name}",
+                usual=STEP,
+                vital=recording.state is State.ASKING,
+                key=recording,
+            )
+            with logs.bound(recording=recording.id, file=name), pulse:
                 outcome: Recording | Exception
                 try:
                     outcome = step()
                 except Exception as error:  # noqa: BLE001 - the one place: a step's failure is that recording's
                     outcome = error
+                crash_point("step-done")
                 self.post(StepDone(before=recording, outcome=outcome))
 
         self._workers.submit(work)
 
+    def _goes_on(self) -> bool:
+        """Whether new work may begin."""
+        return self._stop is None and not self._ending
+
     # One turn of the wheel.
 
     def _turn(self) -> None:
+        beat()
         try:
             self._unsaved = self._unsaved or self._wait()
             with self.house.store.transaction():
                 for piece in self._unsaved:
                     self._receive(piece)
-                steps = self._hand_out() if self._stop is None else []
-                batch = self._due_for_polling() if self._stop is None else ()
+                steps = self._hand_out() if self._goes_on() else []
+                batch = self._due_for_polling() if self._goes_on() else ()
         except StoreTrouble as error:
             self._put_off(error)
             return
@@ -212,17 +272,16 @@ class Daemon:
             self._receive_one_by_one()
             return
         self._unsaved = []
+        crash_point("handed-out")
         self._saved()
         for recording, step in steps:
             self.begin(step, recording)
         self._poll(batch)
-        self.house.notifier.alive()
 
     def _put_off(self, error: StoreTrouble) -> None:
         """What workers said is kept and saved later: a paid answer must not be lost to a full disk."""
         self._undo()
         log.error("database-trouble", error=str(error), kept=len(self._unsaved))
-        self.house.notifier.alive()
         time.sleep(STORE_PAUSE.total_seconds())
 
     def _receive_one_by_one(self) -> None:
@@ -250,7 +309,7 @@ class Daemon:
         """A step whose end cannot be saved fails its recording; with money under way it is reconciled."""
         try:
             with self.house.store.transaction():
-                self.keeper.surprised(done.before, error, now=utc_now())
+                self.keeper.surprised(done.before, error, now=self.clock.now())
             self._saved()
         except Exception:  # same
             self._undo()
@@ -279,7 +338,9 @@ class Daemon:
         """The next messages, as many as are there; none if something falls due first."""
         mail: list[Mail] = []
         try:
-            mail.append(self.mailbox.get(timeout=max(self._sleep().total_seconds(), 0.001)))
+            rest = max(self._sleep(), timedelta(milliseconds=1))
+            with allow(rest + TURN):
+                mail.append(self.mailbox.get(timeout=rest.total_seconds()))
             while len(mail) < AT_ONCE:
                 mail.append(self.mailbox.get_nowait())
         except queue.Empty:
@@ -287,9 +348,9 @@ class Daemon:
         return mail
 
     def _sleep(self) -> timedelta:
-        """How long nothing falls due, at most `LONGEST_SLEEP` so that the watchdog hears of us."""
-        now = utc_now()
-        longest = min(LONGEST_SLEEP, (self.house.notifier.watchdog_interval() or LONGEST_SLEEP) / 3)
+        """How long nothing falls due, at most `LONGEST_SLEEP`: the clock may be set meanwhile."""
+        now = self.clock.now()
+        longest = LONGEST_SLEEP if self._goes_on() else WHILE_ENDING
         if self.gate.holds:
             longest = min(longest, KEY_GLANCE)
         dates = [self.gate.opens(now)]
@@ -299,6 +360,7 @@ class Daemon:
                     states=states,
                     waiting_engines=self.gate.waiting(now),
                     under_way=self.under_way,
+                    barred_inboxes=self._barred(),
                 )
             )
         if not self._in_round:
@@ -307,7 +369,7 @@ class Daemon:
         return min([longest, *waits])
 
     def _receive(self, mail: Mail) -> None:
-        now = utc_now()
+        now = self.clock.now()
         match mail:
             case FileSettled():
                 self.keeper.settled(mail, under_way=self._working(), now=now)
@@ -330,6 +392,8 @@ class Daemon:
                 )
             case InboxHealed():
                 log.info("inbox-healed", inbox=mail.inbox, about=mail.about.value)
+                if mail.about is About.ROOT:
+                    self.keeper.inbox_back(mail.inbox, now=now)
             case TakenAway(recordings=recordings):
                 self.keeper.gone(recordings)
             case ScanDone():
@@ -369,20 +433,28 @@ class Daemon:
             return
 
         def work() -> None:
-            gone = [one for one in failed if not os.path.lexists(one.path)]
+            gone = [one for one in failed if is_gone(one, self._presence(one))]
             if gone:
                 self.post(TakenAway(recordings=tuple(gone)))
 
         self._workers.submit(work)
 
+    def _presence(self, recording: Recording) -> Presence | None:
+        route = self.house.routes.get(recording.inbox)
+        return route.presence if route else None
+
     def _hand_out(self) -> list[Step]:
         """Steps to begin once the transaction is committed, as many as there are free slots."""
-        now = utc_now()
+        now = self.clock.now()
         self._glance_at_key(now)
         steps: list[Step] = []
         for kind in (ASKS, CHORES):
             steps += self.keeper.hand_out(
-                kind, limit=self._free(kind), under_way=self._working(), now=now
+                kind,
+                limit=self._free(kind),
+                under_way=self._working(),
+                barred_inboxes=self._barred(),
+                now=now,
             )
         return steps
 
@@ -392,20 +464,36 @@ class Daemon:
 
     def _free(self, kind: Collection[State]) -> int:
         """How many more steps of a kind may begin."""
-        busy = sum(recording.state in kind for recording in self._working().values())
+        stuck = self._stuck()
+        working = [one for one in self._working().values() if one.id not in stuck]
+        busy = sum(recording.state in kind for recording in working)
         slots = self.house.workers if kind is ASKS else min(self.house.workers, MOST_CHORES)
         return slots - busy
 
+    def _stuck(self) -> frozenset[int]:
+        """Recordings whose steps are beyond their deadlines: nobody waits for those, they hold no slot."""
+        late = self.supervision.late
+        return frozenset(each.key.id for each in late if isinstance(each.key, Recording))
+
+    def _barred(self) -> frozenset[str]:
+        """Inboxes whose files do not answer: what else is tried with them would only get stuck, too."""
+        stuck = [late.key for late in self.supervision.late if not late.vital]
+        return frozenset(
+            key.inbox if isinstance(key, Recording) else key
+            for key in stuck
+            if isinstance(key, Recording | str)
+        )
+
     def _glance_at_key(self, now: datetime) -> None:
         """A corrected key ends the holds that the old one was the reason for."""
-        if not self.gate.holds or time.monotonic() < self._next_glance:
+        if not self.gate.holds or self.clock.monotonic() < self._next_glance:
             return
-        self._next_glance = time.monotonic() + KEY_GLANCE.total_seconds()
+        self._next_glance = self.clock.monotonic() + KEY_GLANCE.total_seconds()
         self.keeper.key_glanced(now=now)
 
     def _due_for_polling(self) -> tuple[Recording, ...]:
         """The tasks to ask about now, none while a round is under way."""
-        now = utc_now()
+        now = self.clock.now()
         next_poll = None if self._in_round else self.house.store.next_poll()
         if next_poll is None or next_poll > now:
             return ()
@@ -420,14 +508,16 @@ class Daemon:
         self._in_round = frozenset(recording.id for recording in batch)
 
         def work() -> None:
-            error: Exception | None = None
-            try:
-                poller.ask_about(
-                    batch, self.house.engines, self.post, go_on=lambda: self._stop is None
-                )
-            except Exception as surprise:  # noqa: BLE001 - a round is a step: its failure is not the daemon's
-                error = surprise
+            with self.hearts.pulse(f"asking about {len(batch)} tasks", usual=STEP, vital=True):
+                error = ask()
             self.post(PollingDone(error=error))
+
+        def ask() -> Exception | None:
+            try:
+                poller.ask_about(batch, self.house.engines, self.post, go_on=self._goes_on)
+            except Exception as surprise:  # noqa: BLE001 - a round is a step: its failure is not the daemon's
+                return surprise
+            return None
 
         self._polling.submit(work)
 
@@ -445,17 +535,57 @@ class Daemon:
             return False
         return self.keeper.nothing_left()
 
+    @property
+    def left_behind(self) -> bool:
+        """Whether threads are still at what an end did not wait for; the next start repeats it."""
+        return bool(self.under_way or self._in_round)
+
     def _wind_up(self) -> None:
-        """No new steps; those under way finish and are saved; tickets stay in the database."""
+        """No new steps; requests finish and are saved; what is free is left to the next start.
+
+        A second `Stop` waits for nothing: a request that is out then is unknown, and its row says so.
+        """
         self.house.notifier.stopping()
-        for lookout in self.lookouts.values():
-            lookout.stop(timedelta(seconds=1))
-        hurried = False
-        while (self.under_way or self._in_round or self._unsaved) and not hurried:
-            before = self._stop
-            self._stop = before or Stop(reason="finished")
+        crash_point("stopping")
+        self._stop_looking()
+        begun = self.clock.monotonic()
+        self._ending = True
+        asked = self._stop
+        while self._stop is asked and self._awaited(self.clock.monotonic() - begun):
+            self.house.notifier.extend_timeout(MORE_TIME)
             self._turn()
-            hurried = before is not None and self._stop is not before
-        self._workers.shutdown(wait=not hurried, cancel_futures=True)
-        self._polling.shutdown(wait=not hurried, cancel_futures=True)
-        log.info("stopped", left_under_way=len(self.under_way))
+        crash_point("wound-up")
+        left = self.left_behind
+        self._workers.shutdown(wait=not left, cancel_futures=True)
+        self._polling.shutdown(wait=not left, cancel_futures=True)
+        log.info("stopped", left_under_way=len(self.under_way), hurried=self._stop is not asked)
+        crash_point("stopped")
+
+    def _stop_looking(self) -> None:
+        for lookout in self.lookouts.values():
+            lookout.stop(timedelta(0))
+        end = self.clock.monotonic() + LOOKOUTS_END
+        for lookout in self.lookouts.values():
+            lookout.stop(timedelta(seconds=max(end - self.clock.monotonic(), 0)))
+
+    def _awaited(self, waited: float) -> bool:
+        """Whether the end waits for something: for requests to their own ends, for the rest only a moment."""
+        if self._unsaved and waited < UNSAVED_END:
+            return True
+        stuck = self._stuck()
+        if any(is_ours(one) for one in self.under_way.values() if one.id not in stuck):
+            return True
+        delivers = any(one.state is State.TRANSCRIBED for one in self.under_way.values())
+        return self.left_behind and waited < (DELIVERIES_END if delivers else CHORES_END)
+
+
+_DOING = {
+    State.SETTLED: "reading",
+    State.ASKING: "asking about",
+    State.TRANSCRIBED: "delivering",
+    State.STAGED: "staging",
+    State.SUBMITTED: "polling",
+    State.DELIVERED: "",
+    State.FAILED: "",
+    State.PARKED: "",
+}

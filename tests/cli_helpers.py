@@ -1,39 +1,26 @@
 """The installed command in a clean environment, in a folder of its own."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 60
+from start_helpers import PATIENCE, environment, run
 
-
-def environment(home: Path, **more: str) -> dict[str, str]:
-    """Nothing but what a Python needs: no key, no configuration of the person who runs the tests."""
-    kept = {
-        name: os.environ[name]
-        for name in ("PATH", "COVERAGE_PROCESS_START", "LANG", "PYTHONPATH")
-        if name in os.environ
-    }
-    return {**kept, "HOME": str(home), **more}
+__all__ = ["PATIENCE", "asrwatch", "configure", "environment"]
 
 
 def asrwatch(
     *words: str | bytes | Path, cwd: Path, given: str | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; `more` is added to its environment."""
-    return subprocess.run(
-        [sys.executable, "-m", "asrwatch", *words],
+    return run(
+        *words,
         env=environment(cwd, **more),
         cwd=cwd,
-        capture_output=True,
-        text=True,
+        given=given,
         errors="surrogateescape",
-        timeout=PATIENCE,
-        input=given,
-        check=False,
+        patience=PATIENCE,
     )
 
 

@@ -1,16 +1,16 @@
 """The installed program in a folder of its own, talking to a sandbox."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 import wave
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import start_helpers
 
 PATIENCE = 60.0
 """Seconds a test waits for what must happen; nothing takes nearly as long."""
@@ -36,7 +36,7 @@ def wait_for(what: Callable[[], bool], *, patience: float = PATIENCE) -> None:
 
 @dataclass
 class Installed:
-    """`python -m asrwatch` with its own home, state and one inbox."""
+    """`asrwatch` with its own home, state and one inbox."""
 
     root: Path
     url: str
@@ -85,44 +85,32 @@ class Installed:
 
     def environment(self, **more: str) -> dict[str, str]:
         """A clean environment: this Python, this home, this key."""
-        kept = {
-            name: os.environ[name]
-            for name in ("PATH", "COVERAGE_PROCESS_START", "LANG")
-            if name in os.environ
-        }
-        return {**kept, "HOME": str(self.root), "DASHSCOPE_API_KEY": self.key, **more}
+        return start_helpers.environment(self.root, **{"DASHSCOPE_API_KEY": self.key, **more})
 
     def call(
         self, *words: str, patience: float = PATIENCE, **more: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command with this configuration to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "asrwatch", *words, "-c", str(self.config())],
-            env=self.environment(**more),
-            cwd=self.root,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=patience,
-            check=False,
-        )
+        words = (*words, "-c", str(self.config()))
+        env = self.environment(**more)
+        return start_helpers.run(*words, env=env, cwd=self.root, patience=patience)
 
     def start(self, **more: str) -> subprocess.Popen[bytes]:
         """The daemon, in the background, ready or dead when this returns."""
         begin = self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "asrwatch", "run", "-c", str(self.config())],
-                env=self.environment(**more),
-                cwd=self.root,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        self._running.append(process)
+        process = self.launch(**more)
         wait_for(
             lambda: process.poll() is not None or b'"started"' in self.log.read_bytes()[begin:]
         )
+        return process
+
+    def launch(self, **more: str) -> subprocess.Popen[bytes]:
+        """The daemon, in the background, not waited for."""
+        with self.log.open("ab") as log:
+            words = ("run", "-c", str(self.config()))
+            env = self.environment(**more)
+            process = start_helpers.start(*words, env=env, cwd=self.root, stdout=log, stderr=log)
+        self._running.append(process)
         return process
 
     def stop(self, process: subprocess.Popen[bytes]) -> int:

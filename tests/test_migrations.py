@@ -100,7 +100,7 @@ def test_a_migrated_database_looks_like_a_new_one(tmp_path: Path) -> None:
 
 
 def _adds_a_column(connection: Connection) -> None:
-    connection.exec_driver_sql("ALTER TABLE asks ADD COLUMN price INTEGER")
+    connection.exec_driver_sql("ALTER TABLE asks ADD COLUMN colour INTEGER")
 
 
 def _allows_another_outcome(connection: Connection) -> None:
@@ -193,7 +193,7 @@ def test_a_start_killed_inside_a_step_begins_it_again(tmp_path: Path) -> None:
 
     Store(folder).close()
     before = schema_of(folder)
-    assert start(ASRWATCH_CRASH=f"migrating:{NEWEST + 1}").returncode == -9
+    assert start(ASRWATCH_CRASH="migrating").returncode == -9
     assert schema_of(folder) == before
     assert start().stdout == "lived\n"
     assert schema_of(folder) != before

@@ -18,7 +18,14 @@ from asrwatch.audio.containers import CONTAINERS, Container
 from asrwatch.audio.flac import flac
 from asrwatch.audio.flv import flv
 from asrwatch.audio.frames import NoFramesError
-from asrwatch.audio.magic import HEAD, container_of, id3_size, marked, refuse_other
+from asrwatch.audio.magic import (
+    HEAD,
+    container_of,
+    id3_size,
+    looks_like_audio,
+    marked,
+    refuse_other,
+)
 from asrwatch.audio.matroska import matroska
 from asrwatch.audio.mp3 import mp3
 from asrwatch.audio.mp4 import mp4
@@ -42,6 +49,8 @@ __all__ = ["probe"]
 
 _UNPAID = "Nothing was sent or paid."
 _MOST_TAGS = 8
+_MAGIC = 12
+"""Bytes by which most containers are known; zeros there are space that a header is written to last."""
 
 # These begin where an ID3 tag, which programs put before them, ends.
 _BEHIND_TAG: Mapping[str, Callable[[HeaderReader, int], Sound]] = MappingProxyType(
@@ -93,11 +102,11 @@ def _probe(reader: HeaderReader, name: bytes, *, whole: bool) -> AudioFacts:
     begin, head = _behind_tags(reader)
     if not head:
         raise _no_audio(name, "there is a tag, but no sound behind it", yet=True)
+    if whole and not any(head[:_MAGIC]) and not looks_like_audio(name, head):
+        raise _truncated(name, "its beginning is not written yet")
     container = _container(name, head, tagged_before=begin > 0)
     if container is None:
         return AudioFacts()
-    if whole and not any(head) and container.name in _FROM_START:
-        raise _truncated(name, "its beginning is not written yet")
     try:
         sound = _read(reader, container, begin)
     except NoSoundError as error:

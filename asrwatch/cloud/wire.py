@@ -18,7 +18,9 @@ from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from asrwatch import __version__
 from asrwatch.cloud.adapter import Adapter, deadline
 from asrwatch.cloud.bodies import Body
+from asrwatch.crash import crash_point
 from asrwatch.errors import AnswerLost, AsrwatchError, TemporaryError
+from asrwatch.heartbeats import allow
 from asrwatch.values import format_duration, format_size
 
 __all__ = ["Line", "Reply", "Request", "Wire"]
@@ -29,6 +31,12 @@ _SLOWEST = 32 * 1024
 _PIECE = 64 * 1024
 
 _MEGABYTE = 1024 * 1024
+
+_EVIDENCE = _MEGABYTE
+"""Bytes that are kept of a paid answer which is larger than any can be."""
+
+_SLACK = timedelta(minutes=1)
+"""For what no deadline of ours ends, such as asking for a host's address; whoever takes longer is stuck."""
 
 _DEEPEST = 12
 """How many exceptions requests and urllib3 may wrap around the one that says what happened."""
@@ -60,12 +68,16 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """What came back: status, headers (any case), body, and whether the body came to its end."""
+    """What came back: status, headers (any case), body, and whether the body came to its end.
+
+    `oversized`: it was larger than an answer may be, and `body` is only its beginning.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     whole: bool = True
+    oversized: bool = False
 
 
 class Wire:
@@ -123,7 +135,7 @@ class Line:
         prepared = _prepared(request, sending, last=last)
         timeout = (self._connect_timeout, request.read_timeout.total_seconds())
         limit = self._connect_timeout + request.deadline.total_seconds()
-        with deadline(limit, self._adapter.cut):
+        with allow(timedelta(seconds=limit) + _SLACK), deadline(limit, self._adapter.cut):
             try:
                 answer = self._adapter.send(
                     prepared, stream=True, timeout=timeout, verify=True, proxies=self._proxies
@@ -131,6 +143,8 @@ class Line:
             except (requests.RequestException, HTTPError, OSError, ValueError) as error:
                 raise self._failure(request, error, begun=sending.begun) from _bare(error)
             try:
+                if request.paid:
+                    crash_point("answer-begun")
                 if self._adapter.was_cut:  # half a head passes for a whole one
                     raise self._failure(request, TimeoutError(), begun=sending.begun)
                 return self._received(request, answer)
@@ -146,9 +160,13 @@ class Line:
                 pieces.append(piece)
                 size += len(piece)
                 if size > request.largest_answer:
-                    raise _too_large(request)
+                    return _beginning(request, answer, pieces)
+                if request.paid:
+                    crash_point("answer-half-read")
         except (HTTPError, OSError, ValueError):
             whole = False
+        if request.paid:
+            crash_point("answer-read")
         return Reply(
             status=answer.status_code,
             headers=CaseInsensitiveDict(answer.headers),
@@ -188,9 +206,18 @@ class _Sending:
     def __iter__(self) -> Iterator[bytes]:
         # until here the socket had the time-out for connecting, too short for a slow link's body
         self._adapter.allow(self._request.read_timeout.total_seconds())
-        for piece in self._request.body or ():
+        for number, piece in enumerate(self._request.body or ()):
             self.begun = True
             yield piece
+            self._sent(number)
+        crash_point("request-sent" if self._request.paid else "upload-sent")
+
+    def _sent(self, number: int) -> None:
+        match number:
+            case 0:
+                crash_point("request-begun" if self._request.paid else "upload-begun")
+            case 1 if not self._request.paid:
+                crash_point("upload-half-sent")
 
 
 class _Masked(str):
@@ -229,11 +256,22 @@ def _prepared(request: Request, sending: _Sending, *, last: bool) -> requests.Pr
     return made
 
 
-def _too_large(request: Request) -> AsrwatchError:
-    message = f"The answer is larger than {format_size(request.largest_answer)}."
-    if request.paid:
-        return AnswerLost(message, code="answer-too-large")
-    return TemporaryError(message, code="answer-too-large")
+def _beginning(request: Request, answer: requests.Response, pieces: list[bytes]) -> Reply:
+    """What is kept of an answer that is too large: it was paid for, and asking again would bring another.
+
+    Raises:
+        TemporaryError: it cost nothing.
+    """
+    if not request.paid:
+        message = f"The answer is larger than {format_size(request.largest_answer)}."
+        raise TemporaryError(message, code="answer-too-large")
+    return Reply(
+        status=answer.status_code,
+        headers=CaseInsensitiveDict(answer.headers),
+        body=b"".join(pieces)[:_EVIDENCE],
+        whole=False,
+        oversized=True,
+    )
 
 
 def _reason(error: BaseException) -> str:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Discriminator, PlainSerializer, PlainValidator, TypeAdapter
@@ -16,10 +17,12 @@ from asrwatch.errors import AsrwatchError
 from asrwatch.journey.recording import State
 
 __all__ = [
+    "Ailment",
     "AskExplain",
     "AskForget",
     "AskRetry",
     "AskStatus",
+    "Doubt",
     "EventLine",
     "Explanation",
     "FileName",
@@ -65,6 +68,9 @@ FileName = Annotated[
 
 Span = Annotated[timedelta, PlainSerializer(lambda span: span.total_seconds(), when_used="json")]
 """A span of time; seconds in JSON."""
+
+Sum = Annotated[Decimal, PlainSerializer(float, when_used="json")]
+"""An amount of money; a number in JSON."""
 
 
 # Questions.
@@ -168,10 +174,20 @@ class Settling:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Ailment(Reason):
+    """What is wrong with an inbox, what to do about it, and since when."""
+
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class InboxHealth:
     """How an inbox is doing. Everything but name and path is unknown (None) where no daemon runs.
 
-    `files` counts what may be a recording, whatever became of it, as of the last look.
+    `health` is `ok` or `degraded`, which has its `troubles`. `files` counts what may be a recording, whatever
+    became of it, as of the last look. `looked_at` is when the last pass over everything ended, `scanning_since`
+    when the one under way began. Of the events: how often some were lost (`events_lost`), and how often they
+    were armed afresh (`events_rearmed`).
     """
 
     name: str
@@ -184,7 +200,12 @@ class InboxHealth:
     empty: int | None = None
     unreadable: int | None = None
     scan_took: Span | None = None
-    troubles: tuple[Reason, ...] = ()
+    health: Literal["ok", "degraded"] | None = None
+    looked_at: datetime | None = None
+    scanning_since: datetime | None = None
+    events_lost: int | None = None
+    events_rearmed: int | None = None
+    troubles: tuple[Ailment, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,9 +234,10 @@ class TaskLine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Money:
-    """What was asked of the cloud in a span of time, in requests and in billed audio.
+    """What was asked of the cloud in a span of time, in requests, in audio and in money.
 
-    `unsent` requests never reached the cloud; `asked` leaves them out.
+    `unsent` requests never reached the cloud; `asked` leaves them out. `billed` is what the answers say;
+    `audio` and `money` also count what may be billed for requests whose answer is not known (see `Ledger`).
     """
 
     asked: int
@@ -224,6 +246,23 @@ class Money:
     unknown: int
     perhaps_twice: int
     unsent: int = 0
+    refused: int = 0
+    bill_unknown: int = 0
+    audio: Span = timedelta(0)
+    money: Sum = Decimal(0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doubt:
+    """A request of which nobody knows whether it was paid, and what that would be; to be looked for on the bill."""
+
+    path: FileName
+    asked_at: datetime
+    engine: str
+    model: str
+    outcome: str
+    audio: Span | None
+    cost: Sum | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -250,6 +289,8 @@ class Status:
     today: Money
     this_month: Money
     ever: Money
+    currency: str
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -271,6 +312,8 @@ class Paid:
     model: str
     outcome: str
     billed: Span | None
+    cost: Sum | None = None
+    currency: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from asrwatch import __version__
+from asrwatch.cloud.regions import currency_of
 from asrwatch.desk.reports import (
+    Ailment,
+    Doubt,
     ForAPerson,
     HoldLine,
     InboxHealth,
@@ -19,7 +22,7 @@ from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import line_of, reason_of
 from asrwatch.inbox.looks import Why
 from asrwatch.journey.recording import Recording, State
-from asrwatch.journey.store import Hold, Ledger
+from asrwatch.journey.store import Bought, Hold, Ledger
 from asrwatch.values import printable
 
 __all__ = ["LISTED", "standing"]
@@ -56,6 +59,8 @@ def standing(scene: Scene, now: datetime) -> Status:
         today=_money(store.ledger(since=_midnight(now))),
         this_month=_money(store.ledger(since=_midnight(now, day=1))),
         ever=_money(store.ledger()),
+        currency=currency_of(scene.settings.cloud.region),
+        doubts=tuple(_doubt(each) for each in store.doubts(limit=LISTED)),
     )
 
 
@@ -93,8 +98,13 @@ def _inboxes(scene: Scene) -> Iterator[InboxHealth]:
             empty=sum(each.why is Why.EMPTY for each in last.waiting) if last else None,
             unreadable=whole.trouble_count if whole else None,
             scan_took=whole.took if whole else None,
+            health="degraded" if snapshot.troubles or not snapshot.alive else "ok",
+            looked_at=snapshot.looked_at,
+            scanning_since=snapshot.busy_since,
+            events_lost=snapshot.hearing.overflows + snapshot.hearing.faults,
+            events_rearmed=snapshot.hearing.rearmed,
             troubles=tuple(
-                Reason(code=each.code, message=each.message, advice=each.advice)
+                Ailment(code=each.code, message=each.message, advice=each.advice, since=each.since)
                 for each in snapshot.troubles
             ),
         )
@@ -138,4 +148,20 @@ def _money(ledger: Ledger) -> Money:
         unknown=ledger.unknown,
         perhaps_twice=ledger.perhaps_twice,
         unsent=ledger.unsent,
+        refused=ledger.refused,
+        bill_unknown=ledger.bill_unknown,
+        audio=ledger.audio,
+        money=ledger.money,
+    )
+
+
+def _doubt(bought: Bought) -> Doubt:
+    return Doubt(
+        path=bought.path,
+        asked_at=bought.asked_at,
+        engine=bought.engine,
+        model=bought.model,
+        outcome=bought.outcome,
+        audio=bought.expected,
+        cost=bought.cost,
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from asrwatch import logs
+from asrwatch.crash import crash_point
 from asrwatch.desk.reports import AskForget, AskRetry, Treated, Treatment
 from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import DONE
@@ -36,6 +37,7 @@ def retry(scene: Scene, question: AskRetry, now: datetime) -> Treatment:
     treated += [_take_up(scene, path) for path in unknown]
     if any(each.done for each in treated):
         _open_gates(scene, now)
+    crash_point("retrying")
     return _report(scene, treated)
 
 
@@ -47,6 +49,7 @@ def forget(scene: Scene, question: AskForget, now: datetime) -> Treatment:
     chosen, unknown = _chosen(scene, AskRetry(paths=question.paths))
     treated = [_forget(scene, recording.path, now) for recording in chosen]
     treated += [Treated(path=path, done=False, what=_unknown(scene, path)) for path in unknown]
+    crash_point("forgetting")
     return _report(scene, treated)
 
 

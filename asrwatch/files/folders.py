@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 
+from asrwatch.crash import crash_point
 from asrwatch.errors import RecordingError
 from asrwatch.files.filenames import LONGEST_NAME
 from asrwatch.files.oserrors import trouble
@@ -187,6 +188,7 @@ class Folder:
         with self.draft(name) as draft:
             try:
                 draft.write(content)
+                crash_point("draft-written")
                 return draft.place(replace=replace)
             except OSError as error:
                 raise trouble(error, "write", self.path_of(name)) from error
@@ -204,6 +206,7 @@ class Folder:
             # tells `sweep` that somebody is at work; where a share has no locks, age must tell
             with suppress(OSError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            crash_point("draft-opened")
             yield draft
         finally:
             os.close(descriptor)
@@ -226,9 +229,11 @@ class Folder:
             self._rename(name, source, source_name)
         elif not self._link(name, source, source_name):
             return False
+        crash_point("named")
         self.sync()
         if source is not self:
             source.sync()
+        crash_point("folder-synced")
         return True
 
     def _rename(self, name: bytes, source: "Folder", source_name: bytes) -> None:
@@ -257,6 +262,7 @@ class Folder:
             self._rename(name, source, source_name)
             return True
         # a file that took the source's name meanwhile is not the one that was linked: it stays
+        crash_point("linked")
         placed, left = self.look(name), source.look(source_name)
         if placed is not None and left is not None and os.path.samestat(placed, left):
             os.unlink(source_name, dir_fd=source.descriptor)
@@ -310,6 +316,7 @@ class Draft:
             OSError: as the system says.
         """
         os.fsync(self.descriptor)
+        crash_point("draft-synced")
         try:
             self.placed = self.folder.place(self.wanted, self.folder, self.name, replace=replace)
         except IsADirectoryError as error:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from itertools import count
 
+from asrwatch.crash import crash_point
 from asrwatch.errors import Vanished
 from asrwatch.files import (
     changed,
@@ -93,6 +94,7 @@ def delete(path: bytes, fingerprint: Fingerprint, *, root: bytes | None = None) 
         if seen is not None and fingerprint_of(seen) != fingerprint:
             raise changed(path)
         folder.remove(_name_of(path))
+    crash_point("original-deleted")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,6 +200,7 @@ def _move(original: _Original, target: Folder, name: bytes) -> bool:
             except OSError as error:
                 raise trouble(error, "move back", target.path_of(name)) from error
             raise changed(source)
+    crash_point("original-moved")
     return True
 
 
@@ -226,5 +229,6 @@ def _copy(original: _Original, target: Folder, name: bytes) -> bool:
                 return False
         except OSError as error:
             raise trouble(error, "copy", source) from error
+    crash_point("original-copied")
     delete(source, original.fingerprint, root=root)
     return True

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, count
 from typing import Literal, Self
 
+from asrwatch.crash import crash_point
 from asrwatch.errors import OurBug, SourceChanged, Vanished
 from asrwatch.files import split_below
 from asrwatch.files.filenames import LONGEST_NAME, fitted, portable, split_name
@@ -251,6 +252,7 @@ def _put(output: Output, root: bytes, piece: Rendered) -> Output:
         for stem in _stems(output):
             name = fitted(stem, _ending(output.format), limit)
             if _write_here(folder, name, output.sha256, piece):
+                crash_point("output-placed")
                 return replace(output, path=_join(lies_in, name), sha256=piece.sha256)
     raise AssertionError  # pragma: no cover - _stems never ends
 

@@ -101,7 +101,7 @@ def send_out(source: bytes | str, errand: Errand) -> Submitted:
     refused: tuple[str, ...] = ()
     while True:
         staged = _staged(source, errand, refused)
-        asking = announce(staged, now=errand.now())
+        asking = announce(staged, errand.route, now=errand.now())
         try:
             outcome = send(asking, errand.route)
         except DoesNotFit:
@@ -183,6 +183,9 @@ def _waited_for(
             match news:
                 case Heard(answer=answer):
                     return recording.hear(answer, now=now)
+                case StillOut(trouble=TemporaryError(code="foreign-host") as barrier):
+                    said = f"{barrier.message} {barrier.advice}"
+                    raise _outstanding(task.ticket, status, barrier.code, said) from barrier
                 case StillOut():
                     heard_of, status = now, news.status
                 case AsrwatchError():

@@ -8,14 +8,16 @@ every step may be repeated. `ask` is the only step that costs money, and runs on
 import os
 import random
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, assert_never
 from uuid import uuid4
 
 from asrwatch.audio.containers import extension_of, mime_of
 from asrwatch.audio.facts import probe
+from asrwatch.clock import utc_now
 from asrwatch.crash import crash_point
 from asrwatch.engines import (
     Ask,
@@ -37,7 +39,10 @@ from asrwatch.errors import (
 )
 from asrwatch.files import check_unchanged, hash_whole, sweep
 from asrwatch.formats import Format
+from asrwatch.inbox.presence import Presence
 from asrwatch.journey import delivery, source
+from asrwatch.journey.away import patient
+from asrwatch.journey.cost import expected_bill
 from asrwatch.journey.dispatch import Candidate, Question, choose
 from asrwatch.journey.provenance import provenance_of
 from asrwatch.journey.recording import (
@@ -89,8 +94,8 @@ class Route:
     """Everything an inbox's recordings need on their way, as objects.
 
     `engine` is None for automatic choice; `park_unknown` parks a sync answer lost in a crash instead of
-    asking again. `care` is None for files a person names himself; `rest_within` is how long a file that is
-    not whole may wait for its rest.
+    asking again. `presence` tells a file that is gone from one whose share is away. `care` is None for files a
+    person names himself; `rest_within` is how long a file that is not whole may wait for its rest.
     """
 
     inbox: str
@@ -103,6 +108,7 @@ class Route:
     rules: delivery.Rules
     patience: timedelta
     park_unknown: bool
+    presence: Presence | None = None
     care: source.Care | None = None
     rest_within: timedelta = timedelta(hours=1)
 
@@ -126,14 +132,15 @@ def advance(
         AsrwatchError: what the daemon does next is in the class (see `journey.trouble`).
     """
     match recording.state:
-        case State.SETTLED if recording.reading is None:
-            return _read(recording, route, clock)
         case State.SETTLED:
-            return _stage(recording, route, clock)
+            with patient(recording, route.presence):
+                first = recording.reading is None
+                return (_read if first else _stage)(recording, route, clock)
         case State.ASKING:
             return _reconcile(recording, route, clock, known)
         case State.TRANSCRIBED:
-            return _deliver(recording, route, clock)
+            with patient(recording, route.presence):
+                return _deliver(recording, route, clock)
         case State.STAGED | State.SUBMITTED | State.DELIVERED | State.FAILED | State.PARKED:
             msg = f"no worker's step leads out of {recording.state}"
             raise OurBug(msg)
@@ -150,6 +157,7 @@ def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
         sha256 = hash_whole(stream)
         root = care.root if care else None
         check_unchanged(stream, recording.path, recording.fingerprint, root=root)
+    crash_point("read")
     question = Question(
         facts=facts,
         size=recording.fingerprint.size,
@@ -161,6 +169,7 @@ def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
     read = recording.read(
         Reading(sha256=sha256, facts=facts, plan=plan_for(question, route)), now=clock()
     )
+    crash_point("planned")
     return read if _needs_url(read, route) else _stage(read, route, clock)
 
 
@@ -189,9 +198,23 @@ def _stage(recording: Recording, route: Route, clock: Clock) -> Recording:
     return recording.stage(staging, now=clock())
 
 
-def announce(recording: Recording, *, now: datetime) -> Recording:
-    """Say that a paid request is about to be made. The daemon saves this before `ask`."""
-    return recording.announce(Asking(asked_at=now, who=WHO), now=now)
+def announce(recording: Recording, route: Route, *, now: datetime) -> Recording:
+    """Say that a paid request is about to be made, and what it should cost. The daemon saves this before `ask`."""
+    reading = _evidence(recording.reading)
+    engine = route.engines[reading.plan.engine]
+    asking = Asking(
+        asked_at=now,
+        who=WHO,
+        uptime=timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME)),
+        expected=expected_bill(
+            reading.facts,
+            recording.fingerprint.size,
+            longest=engine.options.longest,
+            channels=engine.billed_channels(route.wishes),
+        ),
+        price=engine.price_per_second,
+    )
+    return recording.announce(asking, now=now)
 
 
 def is_ours(recording: Recording) -> bool:
@@ -206,7 +229,8 @@ def ask(recording: Recording, route: Route, *, clock: Clock) -> Recording:
         AnswerLost: it may have been accepted; every other error says that it was not.
     """
     crash_point("before-request")
-    outcome = send(recording, route)
+    with patient(recording, route.presence):
+        outcome = send(recording, route)
     crash_point("after-request")
     return answered(recording, outcome, now=clock())
 
@@ -262,6 +286,7 @@ def _reconcile(
     reading, staging = _evidence(recording.reading), _evidence(recording.staging)
     asking = _evidence(recording.asking)
     engine = route.engines[reading.plan.engine]
+    crash_point("reconciling")
     if not engine.tasks:
         trouble = recording.trouble
         if trouble is None or trouble.lost_at != recording.attempts:
@@ -281,6 +306,7 @@ def _reconcile(
             code=error.code,
             advice=error.advice,
         ) from error
+    crash_point("reconciled")
     match outcome:
         case Found(ticket=ticket):
             task = Task(ticket=ticket, submitted_at=asking.asked_at)
@@ -296,7 +322,7 @@ def _reconcile(
 def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
     """Render the stored answer in every format, put the files in place, then deal with the original."""
     reading, answer = _evidence(recording.reading), _evidence(recording.answer)
-    source.check_still_current(recording, route.care)
+    source.check_still_current(recording, route.care, route.presence)
     transcript = route.engines[reading.plan.engine].read(answer)
     provenance = provenance_of(recording, transcript, region=route.region)
     rendered = tuple(
@@ -316,11 +342,6 @@ def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
         left_alone=original.left_alone,
     )
     return recording.deliver(delivered, now=now)
-
-
-def utc_now() -> datetime:
-    """The wall clock, aware."""
-    return datetime.now(tz=UTC)
 
 
 def tidy_up(recording: Recording, route: Route) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import assert_never
 
 from asrwatch import logs
+from asrwatch.clock import utc_now
 from asrwatch.crash import crash_point
 from asrwatch.engines import Heard, StillOut
 from asrwatch.errors import (
@@ -26,7 +27,7 @@ from asrwatch.errors import (
     Vanished,
 )
 from asrwatch.inbox.messages import FileSettled
-from asrwatch.journey import delivery, journey, trouble
+from asrwatch.journey import away, delivery, journey, trouble
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route
 from asrwatch.journey.poller import OVERDUE_AFTER, TaskNews, next_wait
@@ -80,12 +81,14 @@ class Keeper:
         gate: Gate,
         key_digest: Callable[[], str | None],
         chance: Callable[[], float],
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.store = store
         self.routes = routes
         self.gate = gate
         self._key_digest = key_digest
         self._chance = chance
+        self._clock = clock
         self._news: list[Change] = []
         self._newer: dict[int, Fingerprint] = {}
         self._overdue: dict[int, datetime] = {}
@@ -106,6 +109,7 @@ class Keeper:
             route = self.routes.get(recording.inbox)
             if route is not None:
                 journey.tidy_up(recording, route)
+        crash_point("tidied")
         with self.store.transaction():
             self._bring_home(now)
             self._seen_path = {recording.id for recording in self.store.in_state(State.SETTLED)}
@@ -116,6 +120,7 @@ class Keeper:
                     note="asrwatch ended while this request was under way: whether it was accepted is unknown",
                     outcome="lost",
                 )
+            crash_point("asks-marked")
 
     def _bring_home(self, now: datetime) -> None:
         """Unfinished recordings of an inbox that was renamed go on, also where their files are gone."""
@@ -376,8 +381,10 @@ class Keeper:
             case Heard(answer=answer):
                 self._save(current, current.hear(answer, now=now), outcome="answered")
                 self._overdue.pop(current.id, None)
-            case StillOut(status=status):
+            case StillOut(status=status, trouble=barrier):
                 self._unknown.pop(current.id, None)
+                if barrier is not None:
+                    current = self._kept_away(current, barrier, now)
                 self._still_out(current, status, age, now)
             case EngineError() | TemporaryError() if not told.final:
                 if told.news.code not in self._barred:
@@ -399,6 +406,22 @@ class Keeper:
         """How often in a row the cloud said that it does not know this task."""
         self._unknown[current.id] = self._unknown.get(current.id, 0) + 1
         return self._unknown[current.id]
+
+    def _kept_away(self, current: Recording, error: AsrwatchError, now: datetime) -> Recording:
+        """The task is done and paid for, and its answer cannot be had now: told once, and kept in sight."""
+        met = trouble.met_again(current, error, now=now)
+        if current.trouble is None or current.trouble.last.code != error.code:
+            # a share of the network that is away comes back; another host stays one until a person acts
+            tell = log.error if error.code == "foreign-host" else log.warning
+            tell(
+                "result-kept-away",
+                ticket=_ticket(current),
+                file=printable(current.path),
+                code=error.code,
+                error=error.message,
+                advice=error.advice,
+            )
+        return current.postpone(met, due=current.due)
 
     def _still_out(self, current: Recording, status: str, age: timedelta, now: datetime) -> None:
         self._save(current, replace(current, due=now + next_wait(age)))
@@ -436,6 +459,13 @@ class Keeper:
                 self.store.drop(current)
                 log.info("taken-away", recording=current.id, file=printable(current.path))
 
+    def inbox_back(self, inbox: str, *, now: datetime) -> None:
+        """An inbox that was away is back: what waited for it goes on."""
+        for recording in self.store.in_state(*away.WAIT_FOR_IT):
+            home = away.come_home(recording, now=now) if recording.inbox == inbox else None
+            if home is not None:
+                self._save(recording, home, note="its inbox is back")
+
     # What comes next.
 
     def hand_out(
@@ -445,6 +475,7 @@ class Keeper:
         limit: int,
         under_way: Collection[int],
         now: datetime,
+        barred_inboxes: Collection[str] = (),
     ) -> list[Step]:
         """The next steps of recordings in these states, for at most `limit` free workers.
 
@@ -459,6 +490,7 @@ class Keeper:
                 states=states,
                 under_way=(*under_way, *passed_over),
                 waiting_engines=self.gate.waiting(now),
+                barred_inboxes=barred_inboxes,
             )
             for recording in chosen:
                 passed_over.add(recording.id)
@@ -488,7 +520,7 @@ class Keeper:
             case _:
                 pass
         known = self.store.known_tickets() if recording.state is State.ASKING else frozenset()
-        return recording, partial(_advance, recording, route, known)
+        return recording, partial(journey.advance, recording, route, clock=self._clock, known=known)
 
     def _announce(self, recording: Recording, route: Route, now: datetime) -> Step | None:
         reading, staging = recording.reading, recording.staging
@@ -505,9 +537,9 @@ class Keeper:
             self._save(recording, replace(recording, due=now + SAME_PURCHASE))
             return None
         self.gate.take(reading.plan.engine, now)
-        announced = journey.announce(recording, now=now)
+        announced = journey.announce(recording, route, now=now)
         self._save(recording, announced)
-        return announced, partial(_ask, announced, route)
+        return announced, partial(journey.ask, announced, route, clock=self._clock)
 
     def _parked_already(self, recording: Recording, purchase: str, now: datetime) -> bool:
         """Whether this content was paid for is already a person's question: a copy does not answer it."""
@@ -615,14 +647,6 @@ _ASKED_AGAIN = {
     "not_accepted": "the cloud's list holds nothing of it: it was never accepted, and is asked again",
 }
 _FOR_A_PERSON = frozenset({EngineTrouble.KEY, EngineTrouble.MONEY, EngineTrouble.FORBIDDEN})
-
-
-def _advance(recording: Recording, route: Route, known: frozenset[str]) -> Recording:
-    return journey.advance(recording, route, clock=journey.utc_now, known=known)
-
-
-def _ask(recording: Recording, route: Route) -> Recording:
-    return journey.ask(recording, route, clock=journey.utc_now)
 
 
 def _ticket(recording: Recording) -> str:

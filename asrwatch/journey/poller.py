@@ -12,6 +12,7 @@ from datetime import timedelta
 from itertools import groupby
 from typing import Any
 
+from asrwatch.crash import crash_point
 from asrwatch.engines import Engine, Heard, StillOut
 from asrwatch.errors import AsrwatchError, EngineError, TemporaryError
 from asrwatch.journey.recording import Recording
@@ -72,11 +73,13 @@ def ask_about(
         tell: gets the news, one by one, from this thread.
         go_on: asked between queries; the rest of the round is dropped once it says no.
     """
+    crash_point("polling")
     ordered = sorted(recordings, key=_engine_name)
     for name, group in groupby(ordered, key=_engine_name):
         waiting = {_ticket(recording): recording for recording in group}
         for news in _round(engines[name], waiting):
             tell(news)
+            crash_point("told")
             if not go_on():
                 return
 

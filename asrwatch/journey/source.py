@@ -11,9 +11,10 @@ from asrwatch.errors import (
     SourceChanged,
     Superseded,
     TemporaryError,
-    Vanished,
 )
 from asrwatch.files import check_unchanged, fingerprint_of, hash_whole, open_recording
+from asrwatch.inbox.presence import Presence
+from asrwatch.journey.away import must_not_be_away
 from asrwatch.journey.recording import SUPERSEDED, Fingerprint, Recording
 from asrwatch.journey.watched import Watched
 from asrwatch.values import printable
@@ -89,9 +90,10 @@ def check_sent(watched: Watched, stream: BinaryIO, recording: Recording, care: C
         )
 
 
-def check_still_current(recording: Recording, care: Care | None) -> None:
+def check_still_current(recording: Recording, care: Care | None, presence: Presence | None) -> None:
     """A transcript of content that the file no longer has is never delivered as final.
 
+    Nor is one delivered while the share is away: it would lie under the place where that is mounted again.
     The whole file is read once more: programs that write through memory maps, and those that put the date
     back, change a file without a trace in what `lstat` says.
 
@@ -103,10 +105,11 @@ def check_still_current(recording: Recording, care: Care | None) -> None:
         with opened(recording, care) as stream:
             if hash_whole(stream) == _sha256(recording):
                 return
-    except Vanished:
-        return  # deleted, or moved away by a delivery that a crash cut short: what was paid for is kept
     except RecordingError:
-        return  # the same, and something else has taken the name
+        # deleted, or moved away by a delivery that a crash cut short; something that is no file may have its
+        # name by now: what was paid for is kept
+        must_not_be_away(recording, presence)
+        return
     except TemporaryError:
         if _looks_unchanged(
             recording

@@ -7,6 +7,7 @@ import secrets
 from datetime import timedelta
 
 from asrwatch.cloud.uploads import upload_form
+from asrwatch.crash import crash_point
 from asrwatch.errors import RecordingError
 from asrwatch.storages import Published, Source, Storage, StorageOptions
 from asrwatch.values import format_size
@@ -36,6 +37,7 @@ class DashscopeTemp(Storage[DashscopeTempOptions]):
         """
         begun = self.cloud.now()
         policy = self.cloud.policy(model)
+        crash_point("policy-got")
         if policy.largest is not None and source.size > policy.largest:
             raise RecordingError(
                 f"The recording is {format_size(source.size)}; the cloud's temporary space takes "

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from asrwatch.crash import crash_point
 from asrwatch.errors import NeedsPerson, OurBug, StartupError, TemporaryError
 from asrwatch.journey.store import migrations, tables
 from asrwatch.values import printable
@@ -52,6 +53,7 @@ class Database:
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
         self._lock = _take_lock(state_dir)
+        crash_point("locked")
         self._in_transaction = False
         self._told: list[dict[str, Any]] = []
         database = state_dir / "asrwatch.db"
@@ -63,6 +65,7 @@ class Database:
             )
             self._connection = self._engine.connect()
             _prepare(self._connection, database)
+            crash_point("store-opened")
         except StartupError:
             os.close(self._lock)
             raise
@@ -111,6 +114,8 @@ class Database:
             with _immediately(self._connection):
                 yield
                 self._flush()
+                crash_point("committing")
+            crash_point("committed")
         except _OUR_FAULT as error:
             raise OurBug(f"the database refused what it was given: {_reason(error)}") from error
         except (SQLAlchemyError, sqlite3.Error) as error:
@@ -196,6 +201,7 @@ def _prepare(connection: Connection, database: Path) -> None:
             tables.create(connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {newest}")
             version = newest
+            crash_point("creating")
     migrations.run(connection, version)
 
 
