@@ -186,6 +186,9 @@ class Rounds:
         marker = self._rule.marker
         held = None if marker is None or marker.is_there(look.path) else Why.UNMARKED
         if self._settler.look(look, self._clock(), held=held):
+            folder, device = look.path.rpartition(b"/")[0] or b"/", look.signature.device
+            # Should the share go before the next pass, it is known where the folder lay.
+            self._settler.leave(self._settler.enter(folder, device=device), device=device)
             self._settled(look)
 
     def _forget_missing(self, folder: Folder, troubles: list[ScanTrouble]) -> None:
