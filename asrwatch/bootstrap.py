@@ -24,6 +24,7 @@ from asrwatch.journey.delivery import Rules
 from asrwatch.journey.journey import Route
 from asrwatch.journey.keeper import Change
 from asrwatch.journey.recording import Wishes
+from asrwatch.journey.source import Care
 from asrwatch.journey.store import Store
 from asrwatch.storages import Storage
 from asrwatch.systemd import Notifier
@@ -134,6 +135,8 @@ def _route(
         presence=Presence(root=inbox.root, marker=inbox.marker, stays=inbox.after == "keep"),
         patience=inbox.patience,
         park_unknown=inbox.unknown == "park",
+        care=Care(root=inbox.root, foreign_links=inbox.hard_links == "any"),
+        rest_within=inbox.wait_for_rest,
     )
 
 
@@ -146,6 +149,7 @@ def _rules(inbox: InboxSettings) -> Rules:
         output=output,
         formats=tuple(choice.use for choice in inbox.formats),
         after=after,
+        portable=inbox.portable_names,
     )
 
 
@@ -212,5 +216,6 @@ def _view(inbox: InboxSettings, built: Parts) -> InboxView:
         watch=inbox.watch,
         settle=inbox.settle,
         scan_every=inbox.scan_every,
+        empty_for=inbox.wait_for_rest,
         presence=built.routes[inbox.name].presence,
     )

@@ -30,6 +30,7 @@ from asrwatch.engines import Engine
 from asrwatch.errors import ConfigError
 from asrwatch.formats import Format
 from asrwatch.inbox.ignore import IgnoreRule
+from asrwatch.inbox.marker import Marker
 from asrwatch.inbox.mounts import WatchMode
 from asrwatch.storages import Storage
 from asrwatch.values import Duration, parse_duration, printable
@@ -202,6 +203,11 @@ def _plain_name(name: str) -> str:
     return name
 
 
+def _marker(pattern: str) -> str:
+    _as_value_error(lambda: Marker(pattern))
+    return pattern
+
+
 def _at_least(span: Any, least: str) -> Any:
     if span < parse_duration(least):
         msg = f"must be at least {least}"
@@ -224,6 +230,9 @@ class InboxSettings(_Frozen):
     scan_every: Annotated[Duration, AfterValidator(lambda span: _at_least(span, "1s"))] = (
         parse_duration("60s")
     )
+    done_marker: Annotated[str, AfterValidator(_marker)] | None = None
+    wait_for_rest: Duration = parse_duration("1h")
+    hard_links: Literal["own", "any"] = "own"
     engine: EngineChoice = PartChoice(use=AUTOMATIC)
     language: Annotated[str, AfterValidator(_language)] | None = None
     context: str = ""
@@ -234,6 +243,7 @@ class InboxSettings(_Frozen):
         PartChoice(use="json"),
     )
     output: Annotated[Path | Literal["beside"], BeforeValidator(_output)] = "beside"
+    portable_names: bool = False
     after: Annotated[Literal["keep", "delete"] | MoveTo, BeforeValidator(_after)] = "keep"
     patience: Duration = parse_duration("3d")
     unknown: Literal["ask_again", "park"] = "ask_again"
@@ -275,6 +285,7 @@ class InboxSettings(_Frozen):
             outputs=tuple(choice.use for choice in self.formats),
             leave_out=tuple(os.fsencode(folder) for folder in folders),
             defaults=self.builtin_exclude,
+            marker=Marker(self.done_marker) if self.done_marker else None,
         )
 
 

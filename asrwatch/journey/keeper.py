@@ -21,6 +21,7 @@ from asrwatch.errors import (
     EngineTrouble,
     OurBug,
     SourceChanged,
+    Superseded,
     TemporaryError,
     TicketLost,
     Vanished,
@@ -31,7 +32,7 @@ from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route
 from asrwatch.journey.poller import OVERDUE_AFTER, TaskNews, next_wait
-from asrwatch.journey.recording import Failure, Fingerprint, Recording, State
+from asrwatch.journey.recording import SUPERSEDED, Failure, Fingerprint, Recording, State
 from asrwatch.journey.store import STEPS_LEFT, Hold, Store
 from asrwatch.values import format_duration, printable
 
@@ -70,7 +71,7 @@ class Change:
 class Keeper:
     """See the module. Every method is called from the main thread, inside a transaction."""
 
-    SETTLE_AGAIN = (SourceChanged, Vanished)
+    SETTLE_AGAIN = (SourceChanged, Superseded, Vanished)
     """Errors after which the file's lookout must forget it."""
 
     def __init__(
@@ -164,7 +165,7 @@ class Keeper:
                 again = latest.resettle(now=now, fingerprint=found.fingerprint)
                 note = "the file is back" if same else "the file changed"
                 self._save(latest, again, note=note)
-        elif not same:
+        elif not same or (latest.failure is not None and latest.failure.code == SUPERSEDED):
             self._add(found, now, latest=latest)
 
     def _at_home(self, recording: Recording, inbox: str, now: datetime) -> Recording:
@@ -292,6 +293,7 @@ class Keeper:
             error,
             now=now,
             patience=route.patience if route else DEFAULT_PATIENCE,
+            rest_within=route.rest_within if route else DEFAULT_PATIENCE,
             automatic=route is not None and route.engine is None,
             chance=self._chance,
         )

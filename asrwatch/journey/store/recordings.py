@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from asrwatch.errors import OurBug
-from asrwatch.journey.recording import Fingerprint, Output, Recording, State
+from asrwatch.journey.recording import SUPERSEDED, Fingerprint, Output, Recording, State
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.money import EVERY_ENGINE, Money
 from asrwatch.journey.store.prepared import Prepared
@@ -221,13 +221,20 @@ class Store(Money):
         return self._many(chosen.order_by(_NEWEST_FIRST).limit(limit))
 
     def known(self, inbox: str) -> Iterator[tuple[bytes, Fingerprint]]:
-        """Path and newest fingerprint of everything seen already in an inbox."""
+        """Path and newest fingerprint of everything seen already in an inbox.
+
+        Without those of superseded recordings: what their files hold now was perhaps not taken up yet.
+        """
         newest = (
             select(func.max(_table.c.id)).where(_table.c.inbox == inbox).group_by(_table.c.path)
         )
         columns = (_table.c.path, _table.c.device, _table.c.inode, _table.c.size, _table.c.mtime_ns)
         with self.transaction():
-            rows = self._connection.execute(select(*columns).where(_table.c.id.in_(newest))).all()
+            code = func.json_extract(_table.c.failure, "$.code")
+            current = or_(_table.c.failure.is_(None), code != SUPERSEDED)
+            rows = self._connection.execute(
+                select(*columns).where(_table.c.id.in_(newest), current)
+            ).all()
             left = self._connection.execute(
                 select(
                     _forgotten.c.path,
