@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, assert_never
@@ -351,15 +352,16 @@ class Daemon:
         """How long nothing falls due, at most `LONGEST_SLEEP`: the clock may be set meanwhile."""
         now = self.clock.now()
         longest = LONGEST_SLEEP if self._goes_on() else WHILE_ENDING
-        if self.gate.holds:
+        if self.gate.holds or self.keeper.suspects.ids:
             longest = min(longest, KEY_GLANCE)
+        apart = (*self.under_way, *self.keeper.suspects.ids)
         dates = [self.gate.opens(now)]
         if states := [state for kind in (ASKS, CHORES) if self._free(kind) > 0 for state in kind]:
             dates.append(
                 self.house.store.next_due(
                     states=states,
                     waiting_engines=self.gate.waiting(now),
-                    under_way=self.under_way,
+                    under_way=apart,
                     barred_inboxes=self._barred(),
                 )
             )
@@ -447,13 +449,18 @@ class Daemon:
         """Steps to begin once the transaction is committed, as many as there are free slots."""
         now = self.clock.now()
         self._glance_at_key(now)
+        barred = self._barred()
+        busy = self._working().keys() - self._stuck()
+        alone = self.keeper.trial(under_way=busy, barred_inboxes=barred, now=now)
+        if alone is not None:
+            return alone
         steps: list[Step] = []
         for kind in (ASKS, CHORES):
             steps += self.keeper.hand_out(
                 kind,
                 limit=self._free(kind),
                 under_way=self._working(),
-                barred_inboxes=self._barred(),
+                barred_inboxes=barred,
                 now=now,
             )
         return steps
@@ -556,6 +563,8 @@ class Daemon:
             self._turn()
         crash_point("wound-up")
         left = self.left_behind
+        with suppress(StoreTrouble):  # then they are tried alone at the next start, and cleared
+            self.keeper.broken_off(self.under_way.keys() - self._stuck())
         self._workers.shutdown(wait=not left, cancel_futures=True)
         self._polling.shutdown(wait=not left, cancel_futures=True)
         log.info("stopped", left_under_way=len(self.under_way), hurried=self._stop is not asked)

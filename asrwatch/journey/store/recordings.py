@@ -27,6 +27,7 @@ from asrwatch.journey.store import tables
 from asrwatch.journey.store.money import EVERY_ENGINE, Money
 from asrwatch.journey.store.prepared import Prepared
 from asrwatch.journey.store.rows import COLUMNS, recording_of, row_of
+from asrwatch.journey.store.tries import Tries
 
 __all__ = ["STEPS_LEFT", "Event", "Store"]
 
@@ -76,6 +77,7 @@ _FOR_A_WORKER = and_(
 )
 _DUE = (
     _WITH_ANSWER.where(_FOR_A_WORKER, _table.c.due <= bindparam("now"))
+    .where(or_(bindparam("anyone") == 1, _table.c.id.in_(_listed("only"))))
     .order_by(
         case({state.value: n for n, state in enumerate(STEPS_LEFT)}, value=_table.c.state),
         _table.c.due,
@@ -130,7 +132,7 @@ class Event:
     note: str
 
 
-class Store(Money):
+class Store(Money, Tries):
     """The state of everything. See `Database` for its arguments and for who may open it."""
 
     def add(self, recording: Recording, *, note: str = "") -> Recording:
@@ -245,6 +247,7 @@ class Store(Money):
         under_way: Collection[int] = (),
         waiting_engines: Collection[str] = (),
         barred_inboxes: Collection[str] = (),
+        only: Collection[int] | None = None,
     ) -> tuple[Recording, ...]:
         """Recordings that a worker could take a step with, those nearest their end first.
 
@@ -256,9 +259,12 @@ class Store(Money):
             waiting_engines: engines that take no request now; their recordings are passed over where the
                 next step would be a request or its upload.
             barred_inboxes: whose recordings are passed over.
+            only: ids of those that are meant; None for all.
         """
         chosen = {
             "now": now,
+            "anyone": int(only is None),
+            "only": json.dumps(list(only or ())),
             "most": limit,
             "states": json.dumps(list(states)),
             "under_way": json.dumps(list(under_way)),
@@ -400,6 +406,7 @@ class Store(Money):
             self._flush()
             for table in (_events, _outputs):
                 self._connection.execute(delete(table).where(table.c.recording == recording.id))
+            self.end_try(recording.id)
             self._connection.execute(delete(_table).where(_table.c.id == recording.id))
 
     def forget(self, recording: Recording, *, now: datetime) -> None:
