@@ -17,6 +17,7 @@ from asrwatch.errors import EngineError, StartupError
 from asrwatch.formats import Format
 from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.mounts import file_system_of, is_network
+from asrwatch.inbox.presence import Presence
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.journey import Route
 from asrwatch.journey.keeper import Change
@@ -63,6 +64,7 @@ def build_cloud(settings: Settings) -> Cloud:
         region=cloud.region,
         base_url=cloud.base_url,
         keys=keys,
+        trusted_hosts=cloud.trusted_hosts,
         proxy=cloud.proxy,
         connect_timeout=cloud.connect_timeout,
         workspace=cloud.workspace,
@@ -126,6 +128,7 @@ def _route(
         storage=storage,
         formats=written,
         rules=_rules(inbox),
+        presence=Presence(root=inbox.root, marker=inbox.marker, stays=inbox.after == "keep"),
         patience=inbox.patience,
         park_unknown=inbox.unknown == "park",
     )
@@ -175,7 +178,9 @@ def build_daemon(
             store=store,
             routes=built.routes,
             engines=built.engines,
-            lookouts={inbox.name: partial(Lookout, _view(inbox)) for inbox in settings.inboxes},
+            lookouts={
+                inbox.name: partial(Lookout, _view(inbox, built)) for inbox in settings.inboxes
+            },
             keys=built.cloud.keys,
             workers=settings.workers,
             notifier=notifier or Notifier.from_environment(),
@@ -185,7 +190,7 @@ def build_daemon(
     )
 
 
-def _view(inbox: InboxSettings) -> InboxView:
+def _view(inbox: InboxSettings, built: Parts) -> InboxView:
     return InboxView(
         name=inbox.name,
         ignore=inbox.ignore_rule(),
@@ -193,4 +198,5 @@ def _view(inbox: InboxSettings) -> InboxView:
         watch=inbox.watch,
         settle=inbox.settle,
         scan_every=inbox.scan_every,
+        presence=built.routes[inbox.name].presence,
     )

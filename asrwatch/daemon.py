@@ -5,7 +5,6 @@ into the mailbox; this thread saves what they say, several messages in one synce
 the next steps. A step under way is a member of `_under_way`, rightly forgotten by a crash.
 """
 
-import os
 import queue
 import random
 import time
@@ -24,13 +23,16 @@ from asrwatch.errors import AsrwatchError, OurBug
 from asrwatch.heartbeats import Heartbeats, allow, beat
 from asrwatch.inbox.lookout import Lookout
 from asrwatch.inbox.messages import (
+    About,
     FileSettled,
     InboxHealed,
     InboxTrouble,
     PassKind,
     ScanDone,
 )
+from asrwatch.inbox.presence import Presence
 from asrwatch.journey import poller
+from asrwatch.journey.away import is_gone
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route, is_ours
 from asrwatch.journey.keeper import Change, Keeper, Step
@@ -171,6 +173,7 @@ class Daemon:
         self._polling = ThreadPoolExecutor(1, thread_name_prefix="poller")
         self._in_round: frozenset[int] = frozenset()
         self._stop: Stop | None = None
+        self._ending = False
         self._unsaved: list[Mail] = []
         self._ended: set[int] = set()
         self._next_glance = self.clock.monotonic()
@@ -184,15 +187,21 @@ class Daemon:
         """Put something into the mailbox; any thread, any signal handler, never blocks."""
         self.mailbox.put(mail)
 
+    def look_around(self, reason: str) -> None:
+        """Look at every inbox again, soon; in the daemon's own thread (post a `Call`)."""
+        for lookout in self.lookouts.values():
+            lookout.nudge()
+        log.info("looking-around", reason=reason, inboxes=len(self.lookouts))
+
     def run(self) -> None:
         """Work until stopped or, with `until_quiet`, until nothing is left to do."""
         with self.hearts.pulse("the turns of the daemon", usual=TURN, vital=True):
             self._open_up()
-            self.supervision.start()
             self.house.notifier.ready()
             crash_point("ready")
+            self.supervision.start()
             try:
-                while self._stop is None and not self._is_quiet():
+                while not self.stopping and not self._is_quiet():
                     self._turn()
             finally:
                 self._wind_up()
@@ -239,6 +248,10 @@ class Daemon:
 
         self._workers.submit(work)
 
+    def _goes_on(self) -> bool:
+        """Whether new work may begin."""
+        return self._stop is None and not self._ending
+
     # One turn of the wheel.
 
     def _turn(self) -> None:
@@ -248,8 +261,8 @@ class Daemon:
             with self.house.store.transaction():
                 for piece in self._unsaved:
                     self._receive(piece)
-                steps = self._hand_out() if self._stop is None else []
-                batch = self._due_for_polling() if self._stop is None else ()
+                steps = self._hand_out() if self._goes_on() else []
+                batch = self._due_for_polling() if self._goes_on() else ()
         except StoreTrouble as error:
             self._put_off(error)
             return
@@ -337,7 +350,7 @@ class Daemon:
     def _sleep(self) -> timedelta:
         """How long nothing falls due, at most `LONGEST_SLEEP`: the clock may be set meanwhile."""
         now = self.clock.now()
-        longest = LONGEST_SLEEP if self._stop is None else WHILE_ENDING
+        longest = LONGEST_SLEEP if self._goes_on() else WHILE_ENDING
         if self.gate.holds:
             longest = min(longest, KEY_GLANCE)
         dates = [self.gate.opens(now)]
@@ -379,6 +392,8 @@ class Daemon:
                 )
             case InboxHealed():
                 log.info("inbox-healed", inbox=mail.inbox, about=mail.about.value)
+                if mail.about is About.ROOT:
+                    self.keeper.inbox_back(mail.inbox, now=now)
             case TakenAway(recordings=recordings):
                 self.keeper.gone(recordings)
             case ScanDone():
@@ -418,11 +433,15 @@ class Daemon:
             return
 
         def work() -> None:
-            gone = [one for one in failed if not os.path.lexists(one.path)]
+            gone = [one for one in failed if is_gone(one, self._presence(one))]
             if gone:
                 self.post(TakenAway(recordings=tuple(gone)))
 
         self._workers.submit(work)
+
+    def _presence(self, recording: Recording) -> Presence | None:
+        route = self.house.routes.get(recording.inbox)
+        return route.presence if route else None
 
     def _hand_out(self) -> list[Step]:
         """Steps to begin once the transaction is committed, as many as there are free slots."""
@@ -495,9 +514,7 @@ class Daemon:
 
         def ask() -> Exception | None:
             try:
-                poller.ask_about(
-                    batch, self.house.engines, self.post, go_on=lambda: self._stop is None
-                )
+                poller.ask_about(batch, self.house.engines, self.post, go_on=self._goes_on)
             except Exception as surprise:  # noqa: BLE001 - a round is a step: its failure is not the daemon's
                 return surprise
             return None
@@ -529,17 +546,20 @@ class Daemon:
         A second `Stop` waits for nothing: a request that is out then is unknown, and its row says so.
         """
         self.house.notifier.stopping()
+        crash_point("stopping")
         self._stop_looking()
         begun = self.clock.monotonic()
-        first = self._stop
-        asked = self._stop = first or Stop(reason="finished")
+        self._ending = True
+        asked = self._stop
         while self._stop is asked and self._awaited(self.clock.monotonic() - begun):
             self.house.notifier.extend_timeout(MORE_TIME)
             self._turn()
+        crash_point("wound-up")
         left = self.left_behind
         self._workers.shutdown(wait=not left, cancel_futures=True)
         self._polling.shutdown(wait=not left, cancel_futures=True)
         log.info("stopped", left_under_way=len(self.under_way), hurried=self._stop is not asked)
+        crash_point("stopped")
 
     def _stop_looking(self) -> None:
         for lookout in self.lookouts.values():

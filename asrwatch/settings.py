@@ -23,6 +23,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from asrwatch import engines, formats, parts, storages
 from asrwatch.audio.containers import EXTENSIONS
+from asrwatch.cloud.hosts import check_hosts
 from asrwatch.cloud.regions import check_proxy, root_of
 from asrwatch.engines import Engine
 from asrwatch.errors import ConfigError
@@ -135,6 +136,7 @@ class CloudSettings(_Frozen):
     base_url: str | None = None
     api_key_file: AnyPath | None = None
     workspace: str | None = None
+    trusted_hosts: tuple[str, ...] = ()
     proxy: str | None = None
     connect_timeout: Duration = parse_duration("10s")
 
@@ -143,6 +145,12 @@ class CloudSettings(_Frozen):
     def _is_a_root(cls, url: str | None) -> str | None:
         _as_value_error(lambda: root_of("beijing", url))
         return url
+
+    @field_validator("trusted_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        _as_value_error(lambda: check_hosts(hosts))
+        return hosts
 
     @field_validator("proxy")
     @classmethod
@@ -210,6 +218,7 @@ class InboxSettings(_Frozen):
     exclude: tuple[str, ...] = ()
     builtin_exclude: bool = True
     watch: WatchMode = WatchMode.AUTO
+    marker: Annotated[str, Field(min_length=1), AfterValidator(_plain_name)] | None = None
     settle: Duration = parse_duration("5s")
     scan_every: Annotated[Duration, AfterValidator(lambda span: _at_least(span, "1s"))] = (
         parse_duration("60s")

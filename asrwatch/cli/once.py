@@ -13,7 +13,7 @@ from asrwatch.cli._ending import Ended, Leftover, tell_end
 from asrwatch.cli._house import settings_for, with_inboxes
 from asrwatch.cli._options import AsJson, ConfigFile, Folders, LogLevel, LogLevels
 from asrwatch.cli._progress import Bar, Lines, Shown, Tally
-from asrwatch.cli._working import leave, work
+from asrwatch.cli._working import leave, stoppable, work
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
 from asrwatch.errors import EngineError
@@ -28,6 +28,7 @@ __all__ = ["once"]
 _LEFT = (State.SETTLED, State.STAGED, State.ASKING, State.SUBMITTED, State.TRANSCRIBED)
 
 
+@stoppable(1)
 def once(
     folders: Folders,
     config: ConfigFile = None,

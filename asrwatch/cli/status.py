@@ -125,6 +125,8 @@ def _settling(report: Status) -> Iterator[Row]:
 
 def _inbox(inbox: InboxHealth) -> Iterator[Row]:
     told = [f"{inbox.name}: {printable(inbox.path)}"]
+    if inbox.health == "degraded":
+        told.append("DEGRADED")
     if inbox.watching is not None:
         told.append(f"watched by {inbox.watching} ({inbox.watching_reason})")
     if inbox.files is not None:
@@ -137,7 +139,8 @@ def _inbox(inbox: InboxHealth) -> Iterator[Row]:
         told.append("NOBODY LOOKS AT IT: its lookout died; restart asrwatch and report the log")
     yield "inbox", ", ".join(told)
     for trouble in inbox.troubles:
-        yield "", f"{trouble.message} {trouble.advice}".rstrip()
+        since = f" (since {local(trouble.since)})" if trouble.since else ""
+        yield "", f"{trouble.message}{since} {trouble.advice}".rstrip()
 
 
 def _tasks(report: Status) -> Iterator[Row]:

@@ -17,6 +17,7 @@ from asrwatch.errors import AsrwatchError
 from asrwatch.journey.recording import State
 
 __all__ = [
+    "Ailment",
     "AskExplain",
     "AskForget",
     "AskRetry",
@@ -173,10 +174,20 @@ class Settling:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Ailment(Reason):
+    """What is wrong with an inbox, what to do about it, and since when."""
+
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class InboxHealth:
     """How an inbox is doing. Everything but name and path is unknown (None) where no daemon runs.
 
-    `files` counts what may be a recording, whatever became of it, as of the last look.
+    `health` is `ok` or `degraded`, which has its `troubles`. `files` counts what may be a recording, whatever
+    became of it, as of the last look. `looked_at` is when the last pass over everything ended, `scanning_since`
+    when the one under way began. Of the events: how often some were lost (`events_lost`), and how often they
+    were armed afresh (`events_rearmed`).
     """
 
     name: str
@@ -189,7 +200,12 @@ class InboxHealth:
     empty: int | None = None
     unreadable: int | None = None
     scan_took: Span | None = None
-    troubles: tuple[Reason, ...] = ()
+    health: Literal["ok", "degraded"] | None = None
+    looked_at: datetime | None = None
+    scanning_since: datetime | None = None
+    events_lost: int | None = None
+    events_rearmed: int | None = None
+    troubles: tuple[Ailment, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import datetime
 from asrwatch import __version__
 from asrwatch.cloud.regions import currency_of
 from asrwatch.desk.reports import (
+    Ailment,
     Doubt,
     ForAPerson,
     HoldLine,
@@ -97,8 +98,13 @@ def _inboxes(scene: Scene) -> Iterator[InboxHealth]:
             empty=sum(each.why is Why.EMPTY for each in last.waiting) if last else None,
             unreadable=whole.trouble_count if whole else None,
             scan_took=whole.took if whole else None,
+            health="degraded" if snapshot.troubles or not snapshot.alive else "ok",
+            looked_at=snapshot.looked_at,
+            scanning_since=snapshot.busy_since,
+            events_lost=snapshot.hearing.overflows + snapshot.hearing.faults,
+            events_rearmed=snapshot.hearing.rearmed,
             troubles=tuple(
-                Reason(code=each.code, message=each.message, advice=each.advice)
+                Ailment(code=each.code, message=each.message, advice=each.advice, since=each.since)
                 for each in snapshot.troubles
             ),
         )

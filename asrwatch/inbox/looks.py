@@ -10,10 +10,22 @@ from typing import NamedTuple
 from asrwatch.journey.recording import Fingerprint
 from asrwatch.values import printable
 
-__all__ = ["ABSENT", "Look", "ScanTrouble", "Signature", "Waiting", "Why"]
+__all__ = [
+    "ABSENT",
+    "EMPTIED",
+    "MARKER_MISSING",
+    "Look",
+    "ScanTrouble",
+    "Signature",
+    "Waiting",
+    "Why",
+]
 
 # What a share says whose server is away (FUSE, NFS, SMB): the files are absent, which is not the same as gone.
 ABSENT = frozenset({errors.ENOTCONN, errors.ESTALE, errors.EHOSTDOWN, errors.EIO, errors.ETIMEDOUT})
+# Absences that no system call reports, under numbers that none of those we make returns.
+MARKER_MISSING = errors.ENOMEDIUM
+EMPTIED = errors.ENODATA
 
 
 class Signature(NamedTuple):

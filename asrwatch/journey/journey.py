@@ -41,7 +41,9 @@ from asrwatch.errors import (
 )
 from asrwatch.files import check_unchanged, fingerprint_of, hash_whole, open_recording, sweep
 from asrwatch.formats import Format
+from asrwatch.inbox.presence import Presence
 from asrwatch.journey import delivery
+from asrwatch.journey.away import must_not_be_away, patient
 from asrwatch.journey.cost import expected_bill
 from asrwatch.journey.dispatch import Candidate, Question, choose
 from asrwatch.journey.provenance import provenance_of
@@ -94,7 +96,7 @@ class Route:
     """Everything an inbox's recordings need on their way, as objects.
 
     `engine` is None for automatic choice; `park_unknown` parks a sync answer lost in a crash instead of
-    asking again.
+    asking again. `presence` tells a file that is gone from one whose share is away.
     """
 
     inbox: str
@@ -107,6 +109,7 @@ class Route:
     rules: delivery.Rules
     patience: timedelta
     park_unknown: bool
+    presence: Presence | None = None
 
 
 def advance(
@@ -128,14 +131,15 @@ def advance(
         AsrwatchError: what the daemon does next is in the class (see `journey.trouble`).
     """
     match recording.state:
-        case State.SETTLED if recording.reading is None:
-            return _read(recording, route, clock)
         case State.SETTLED:
-            return _stage(recording, route, clock)
+            with patient(recording, route.presence):
+                first = recording.reading is None
+                return (_read if first else _stage)(recording, route, clock)
         case State.ASKING:
             return _reconcile(recording, route, clock, known)
         case State.TRANSCRIBED:
-            return _deliver(recording, route, clock)
+            with patient(recording, route.presence):
+                return _deliver(recording, route, clock)
         case State.STAGED | State.SUBMITTED | State.DELIVERED | State.FAILED | State.PARKED:
             msg = f"no worker's step leads out of {recording.state}"
             raise OurBug(msg)
@@ -221,7 +225,8 @@ def ask(recording: Recording, route: Route, *, clock: Clock) -> Recording:
         AnswerLost: it may have been accepted; every other error says that it was not.
     """
     crash_point("before-request")
-    outcome = send(recording, route)
+    with patient(recording, route.presence):
+        outcome = send(recording, route)
     crash_point("after-request")
     return answered(recording, outcome, now=clock())
 
@@ -313,7 +318,7 @@ def _reconcile(
 def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
     """Render the stored answer in every format, put the files in place, then deal with the original."""
     reading, answer = _evidence(recording.reading), _evidence(recording.answer)
-    _check_still_current(recording)
+    _check_still_current(recording, route)
     transcript = route.engines[reading.plan.engine].read(answer)
     provenance = provenance_of(recording, transcript, region=route.region)
     rendered = tuple(
@@ -404,8 +409,11 @@ def _check_sent(watched: Watched, stream: BinaryIO, recording: Recording) -> Non
         )
 
 
-def _check_still_current(recording: Recording) -> None:
-    """A transcript of content that the file no longer has is never delivered as final."""
+def _check_still_current(recording: Recording, route: Route) -> None:
+    """A transcript of content that the file no longer has is never delivered as final.
+
+    Nor is one delivered while the share is away: it would lie under the place where that is mounted again.
+    """
     try:
         status = os.lstat(recording.path)
         if fingerprint_of(status) == recording.fingerprint:
@@ -414,6 +422,7 @@ def _check_still_current(recording: Recording) -> None:
             if hash_whole(stream) == _evidence(recording.reading).sha256:
                 return
     except (FileNotFoundError, Vanished):
+        must_not_be_away(recording, route.presence)
         return  # deleted, or moved away by a delivery that a crash cut short: what was paid for is kept
     except OSError as error:
         raise TemporaryError(

@@ -26,7 +26,7 @@ from asrwatch.errors import (
     Vanished,
 )
 from asrwatch.inbox.messages import FileSettled
-from asrwatch.journey import delivery, journey, trouble
+from asrwatch.journey import away, delivery, journey, trouble
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route
 from asrwatch.journey.poller import OVERDUE_AFTER, TaskNews, next_wait
@@ -379,8 +379,10 @@ class Keeper:
             case Heard(answer=answer):
                 self._save(current, current.hear(answer, now=now), outcome="answered")
                 self._overdue.pop(current.id, None)
-            case StillOut(status=status):
+            case StillOut(status=status, trouble=barrier):
                 self._unknown.pop(current.id, None)
+                if barrier is not None:
+                    current = self._kept_away(current, barrier, now)
                 self._still_out(current, status, age, now)
             case EngineError() | TemporaryError() if not told.final:
                 if told.news.code not in self._barred:
@@ -402,6 +404,22 @@ class Keeper:
         """How often in a row the cloud said that it does not know this task."""
         self._unknown[current.id] = self._unknown.get(current.id, 0) + 1
         return self._unknown[current.id]
+
+    def _kept_away(self, current: Recording, error: AsrwatchError, now: datetime) -> Recording:
+        """The task is done and paid for, and its answer cannot be had now: told once, and kept in sight."""
+        met = trouble.met_again(current, error, now=now)
+        if current.trouble is None or current.trouble.last.code != error.code:
+            # a share of the network that is away comes back; another host stays one until a person acts
+            tell = log.error if error.code == "foreign-host" else log.warning
+            tell(
+                "result-kept-away",
+                ticket=_ticket(current),
+                file=printable(current.path),
+                code=error.code,
+                error=error.message,
+                advice=error.advice,
+            )
+        return current.postpone(met, due=current.due)
 
     def _still_out(self, current: Recording, status: str, age: timedelta, now: datetime) -> None:
         self._save(current, replace(current, due=now + next_wait(age)))
@@ -438,6 +456,13 @@ class Keeper:
             if current is not None and current.state is State.FAILED and current.answer is None:
                 self.store.drop(current)
                 log.info("taken-away", recording=current.id, file=printable(current.path))
+
+    def inbox_back(self, inbox: str, *, now: datetime) -> None:
+        """An inbox that was away is back: what waited for it goes on."""
+        for recording in self.store.in_state(*away.WAIT_FOR_IT):
+            home = away.come_home(recording, now=now) if recording.inbox == inbox else None
+            if home is not None:
+                self._save(recording, home, note="its inbox is back")
 
     # What comes next.
 

@@ -22,6 +22,7 @@ __all__ = [
     "LONGEST_WAIT",
     "Suffered",
     "backoff",
+    "met_again",
     "one_more_lost",
     "suffer",
     "unexpected",
@@ -36,7 +37,7 @@ FAILED_TASKS = 1
 LOOK_AGAIN = timedelta(seconds=60)
 """After this long a file that changed is read again, should no look have found it settled by then."""
 
-NEVER_LEFT = frozenset({"not-sent", "no-key"})
+NEVER_LEFT = frozenset({"not-sent", "no-key", "inbox-away"})
 """Codes of errors that happened before any byte of a request reached the cloud."""
 
 Chance = Callable[[], float]
@@ -122,6 +123,11 @@ def one_more_lost(recording: Recording, last: Failure, *, now: datetime) -> Trou
     if trouble.lost_at == recording.attempts:
         return trouble
     return replace(trouble, lost=trouble.lost + 1, lost_at=recording.attempts)
+
+
+def met_again(recording: Recording, error: AsrwatchError, *, now: datetime) -> Trouble:
+    """The trouble of a recording that stays as it is, with one more error counted."""
+    return _more(recording, Failure.of(error), now)
 
 
 def _has_not_refused(recording: Recording) -> bool:
