@@ -206,7 +206,7 @@ class Tending:
         self._watch = Watch(
             self._rule.root,
             recursive=self._recursive,
-            wants=self._rule.wants_file,
+            wants=self._rule.concerns,
             nudge=self._nudge,
         )
         with allow(_LISTENING):
