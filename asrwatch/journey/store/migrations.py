@@ -64,6 +64,11 @@ def _asks_tell_what_they_cost(connection: Connection) -> None:
             )
 
 
+def _inboxes_take_turns(connection: Connection) -> None:
+    """What is due in one inbox is found without looking through the others."""
+    connection.exec_driver_sql("CREATE INDEX recordings_by_inbox ON recordings (state, inbox, due)")
+
+
 def _tries_and_the_clock(connection: Connection) -> None:
     """Steps are counted before they begin; when the machine was started is kept, as the clock has it."""
     connection.exec_driver_sql(
@@ -76,7 +81,11 @@ def _tries_and_the_clock(connection: Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Step, ...] = (_asks_tell_what_they_cost, _tries_and_the_clock)
+MIGRATIONS: tuple[Step, ...] = (
+    _asks_tell_what_they_cost,
+    _inboxes_take_turns,
+    _tries_and_the_clock,
+)
 """From schema 1 on: the first of them makes schema 2, and so forth."""
 
 
