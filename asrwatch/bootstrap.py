@@ -10,6 +10,7 @@ from typing import Any
 
 from asrwatch import engines, formats, logs, parts, storages
 from asrwatch.cloud import Cloud, KeyRing
+from asrwatch.cloud.regions import currency_of
 from asrwatch.config import AUTOMATIC, InboxSettings, PartChoice, Settings
 from asrwatch.daemon import Daemon, House
 from asrwatch.engines import Engine
@@ -18,10 +19,12 @@ from asrwatch.formats import Format
 from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.mounts import file_system_of, is_network
 from asrwatch.inbox.presence import Presence
+from asrwatch.journey.budget import Allowance, Budget
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.journey import Route
 from asrwatch.journey.keeper import Change
 from asrwatch.journey.recording import Wishes
+from asrwatch.journey.source import Care
 from asrwatch.journey.store import Store
 from asrwatch.storages import Storage
 from asrwatch.systemd import Notifier
@@ -29,6 +32,7 @@ from asrwatch.values import printable
 
 __all__ = [
     "Parts",
+    "budget_of",
     "build_cloud",
     "build_daemon",
     "build_engine",
@@ -131,6 +135,8 @@ def _route(
         presence=Presence(root=inbox.root, marker=inbox.marker, stays=inbox.after == "keep"),
         patience=inbox.patience,
         park_unknown=inbox.unknown == "park",
+        care=Care(root=inbox.root, foreign_links=inbox.hard_links == "any"),
+        rest_within=inbox.wait_for_rest,
     )
 
 
@@ -143,6 +149,7 @@ def _rules(inbox: InboxSettings) -> Rules:
         output=output,
         formats=tuple(choice.use for choice in inbox.formats),
         after=after,
+        portable=inbox.portable_names,
     )
 
 
@@ -161,6 +168,15 @@ def open_store(settings: Settings) -> Store:
             advice="Set state_dir to a folder on a local disk; inboxes and outputs may stay on the share.",
         )
     return Store(settings.state_dir)
+
+
+def budget_of(settings: Settings) -> Budget:
+    """What may be asked for."""
+    day, month = settings.budget.day, settings.budget.month
+    return Budget(
+        day=Allowance(audio=day.audio, money=day.money),
+        month=Allowance(audio=month.audio, money=month.money),
+    )
 
 
 def build_daemon(
@@ -183,6 +199,8 @@ def build_daemon(
             },
             keys=built.cloud.keys,
             workers=settings.workers,
+            budget=budget_of(settings),
+            currency=currency_of(settings.cloud.region),
             notifier=notifier or Notifier.from_environment(),
             until_quiet=until_quiet,
             on_change=on_change,
@@ -198,5 +216,6 @@ def _view(inbox: InboxSettings, built: Parts) -> InboxView:
         watch=inbox.watch,
         settle=inbox.settle,
         scan_every=inbox.scan_every,
+        empty_for=inbox.wait_for_rest,
         presence=built.routes[inbox.name].presence,
     )

@@ -33,6 +33,7 @@ from asrwatch.inbox.messages import (
 from asrwatch.inbox.presence import Presence
 from asrwatch.journey import poller
 from asrwatch.journey.away import is_gone
+from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route, is_ours
 from asrwatch.journey.keeper import Change, Keeper, Step
@@ -125,7 +126,7 @@ class House:
 
     `workers` is how many paid requests are under way at once; at most as many other steps run beside them.
     `lookouts` makes an inbox's lookout from what is known already; `until_quiet` ends the daemon once
-    everything there is has been dealt with (`asrwatch once`).
+    everything there is has been dealt with (`asrwatch once`). `budget` is what may be asked for, in `currency`.
     """
 
     store: Store
@@ -135,6 +136,8 @@ class House:
     keys: KeyRing
     workers: int
     notifier: Notifier
+    budget: Budget = field(default=Budget())
+    currency: str = ""
     until_quiet: bool = False
     on_change: Sequence[Callable[[Change], None]] = field(default=())
     clock: Clock = SYSTEM
@@ -153,6 +156,7 @@ class Daemon:
             {name: engine.options.requests_per_minute for name, engine in house.engines.items()},
             house.store.holds(),
             chance=random.random,
+            lost_in_a_row={name: one.options.lost_in_a_row for name, one in house.engines.items()},
         )
         self.keeper = Keeper(
             store=house.store,
@@ -160,6 +164,7 @@ class Daemon:
             gate=self.gate,
             key_digest=house.keys.digest,
             chance=random.random,
+            fuse=Fuse(house.budget, house.store, currency=house.currency),
             clock=house.clock.now,
         )
         self.lookouts: dict[str, Lookout] = {}
@@ -353,12 +358,12 @@ class Daemon:
         longest = LONGEST_SLEEP if self._goes_on() else WHILE_ENDING
         if self.gate.holds:
             longest = min(longest, KEY_GLANCE)
-        dates = [self.gate.opens(now)]
+        dates = [self.keeper.opens(now)]
         if states := [state for kind in (ASKS, CHORES) if self._free(kind) > 0 for state in kind]:
             dates.append(
                 self.house.store.next_due(
                     states=states,
-                    waiting_engines=self.gate.waiting(now),
+                    waiting_engines=self.keeper.waiting(now),
                     under_way=self.under_way,
                     barred_inboxes=self._barred(),
                 )
@@ -533,7 +538,7 @@ class Daemon:
                 return False
         if not self.mailbox.empty():
             return False
-        return self.keeper.nothing_left()
+        return self.keeper.nothing_left(self.clock.now())
 
     @property
     def left_behind(self) -> bool:

@@ -7,6 +7,7 @@ from asrwatch.cli._options import AsJson, ConfigFile
 from asrwatch.cli._printing import Row, local, print_json, show
 from asrwatch.desk.reports import (
     AskStatus,
+    BudgetLine,
     ForAPerson,
     HoldLine,
     InboxHealth,
@@ -73,6 +74,8 @@ def rows_of_status(report: Status) -> Iterator[Row]:
         ("ever", report.ever),
     ):
         yield label, _money(money, report.currency)
+    for number, period in enumerate(report.budget):
+        yield ("" if number else "budget"), _budget(period, report.currency)
     if report.doubts:
         yield (
             "",
@@ -158,6 +161,17 @@ def _hold(hold: HoldLine) -> str:
     scope = "every engine" if hold.scope == "*" else hold.scope
     told = f"{scope} until {local(hold.until)}: {hold.reason.message} {hold.reason.advice}"
     return told.rstrip()
+
+
+def _budget(line: BudgetLine, currency: str) -> str:
+    told = []
+    if line.audio_allowed is not None:
+        told.append(f"{format_hours(line.audio)} of {format_hours(line.audio_allowed)}")
+    if line.money_allowed is not None:
+        limit = format_money(line.money_allowed, currency)
+        told.append(f"{format_money(line.money, currency)} of {limit}")
+    state = "spent, waits until" if line.spent else "until"
+    return f"{', '.join(told)} in this {line.period} ({state} {local(line.until)})"
 
 
 def _money(money: Money, currency: str) -> str:

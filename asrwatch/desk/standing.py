@@ -9,6 +9,7 @@ from asrwatch import __version__
 from asrwatch.cloud.regions import currency_of
 from asrwatch.desk.reports import (
     Ailment,
+    BudgetLine,
     Doubt,
     ForAPerson,
     HoldLine,
@@ -21,6 +22,7 @@ from asrwatch.desk.reports import (
 from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import line_of, reason_of
 from asrwatch.inbox.looks import Why
+from asrwatch.journey.budget import Period, day_of, month_of
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Bought, Hold, Ledger
 from asrwatch.values import printable
@@ -56,9 +58,10 @@ def standing(scene: Scene, now: datetime) -> Status:
         holds=tuple(_hold_line(hold) for hold in scene.holds()),
         tasks=tuple(_task_line(each, now) for each in outstanding[:LISTED]),
         task_count=len(outstanding),
-        today=_money(store.ledger(since=_midnight(now))),
-        this_month=_money(store.ledger(since=_midnight(now, day=1))),
+        today=_money(store.ledger(since=day_of(now)[0])),
+        this_month=_money(store.ledger(since=month_of(now)[0])),
         ever=_money(store.ledger()),
+        budget=tuple(_budget_line(each) for each in scene.fuse.periods(now)),
         currency=currency_of(scene.settings.cloud.region),
         doubts=tuple(_doubt(each) for each in store.doubts(limit=LISTED)),
     )
@@ -110,10 +113,16 @@ def _inboxes(scene: Scene) -> Iterator[InboxHealth]:
         )
 
 
-def _midnight(now: datetime, day: int | None = None) -> datetime:
-    """The last local midnight, or that with which a day of this month began."""
-    local = now.astimezone().replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
-    return local.replace(day=day or local.day).astimezone()
+def _budget_line(period: Period) -> BudgetLine:
+    return BudgetLine(
+        period=period.name,
+        until=period.end,
+        audio=period.audio,
+        audio_allowed=period.allowed.audio,
+        money=period.money,
+        money_allowed=period.allowed.money,
+        spent=period.is_spent,
+    )
 
 
 def _hold_line(hold: Hold) -> HoldLine:

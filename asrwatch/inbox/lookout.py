@@ -56,7 +56,8 @@ class InboxView:
     """What the lookout needs to know of an inbox; `ignore.root` is its folder, absolute.
 
     `settle` is the quiet time, `scan_every` the time between passes over everything, `presence` what tells an
-    empty inbox from one that is away (shared with whoever else needs to know).
+    empty inbox from one that is away (shared with whoever else needs to know). After `empty_for` a file without
+    any bytes is reported as it is.
     """
 
     name: str
@@ -65,6 +66,7 @@ class InboxView:
     watch: WatchMode = WatchMode.AUTO
     settle: timedelta = timedelta(seconds=5)
     scan_every: timedelta = timedelta(seconds=60)
+    empty_for: timedelta = timedelta(hours=1)
     presence: Presence | None = None
 
 
@@ -116,7 +118,7 @@ class Lookout:
         self._nudges = Nudges()
         # Only what the rule wants, so that a pass need not ask it about known files again.
         wanted = (each for each in known if view.ignore.wants_file(each[0]))
-        self._settler = Settler(settle=view.settle, known=wanted)
+        self._settler = Settler(settle=view.settle, empty_for=view.empty_for, known=wanted)
         self._rounds = Rounds(
             rule=view.ignore,
             recursive=view.recursive,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from asrwatch.inbox.ignore import IgnoreRule
-from asrwatch.inbox.looks import EMPTIED, Look, ScanTrouble
+from asrwatch.inbox.looks import EMPTIED, Look, ScanTrouble, Why
 from asrwatch.inbox.messages import PassKind
 from asrwatch.inbox.presence import Presence
 from asrwatch.inbox.scan import Folder, look_at, nearest_device, scan
@@ -182,9 +182,13 @@ class Rounds:
         return now < self._emptied_at + _EMPTIED_BELIEVED
 
     def _take(self, look: Look) -> None:
-        # Proof of completeness beyond quiet (a marker file, a container that parses) belongs here:
-        # between the settler's yes and telling anybody.
-        if self._settler.look(look, self._clock()):
+        # Whether the container is whole is asked by the first step, which reads the file anyway.
+        marker = self._rule.marker
+        held = None if marker is None or marker.is_there(look.path) else Why.UNMARKED
+        if self._settler.look(look, self._clock(), held=held):
+            folder, device = look.path.rpartition(b"/")[0] or b"/", look.signature.device
+            # Should the share go before the next pass, it is known where the folder lay.
+            self._settler.leave(self._settler.enter(folder, device=device), device=device)
             self._settled(look)
 
     def _forget_missing(self, folder: Folder, troubles: list[ScanTrouble]) -> None:

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asrwatch import logs
@@ -24,6 +26,10 @@ RETRY = timedelta(minutes=5)
 """How often folders that cannot be watched are tried once more: somebody may have raised the limit."""
 # How long listening to a whole tree may take.
 _LISTENING = timedelta(minutes=5)
+_LIMITS = (
+    Path("/proc/sys/fs/inotify/max_user_watches"),
+    Path("/proc/sys/user/max_inotify_watches"),
+)
 _GRACE = 5
 _GRACE_PAUSE = 0.05
 
@@ -79,6 +85,7 @@ class Tending:
         self._unheard: frozenset[int] = frozenset()
         self._unheard_tried: frozenset[int] = frozenset()
         self._retry_at = 0.0
+        self._limits_tried: tuple[str, ...] = ()
         self._chosen: Choice | None = None
 
     @property
@@ -178,7 +185,9 @@ class Tending:
         """Whether folders that raise no events may do so if they are asked once more."""
         if not self._unheard:
             return False
-        return self._unheard != self._unheard_tried or self._clock() >= self._retry_at
+        if self._clock() >= self._retry_at or _limits() != self._limits_tried:
+            return True
+        return self._unheard != self._unheard_tried
 
     def _listen(self) -> Deafness | None:
         again = self._watch is not None
@@ -189,6 +198,7 @@ class Tending:
                 overflows=past.overflows, faults=past.faults, rearmed=past.rearmed + 1
             )
         self._unheard_tried, self._retry_at = self._unheard, self._clock() + self._retry
+        self._limits_tried = _limits()
         try:
             from asrwatch.inbox.watch import Watch  # noqa: PLC0415 - fails where there is no inotify
         except ImportError as error:
@@ -196,7 +206,7 @@ class Tending:
         self._watch = Watch(
             self._rule.root,
             recursive=self._recursive,
-            wants=self._rule.wants_file,
+            wants=self._rule.concerns,
             nudge=self._nudge,
         )
         with allow(_LISTENING):
@@ -206,3 +216,12 @@ class Tending:
         if choice != self._chosen:
             self._chosen = choice
             log.info("watching", inbox=self._inbox, by=choice.mode.value, reason=choice.reason)
+
+
+def _limits() -> tuple[str, ...]:
+    """The limits of watches that apply here, as far as they can be read."""
+    found = []
+    for place in _LIMITS:
+        with suppress(OSError):
+            found.append(place.read_text(encoding="ascii"))
+    return tuple(found)

@@ -9,6 +9,7 @@ from asrwatch.errors import (
     AsrwatchError,
     DoesNotFit,
     EngineError,
+    Incomplete,
     RecordingError,
     SourceChanged,
     TemporaryError,
@@ -20,6 +21,7 @@ from asrwatch.journey.recording import Failure, Recording, State, Trouble
 __all__ = [
     "FIRST_WAIT",
     "LONGEST_WAIT",
+    "NEVER_LEFT",
     "Suffered",
     "backoff",
     "met_again",
@@ -66,6 +68,7 @@ def suffer(
     patience: timedelta,
     automatic: bool,
     chance: Chance,
+    rest_within: timedelta = timedelta(hours=1),
 ) -> Suffered:
     """What the recording is after an error in the step that was under way.
 
@@ -76,6 +79,7 @@ def suffer(
         patience: how long temporary trouble may last.
         automatic: whether the dispatcher may choose another engine.
         chance: for jitter.
+        rest_within: how long a file that is not whole may wait for its rest.
     """
     match error:
         case AnswerLost():
@@ -84,6 +88,8 @@ def suffer(
             return recording.park(Failure.of(error), now=now), error.message, "lost"
         case SourceChanged():
             return _start_over(recording, error, now=now, due=now + LOOK_AGAIN)
+        case Incomplete() if recording.state is State.SETTLED:
+            return _postpone(recording, error, now=now, patience=rest_within, chance=chance)
         case DoesNotFit() if automatic and _has_not_refused(recording):
             engine = recording.reading.plan.engine if recording.reading else ""
             again = recording.resettle(now=now, refused_by=engine)
