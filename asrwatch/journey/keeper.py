@@ -106,15 +106,7 @@ class Keeper:
     # Arrivals.
 
     def open_up(self, now: datetime) -> None:
-        """At start: requests that were under way when asrwatch ended are now unknown, and said to be.
-
-        Drafts that a killed process left beside outputs are removed.
-        """
-        for recording in self.store.in_state(State.TRANSCRIBED):
-            route = self.routes.get(recording.inbox)
-            if route is not None:
-                journey.tidy_up(recording, route)
-        crash_point("tidied")
+        """At start: requests that were under way when asrwatch ended are now unknown, and said to be."""
         with self.store.transaction():
             self._bring_home(now)
             self._seen_path = {recording.id for recording in self.store.in_state(State.SETTLED)}
@@ -126,6 +118,15 @@ class Keeper:
                     outcome="lost",
                 )
             crash_point("asks-marked")
+
+    def interrupted(self) -> dict[str, list[tuple[Recording, Route]]]:
+        """By inbox, recordings whose delivery may have left drafts beside outputs, for a worker to tidy up."""
+        found: dict[str, list[tuple[Recording, Route]]] = {}
+        for recording in self.store.in_state(State.TRANSCRIBED):
+            route = self.routes.get(recording.inbox)
+            if route is not None:
+                found.setdefault(recording.inbox, []).append((recording, route))
+        return found
 
     def _bring_home(self, now: datetime) -> None:
         """Unfinished recordings of an inbox that was renamed go on, also where their files are gone."""
