@@ -10,6 +10,7 @@ from typing import Any
 
 from asrwatch import engines, formats, logs, parts, storages
 from asrwatch.cloud import Cloud, KeyRing
+from asrwatch.cloud.regions import currency_of
 from asrwatch.config import AUTOMATIC, InboxSettings, PartChoice, Settings
 from asrwatch.daemon import Daemon, House
 from asrwatch.engines import Engine
@@ -18,6 +19,7 @@ from asrwatch.formats import Format
 from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.mounts import file_system_of, is_network
 from asrwatch.inbox.presence import Presence
+from asrwatch.journey.budget import Allowance, Budget
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.journey import Route
 from asrwatch.journey.keeper import Change
@@ -30,6 +32,7 @@ from asrwatch.values import printable
 
 __all__ = [
     "Parts",
+    "budget_of",
     "build_cloud",
     "build_daemon",
     "build_engine",
@@ -167,6 +170,15 @@ def open_store(settings: Settings) -> Store:
     return Store(settings.state_dir)
 
 
+def budget_of(settings: Settings) -> Budget:
+    """What may be asked for."""
+    day, month = settings.budget.day, settings.budget.month
+    return Budget(
+        day=Allowance(audio=day.audio, money=day.money),
+        month=Allowance(audio=month.audio, money=month.money),
+    )
+
+
 def build_daemon(
     settings: Settings,
     store: Store,
@@ -187,6 +199,8 @@ def build_daemon(
             },
             keys=built.cloud.keys,
             workers=settings.workers,
+            budget=budget_of(settings),
+            currency=currency_of(settings.cloud.region),
             notifier=notifier or Notifier.from_environment(),
             until_quiet=until_quiet,
             on_change=on_change,

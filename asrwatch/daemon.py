@@ -33,8 +33,9 @@ from asrwatch.inbox.messages import (
 from asrwatch.inbox.presence import Presence
 from asrwatch.journey import poller
 from asrwatch.journey.away import is_gone
+from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.gate import Gate
-from asrwatch.journey.journey import Route, is_ours
+from asrwatch.journey.journey import Route, is_ours, tidy_up
 from asrwatch.journey.keeper import Change, Keeper, Step
 from asrwatch.journey.poller import TaskNews
 from asrwatch.journey.recording import Recording, State
@@ -65,6 +66,8 @@ MORE_TIME = timedelta(seconds=30)
 `TimeoutStopSec`, and what was paid for is worth waiting for."""
 LOOKOUTS_END, CHORES_END, DELIVERIES_END, UNSAVED_END = 1.0, 1.0, 3.0, 120.0
 """Seconds that an end waits for these. Readings and uploads are free, and begun anew by the next start."""
+REPLACED_AGAIN = timedelta(seconds=10)
+"""A lookout that dies at once, again and again, is not replaced in a busy loop."""
 AT_ONCE = 32
 """How many messages are saved in one transaction at most."""
 
@@ -125,7 +128,7 @@ class House:
 
     `workers` is how many paid requests are under way at once; at most as many other steps run beside them.
     `lookouts` makes an inbox's lookout from what is known already; `until_quiet` ends the daemon once
-    everything there is has been dealt with (`asrwatch once`).
+    everything there is has been dealt with (`asrwatch once`). `budget` is what may be asked for, in `currency`.
     """
 
     store: Store
@@ -135,6 +138,8 @@ class House:
     keys: KeyRing
     workers: int
     notifier: Notifier
+    budget: Budget = field(default=Budget())
+    currency: str = ""
     until_quiet: bool = False
     on_change: Sequence[Callable[[Change], None]] = field(default=())
     clock: Clock = SYSTEM
@@ -153,6 +158,7 @@ class Daemon:
             {name: engine.options.requests_per_minute for name, engine in house.engines.items()},
             house.store.holds(),
             chance=random.random,
+            lost_in_a_row={name: one.options.lost_in_a_row for name, one in house.engines.items()},
         )
         self.keeper = Keeper(
             store=house.store,
@@ -160,6 +166,7 @@ class Daemon:
             gate=self.gate,
             key_digest=house.keys.digest,
             chance=random.random,
+            fuse=Fuse(house.budget, house.store, currency=house.currency),
             clock=house.clock.now,
         )
         self.lookouts: dict[str, Lookout] = {}
@@ -177,6 +184,7 @@ class Daemon:
         self._unsaved: list[Mail] = []
         self._ended: set[int] = set()
         self._next_glance = self.clock.monotonic()
+        self._next_replacement = self._next_glance
 
     @property
     def stopping(self) -> bool:
@@ -212,10 +220,10 @@ class Daemon:
         self.keeper.open_up(self.clock.now())
         crash_point("opened-up")
         self._saved()
-        for name, make in house.lookouts.items():
-            lookout = make(known=house.store.known(name), post=self.post, hearts=self.hearts)
-            self.lookouts[name] = lookout
-            lookout.start()
+        for inbox, interrupted in self.keeper.interrupted().items():
+            self._tidy_up(inbox, interrupted)
+        for name in house.lookouts:
+            self._look_at(name)
         crash_point("lookouts-started")
         watchdog = house.notifier.watchdog
         log.info(
@@ -224,6 +232,37 @@ class Daemon:
             workers=house.workers,
             watchdog=format_duration(watchdog) if watchdog else "none: nobody starts it anew",
         )
+
+    def _tidy_up(self, inbox: str, interrupted: Sequence[tuple[Recording, Route]]) -> None:
+        """Remove drafts that a killed process left; by a worker, since a share may not answer."""
+
+        def work() -> None:
+            with self.hearts.pulse(f"tidying up {inbox}", usual=STEP, vital=False, key=inbox):
+                for recording, route in interrupted:
+                    tidy_up(recording, route)
+                    beat()
+                crash_point("tidied")
+
+        self._workers.submit(work)
+
+    def _look_at(self, inbox: str) -> None:
+        """Begin to look at an inbox, or begin anew where whoever looked has died."""
+        known = self.house.store.known(inbox)
+        lookout = self.house.lookouts[inbox](known=known, post=self.post, hearts=self.hearts)
+        self.lookouts[inbox] = lookout
+        lookout.start()
+
+    def _replace_the_dead(self) -> None:
+        """A lookout lives as long as the daemon, unless a fault of ours has ended it."""
+        for inbox, lookout in list(self.lookouts.items()):
+            if not lookout.alive and self.clock.monotonic() >= self._next_replacement:
+                self._next_replacement = self.clock.monotonic() + REPLACED_AGAIN.total_seconds()
+                log.error(
+                    "lookout-died",
+                    inbox=inbox,
+                    advice="Another one has taken over. Please report this with the log.",
+                )
+                self._look_at(inbox)
 
     def begin(self, step: Callable[[], Recording], recording: Recording) -> None:
         """Give a step to a worker; its end arrives as `StepDone`."""
@@ -277,6 +316,8 @@ class Daemon:
         for recording, step in steps:
             self.begin(step, recording)
         self._poll(batch)
+        if self._goes_on():
+            self._replace_the_dead()
 
     def _put_off(self, error: StoreTrouble) -> None:
         """What workers said is kept and saved later: a paid answer must not be lost to a full disk."""
@@ -353,12 +394,12 @@ class Daemon:
         longest = LONGEST_SLEEP if self._goes_on() else WHILE_ENDING
         if self.gate.holds:
             longest = min(longest, KEY_GLANCE)
-        dates = [self.gate.opens(now)]
+        dates = [self.keeper.opens(now)]
         if states := [state for kind in (ASKS, CHORES) if self._free(kind) > 0 for state in kind]:
             dates.append(
                 self.house.store.next_due(
                     states=states,
-                    waiting_engines=self.gate.waiting(now),
+                    waiting_engines=self.keeper.waiting(now),
                     under_way=self.under_way,
                     barred_inboxes=self._barred(),
                 )
@@ -533,7 +574,7 @@ class Daemon:
                 return False
         if not self.mailbox.empty():
             return False
-        return self.keeper.nothing_left()
+        return self.keeper.nothing_left(self.clock.now())
 
     @property
     def left_behind(self) -> bool:

@@ -149,6 +149,8 @@ class EngineTrouble(StrEnum):
     KEY = "key"
     MONEY = "money"
     FORBIDDEN = "forbidden"
+    UNANSWERED = "unanswered"
+    BUDGET = "budget"
 
 
 class EngineError(AsrwatchError):

@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -288,6 +289,25 @@ class InboxSettings(_Frozen):
         )
 
 
+class AllowanceSettings(_Frozen):
+    """How much may be asked for in a span of time: hours of audio, and money in the region's currency."""
+
+    audio: Duration | None = None
+    money: Annotated[Decimal, Field(ge=0)] | None = None
+
+
+class BudgetSettings(_Frozen):
+    """What all inboxes together may ask for; without a limit, as much as there is."""
+
+    day: AllowanceSettings = AllowanceSettings()
+    month: AllowanceSettings = AllowanceSettings()
+
+    @property
+    def counts_money(self) -> bool:
+        """Whether prices matter."""
+        return self.day.money is not None or self.month.money is not None
+
+
 def _default_state_dir() -> Path:
     given = os.environ.get("STATE_DIRECTORY")
     return Path(given.split(":")[0]) if given else user_state_path("asrwatch")
@@ -327,7 +347,44 @@ class Settings(_Frozen):
     cloud: CloudSettings = CloudSettings()
     storage: StorageChoice = PartChoice(use="dashscope-temp")
     engines: Annotated[Mapping[str, Mapping[str, Any] | None], AfterValidator(_engine_options)] = {}
+    budget: BudgetSettings = BudgetSettings()
     inboxes: tuple[InboxSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _every_price_is_known(self) -> "Settings":
+        """A budget of money that does not see an engine's requests would be no budget."""
+        if not self.budget.counts_money:
+            return self
+        unknown = [name for name in self._engines_in_use() if not self._has_price(name)]
+        if unknown:
+            keys = " and ".join(f"engines.{name}.price_per_second" for name in unknown)
+            msg = f"budget: money is counted from prices; {keys} is not known and must be set"
+            raise ValueError(msg)
+        return self
+
+    def _engines_in_use(self) -> tuple[str, ...]:
+        used = {inbox.engine.use for inbox in self.inboxes}
+        known = {name: parts.find(engines, Engine, name) for name in parts.names(engines)}  # type: ignore[type-abstract] # a base to look for
+        return tuple(
+            name
+            for name, part in known.items()
+            if name in used
+            or (
+                AUTOMATIC in used
+                and part.automatic
+                and (not part.regions or self.cloud.region in part.regions)
+            )
+        )
+
+    def _has_price(self, name: str) -> bool:
+        own = [inbox.engine.options for inbox in self.inboxes if inbox.engine.use == name]
+        part: type[Engine[Any]] = parts.find(engines, Engine, name)  # type: ignore[type-abstract] # a base to look for
+        shared = self.engines.get(name) or {}
+        return (
+            self.cloud.region in part.prices
+            or shared.get("price_per_second") is not None
+            or (bool(own) and all(each.get("price_per_second") is not None for each in own))
+        )
 
 
 NO_SUCH_KEY = "there is no such key"
@@ -389,6 +446,10 @@ def _keys_beside(place: tuple[Any, ...], written: Mapping[str, Any]) -> Collecti
             return {*Settings.model_fields, "defaults"} - {"source"}
         case ("cloud",):
             return CloudSettings.model_fields
+        case ("budget",):
+            return BudgetSettings.model_fields
+        case ("budget", "day" | "month"):
+            return AllowanceSettings.model_fields
         case ("inboxes", int()):
             return InboxSettings.model_fields
         case ("inboxes", int(), "after", *_):

@@ -20,6 +20,7 @@ from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
 from asrwatch.errors import EngineError
 from asrwatch.inbox.looks import Why
+from asrwatch.journey.journey import utc_now
 from asrwatch.journey.keeper import Change
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import EVERY_ENGINE, Hold, Store
@@ -120,6 +121,7 @@ def _troubled_inboxes(daemon: Daemon) -> Iterator[Leftover]:
 def _left_over(settings: Settings, store: Store, daemon: Daemon) -> Iterator[Leftover]:
     """Every recording of these inboxes that has not arrived, with what it waits for."""
     names = {inbox.name for inbox in settings.inboxes}
+    holds = daemon.keeper.holds(utc_now())
     for recording in reversed(store.in_state(State.FAILED, State.PARKED, *_LEFT)):
         if recording.inbox not in names:
             continue
@@ -128,7 +130,7 @@ def _left_over(settings: Settings, store: Store, daemon: Daemon) -> Iterator[Lef
             why = f"{failure.message} {failure.advice}".rstrip()
             yield _leftover(recording, failure.code, why)
             continue
-        hold = _hold_over(recording, daemon.gate.holds)
+        hold = _hold_over(recording, holds)
         if hold is not None:
             why = f"{hold.message} {hold.advice}".rstrip()
             yield _leftover(recording, hold.code, why, state="held")

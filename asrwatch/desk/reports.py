@@ -21,6 +21,7 @@ __all__ = [
     "AskForget",
     "AskRetry",
     "AskStatus",
+    "BudgetLine",
     "Doubt",
     "EventLine",
     "Explanation",
@@ -254,6 +255,19 @@ class Money:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BudgetLine:
+    """A limit for the day or month under way: what was asked for in it at most, of how much, and its end."""
+
+    period: str
+    until: datetime
+    audio: Span
+    audio_allowed: Span | None
+    money: Sum
+    money_allowed: Sum | None
+    spent: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Doubt:
     """A request of which nobody knows whether it was paid, and what that would be; to be looked for on the bill."""
 
@@ -292,6 +306,7 @@ class Status:
     ever: Money
     currency: str
     doubts: tuple[Doubt, ...] = ()
+    budget: tuple[BudgetLine, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

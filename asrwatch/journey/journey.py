@@ -67,6 +67,7 @@ __all__ = [
     "announce",
     "answered",
     "ask",
+    "awaits_its_answer",
     "candidate_of",
     "is_ours",
     "plan_for",
@@ -220,6 +221,13 @@ def announce(recording: Recording, route: Route, *, now: datetime) -> Recording:
 def is_ours(recording: Recording) -> bool:
     """Whether the request was announced by this run, and not by one that ended."""
     return recording.asking is not None and recording.asking.who == WHO
+
+
+def awaits_its_answer(recording: Recording) -> bool:
+    """Whether its paid request was made by this run, and nothing was heard of it yet, not even that it is lost."""
+    trouble = recording.trouble
+    told = trouble is not None and trouble.lost_at == recording.attempts
+    return recording.state is State.ASKING and is_ours(recording) and not told
 
 
 def ask(recording: Recording, route: Route, *, clock: Clock) -> Recording:

@@ -21,6 +21,7 @@ from asrwatch.journey.recording import Failure, Recording, State, Trouble
 __all__ = [
     "FIRST_WAIT",
     "LONGEST_WAIT",
+    "NEVER_LEFT",
     "Suffered",
     "backoff",
     "met_again",
