@@ -207,11 +207,11 @@ def test_every_name_is_transcribed_or_left_alone_by_a_rule(
     strict = {"PYTHONIOENCODING": "ascii:strict", "LC_ALL": "C", "PYTHONUTF8": "0"}
     for name in (TRANSCRIBED[3], "录音 الصوت.wav".encode()):
         path = os.fsdecode(at(installed.inbox, name))
-        everything.append(installed.call("explain", path, **strict))
+        everything.append(installed.call("explain", path, patience=60, **strict))
         everything.append(
             installed.call("explain", "--json", path, PYTHONIOENCODING="utf-8:strict")
         )
-    everything.append(installed.call("status", **strict))
+    everything.append(installed.call("status", patience=60, **strict))
     for done in everything:
         assert done.returncode == 0, done.stderr
         assert "Traceback" not in done.stderr
