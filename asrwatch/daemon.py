@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, assert_never
@@ -35,7 +36,7 @@ from asrwatch.journey import poller
 from asrwatch.journey.away import is_gone
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.gate import Gate
-from asrwatch.journey.journey import Route, is_ours
+from asrwatch.journey.journey import Route, is_ours, tidy_up
 from asrwatch.journey.keeper import Change, Keeper, Step
 from asrwatch.journey.poller import TaskNews
 from asrwatch.journey.recording import Recording, State
@@ -66,6 +67,8 @@ MORE_TIME = timedelta(seconds=30)
 `TimeoutStopSec`, and what was paid for is worth waiting for."""
 LOOKOUTS_END, CHORES_END, DELIVERIES_END, UNSAVED_END = 1.0, 1.0, 3.0, 120.0
 """Seconds that an end waits for these. Readings and uploads are free, and begun anew by the next start."""
+REPLACED_AGAIN = timedelta(seconds=10)
+"""A lookout that dies at once, again and again, is not replaced in a busy loop."""
 AT_ONCE = 32
 """How many messages are saved in one transaction at most."""
 
@@ -181,7 +184,9 @@ class Daemon:
         self._ending = False
         self._unsaved: list[Mail] = []
         self._ended: set[int] = set()
+        self._aside: set[str] = set()
         self._next_glance = self.clock.monotonic()
+        self._next_replacement = self._next_glance
 
     @property
     def stopping(self) -> bool:
@@ -217,10 +222,10 @@ class Daemon:
         self.keeper.open_up(self.clock.now())
         crash_point("opened-up")
         self._saved()
-        for name, make in house.lookouts.items():
-            lookout = make(known=house.store.known(name), post=self.post, hearts=self.hearts)
-            self.lookouts[name] = lookout
-            lookout.start()
+        for inbox, interrupted in self.keeper.interrupted().items():
+            self._tidy_up(inbox, interrupted)
+        for name in house.lookouts:
+            self._look_at(name)
         crash_point("lookouts-started")
         watchdog = house.notifier.watchdog
         log.info(
@@ -229,6 +234,51 @@ class Daemon:
             workers=house.workers,
             watchdog=format_duration(watchdog) if watchdog else "none: nobody starts it anew",
         )
+
+    def _tidy_up(self, inbox: str, interrupted: Sequence[tuple[Recording, Route]]) -> None:
+        """Remove drafts that a killed process left; by a worker, since a share may not answer."""
+
+        def work() -> None:
+            for recording, route in interrupted:
+                tidy_up(recording, route)
+                beat()
+            crash_point("tidied")
+
+        self._beside(f"tidying up {inbox}", inbox, work)
+
+    def _beside(self, doing: str, inbox: str, work: Callable[[], None]) -> None:
+        """Have a worker do something with an inbox that is no recording's step; one such thing at a time."""
+        if doing in self._aside:
+            return
+        self._aside.add(doing)
+
+        def watched() -> None:
+            try:
+                with self.hearts.pulse(doing, usual=STEP, vital=False, key=inbox):
+                    work()
+            finally:
+                self._aside.discard(doing)
+
+        self._workers.submit(watched)
+
+    def _look_at(self, inbox: str) -> None:
+        """Begin to look at an inbox, or begin anew where whoever looked has died."""
+        known = self.house.store.known(inbox)
+        lookout = self.house.lookouts[inbox](known=known, post=self.post, hearts=self.hearts)
+        self.lookouts[inbox] = lookout
+        lookout.start()
+
+    def _replace_the_dead(self) -> None:
+        """A lookout lives as long as the daemon, unless a fault of ours has ended it."""
+        for inbox, lookout in list(self.lookouts.items()):
+            if not lookout.alive and self.clock.monotonic() >= self._next_replacement:
+                self._next_replacement = self.clock.monotonic() + REPLACED_AGAIN.total_seconds()
+                log.error(
+                    "lookout-died",
+                    inbox=inbox,
+                    advice="Another one has taken over. Please report this with the log.",
+                )
+                self._look_at(inbox)
 
     def begin(self, step: Callable[[], Recording], recording: Recording) -> None:
         """Give a step to a worker; its end arrives as `StepDone`."""
@@ -282,6 +332,8 @@ class Daemon:
         for recording, step in steps:
             self.begin(step, recording)
         self._poll(batch)
+        if self._goes_on():
+            self._replace_the_dead()
 
     def _put_off(self, error: StoreTrouble) -> None:
         """What workers said is kept and saved later: a paid answer must not be lost to a full disk."""
@@ -356,15 +408,16 @@ class Daemon:
         """How long nothing falls due, at most `LONGEST_SLEEP`: the clock may be set meanwhile."""
         now = self.clock.now()
         longest = LONGEST_SLEEP if self._goes_on() else WHILE_ENDING
-        if self.gate.holds:
+        if self.gate.holds or self.keeper.suspects.ids:
             longest = min(longest, KEY_GLANCE)
+        apart = (*self.under_way, *self.keeper.suspects.ids)
         dates = [self.keeper.opens(now)]
         if states := [state for kind in (ASKS, CHORES) if self._free(kind) > 0 for state in kind]:
             dates.append(
                 self.house.store.next_due(
                     states=states,
                     waiting_engines=self.keeper.waiting(now),
-                    under_way=self.under_way,
+                    under_way=apart,
                     barred_inboxes=self._barred(),
                 )
             )
@@ -442,7 +495,7 @@ class Daemon:
             if gone:
                 self.post(TakenAway(recordings=tuple(gone)))
 
-        self._workers.submit(work)
+        self._beside(f"looking after failed recordings of {inbox}", inbox, work)
 
     def _presence(self, recording: Recording) -> Presence | None:
         route = self.house.routes.get(recording.inbox)
@@ -452,13 +505,18 @@ class Daemon:
         """Steps to begin once the transaction is committed, as many as there are free slots."""
         now = self.clock.now()
         self._glance_at_key(now)
+        barred = self._barred()
+        busy = self._working().keys() - self._stuck()
+        alone = self.keeper.trial(under_way=busy, barred_inboxes=barred, now=now)
+        if alone is not None:
+            return alone
         steps: list[Step] = []
         for kind in (ASKS, CHORES):
             steps += self.keeper.hand_out(
                 kind,
                 limit=self._free(kind),
                 under_way=self._working(),
-                barred_inboxes=self._barred(),
+                barred_inboxes=barred,
                 now=now,
             )
         return steps
@@ -543,7 +601,7 @@ class Daemon:
     @property
     def left_behind(self) -> bool:
         """Whether threads are still at what an end did not wait for; the next start repeats it."""
-        return bool(self.under_way or self._in_round)
+        return bool(self.under_way or self._in_round or self._aside)
 
     def _wind_up(self) -> None:
         """No new steps; requests finish and are saved; what is free is left to the next start.
@@ -561,6 +619,8 @@ class Daemon:
             self._turn()
         crash_point("wound-up")
         left = self.left_behind
+        with suppress(StoreTrouble):  # then they are tried alone at the next start, and cleared
+            self.keeper.broken_off(self.under_way.keys() - self._stuck())
         self._workers.shutdown(wait=not left, cancel_futures=True)
         self._polling.shutdown(wait=not left, cancel_futures=True)
         log.info("stopped", left_under_way=len(self.under_way), hurried=self._stop is not asked)

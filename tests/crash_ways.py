@@ -1,10 +1,17 @@
 """The ways of recordings, and on each the places where a daemon is killed."""
 
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from crash_helpers import SYNC, TASK, Trial
+from crash_helpers import SYNC, TASK, Disk, Trial
+
+from asrwatch.journey.recording import State
+from asrwatch.journey.store import Store
+from asrwatch.sandbox import Sandbox
 
 EVERY_WAY = frozenset(
     {
@@ -147,10 +154,11 @@ def _by_a_person_of_the_daemon(trial: Trial, place: str, hit: int) -> int:
     del hit
     trial.die("answer-got", hit=len(trial.given))
     paths = [str(given.path) for given in trial.given]
-    daemon = trial.world.start(ASRWATCH_CRASH=place)
+    daemon = trial.world.start(**trial.deadly(place))
     word = "forget" if place == "forgetting" else "retry"
     done = trial.world.call(word, *paths)
     assert daemon.wait(60) == -signal.SIGKILL, done.stderr
+    trial.died()
     trial.world.call("retry", *paths)
     return 2
 
@@ -209,3 +217,52 @@ WAYS = (
         dies=_by_a_person_of_the_daemon,
     ),
 )
+
+
+def trial_on(
+    way: Way, root: Path, sandbox: Sandbox, *, files: int, goal: Path, disk: Disk | None = None
+) -> Trial:
+    """An inbox with recordings that go this way; those that are moved go to `goal`."""
+    keys: dict[str, Any] = dict(way.keys)
+    if way.originals == "moved":
+        keys["after"] = {"move": str(goal)}
+    trial = Trial.at(root, sandbox, disk=disk, **keys)
+    trial.give(way.seconds, number=files)
+    if way.failed:
+        for given in trial.given:
+            given.path.write_bytes(b"RIFF no sound at all" + given.sha256.encode())
+    return trial
+
+
+def kill_and_judge(way: Way, trial: Trial, place: str, hit: int, goal: Path) -> int:
+    """Die, go on, be judged; how many recordings were paid twice."""
+    try:
+        deaths = way.dies(trial, place, hit)
+        trial.explain()
+        trial.finish(code=1 if way.parked or way.failed else 0)
+        twice = 0
+        if way.failed:
+            _judge_failed(trial)
+        else:
+            twice = trial.judge(deaths=deaths, parked=way.parked, originals=way.originals)
+        if way.originals == "moved":
+            _judge_moved(trial, goal)
+    except AssertionError as error:
+        error.args = (f"{way.name}, {place}@{hit}: {error}",)
+        raise
+    return twice
+
+
+def _judge_failed(trial: Trial) -> None:
+    """What is no recording failed, cost nothing, and says why."""
+    with Store(trial.world.root / "state") as store:
+        states = {store.all_at(os.fsencode(given.path))[0].state for given in trial.given}
+    assert states == {State.FAILED}
+    assert len(trial.sandbox.bill) == 0
+    trial.explain()
+
+
+def _judge_moved(trial: Trial, goal: Path) -> None:
+    """Every original is where it was to go, once and whole."""
+    assert {path.name for path in goal.iterdir()} == {given.path.name for given in trial.given}
+    assert not any(given.path.exists() for given in trial.given)

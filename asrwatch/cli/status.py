@@ -1,6 +1,7 @@
 """`asrwatch status`: how things stand."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from asrwatch.cli._house import consult, settings_for
 from asrwatch.cli._options import AsJson, ConfigFile
@@ -28,6 +29,7 @@ from asrwatch.values import (
 
 __all__ = ["rows_of_status", "status"]
 
+_LONG_LOOK = timedelta(seconds=5)
 _SHOWN = 5
 """How many of a list a person wants to see; --json has more."""
 
@@ -138,8 +140,10 @@ def _inbox(inbox: InboxHealth) -> Iterator[Row]:
         told.append(f"{inbox.empty} without any bytes")
     if inbox.unreadable:
         told.append(f"{counted(inbox.unreadable, 'place')} cannot be read")
+    if inbox.scan_took is not None and inbox.scan_took > _LONG_LOOK:
+        told.append(f"a look at it takes {format_duration(inbox.scan_took)}")
     if inbox.alive is False:
-        told.append("NOBODY LOOKS AT IT: its lookout died; restart asrwatch and report the log")
+        told.append("nobody looks at it at this moment")
     yield "inbox", ", ".join(told)
     for trouble in inbox.troubles:
         since = f" (since {local(trouble.since)})" if trouble.since else ""

@@ -2,18 +2,16 @@
 
 import os
 import shlex
-from collections.abc import Iterator
 from datetime import datetime
 
 from asrwatch import __version__
 from asrwatch.cloud.regions import currency_of
+from asrwatch.desk.health import inboxes
 from asrwatch.desk.reports import (
-    Ailment,
     BudgetLine,
     Doubt,
     ForAPerson,
     HoldLine,
-    InboxHealth,
     Money,
     Reason,
     Status,
@@ -21,7 +19,6 @@ from asrwatch.desk.reports import (
 )
 from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import line_of, reason_of
-from asrwatch.inbox.looks import Why
 from asrwatch.journey.budget import Period, day_of, month_of
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Bought, Hold, Ledger
@@ -54,7 +51,7 @@ def standing(scene: Scene, now: datetime) -> Status:
         parked=_for_a_person(scene, State.PARKED),
         settling=settling[:LISTED],
         settling_count=len(settling),
-        inboxes=tuple(_inboxes(scene)),
+        inboxes=tuple(inboxes(scene, now)),
         holds=tuple(_hold_line(hold) for hold in scene.holds()),
         tasks=tuple(_task_line(each, now) for each in outstanding[:LISTED]),
         task_count=len(outstanding),
@@ -80,37 +77,6 @@ def _for_a_person(scene: Scene, state: State) -> tuple[ForAPerson, ...]:
         for recording in scene.store.in_state(state, limit=LISTED)
         if recording.failure is not None
     )
-
-
-def _inboxes(scene: Scene) -> Iterator[InboxHealth]:
-    snapshots = scene.snapshots()
-    for inbox in scene.settings.inboxes:
-        snapshot = snapshots.get(inbox.name)
-        if snapshot is None:
-            yield InboxHealth(name=inbox.name, path=inbox.root)
-            continue
-        last, whole = snapshot.last, snapshot.last_whole
-        yield InboxHealth(
-            name=inbox.name,
-            path=inbox.root,
-            alive=snapshot.alive,
-            watching=last.watching.value if last else None,
-            watching_reason=last.watching_reason if last else None,
-            files=snapshot.known + len(last.waiting) if last else None,
-            settling=last.settling if last else None,
-            empty=sum(each.why is Why.EMPTY for each in last.waiting) if last else None,
-            unreadable=whole.trouble_count if whole else None,
-            scan_took=whole.took if whole else None,
-            health="degraded" if snapshot.troubles or not snapshot.alive else "ok",
-            looked_at=snapshot.looked_at,
-            scanning_since=snapshot.busy_since,
-            events_lost=snapshot.hearing.overflows + snapshot.hearing.faults,
-            events_rearmed=snapshot.hearing.rearmed,
-            troubles=tuple(
-                Ailment(code=each.code, message=each.message, advice=each.advice, since=each.since)
-                for each in snapshot.troubles
-            ),
-        )
 
 
 def _budget_line(period: Period) -> BudgetLine:

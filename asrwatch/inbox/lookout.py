@@ -169,6 +169,11 @@ class Lookout:
             self._thread.join(timeout.total_seconds())
         return not self._thread.is_alive()
 
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def snapshot(self) -> Snapshot:
         """How it is doing, from any thread and without waiting."""
         return Snapshot(
