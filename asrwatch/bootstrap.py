@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asrwatch import engines, formats, logs, parts, storages
+from asrwatch.audio.studio import Studio
 from asrwatch.cloud import Cloud, KeyRing
 from asrwatch.config import AUTOMATIC, InboxSettings, PartChoice, Settings
 from asrwatch.daemon import Daemon, House
@@ -20,6 +21,7 @@ from asrwatch.inbox.mounts import file_system_of, is_network
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.journey import Route
 from asrwatch.journey.keeper import Change
+from asrwatch.journey.preparing import Preparer
 from asrwatch.journey.recording import Wishes
 from asrwatch.journey.store import Store
 from asrwatch.storages import Storage
@@ -95,8 +97,10 @@ def build_parts(settings: Settings) -> Parts:
         name: build_engine(settings, cloud, PartChoice(use=name)) for name in parts.names(engines)
     }
     reach = build_storage(settings, cloud)
+    preparer = Preparer(Studio(), settings.state_dir / "spool")
     routes = {
-        inbox.name: _route(inbox, settings, cloud, shared, reach) for inbox in settings.inboxes
+        inbox.name: _route(inbox, settings, cloud, shared, reach, preparer=preparer)
+        for inbox in settings.inboxes
     }
     return Parts(cloud=cloud, engines=shared, routes=routes)
 
@@ -107,6 +111,8 @@ def _route(
     cloud: Cloud,
     shared: Mapping[str, Engine[Any]],
     storage: Storage[Any],
+    *,
+    preparer: Preparer,
 ) -> Route:
     written = {choice.use: build_format(choice) for choice in inbox.formats}
     named = None if inbox.engine.use == AUTOMATIC else inbox.engine.use
@@ -128,6 +134,7 @@ def _route(
         rules=_rules(inbox),
         patience=inbox.patience,
         park_unknown=inbox.unknown == "park",
+        preparer=preparer,
     )
 
 

@@ -13,7 +13,7 @@ from asrwatch.errors import AsrwatchError
 from asrwatch.files import open_recording
 from asrwatch.files.oserrors import kind_of
 from asrwatch.journey.dispatch import Question
-from asrwatch.journey.journey import Route, plan_for
+from asrwatch.journey.journey import Route, facts_of, plan_for
 from asrwatch.journey.recording import AudioFacts
 from asrwatch.values import printable
 
@@ -128,7 +128,8 @@ def _planned(path: bytes, size: int, route: Route) -> Foresight:
     facts = AudioFacts()
     try:
         with open_recording(path) as stream:
-            facts = probe(stream, path)
+            facts = probe(stream, path)  # what it is, even if it could not be decoded
+            facts = facts_of(stream, path, route)
         question = Question(
             facts=facts, size=size, wishes=route.wishes, region=route.region, engine=route.engine
         )

@@ -15,7 +15,7 @@ from asrwatch.errors import RecordingError
 from asrwatch.journey.recording import AudioFacts, Preparation, Wishes
 from asrwatch.values import format_duration, format_size
 
-__all__ = ["Candidate", "Choice", "Question", "choose", "encoded_size"]
+__all__ = ["Candidate", "Choice", "Question", "choose", "decoded_size", "encoded_size"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +68,11 @@ class Choice:
 def encoded_size(size: int) -> int:
     """How many bytes `size` bytes take as Base64: four for every three begun."""
     return 4 * ((size + 2) // 3)
+
+
+def decoded_size(size: int) -> int:
+    """How many bytes fit into `size` characters of Base64."""
+    return size // 4 * 3
 
 
 def choose(question: Question, candidates: Sequence[Candidate]) -> Choice:

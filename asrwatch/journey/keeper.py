@@ -105,6 +105,7 @@ class Keeper:
             route = self.routes.get(recording.inbox)
             if route is not None:
                 journey.tidy_up(recording, route)
+        journey.sweep_spool(self.store.in_state(State.STAGED, State.ASKING), self.routes)
         crash_point("tidied")
         with self.store.transaction():
             self._bring_home(now)
@@ -291,6 +292,8 @@ class Keeper:
         if after.state is State.FAILED:
             # Names decided and never written to are free for whoever comes to that path next.
             after = after.owning(tuple(output for output in after.outputs if output.sha256))
+        if route is not None and after.staging is None:
+            journey.discard(before, route)
         self._save(before, after, note=note, outcome=outcome)
         self._settle_newer(after, now)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -35,7 +35,7 @@ class Preparer:
 
     def __init__(self, studio: Studio, spool: Path) -> None:
         self._studio = studio
-        self._spool = os.fsencode(spool)
+        self._spool = spool
 
     @property
     def can_encode(self) -> bool:
@@ -109,9 +109,8 @@ class Preparer:
         Raises:
             SourceChanged: it is not there any more, or not what was prepared; it is prepared afresh.
         """
-        path = self._path(prepared)
         try:
-            stream = open(path, "rb")  # noqa: SIM115 - the caller's to close
+            stream = self._path(prepared.name).open("rb")
         except OSError as error:
             raise _lost() from error
         if os.fstat(stream.fileno()).st_size != prepared.size:
@@ -123,7 +122,7 @@ class Preparer:
         """Nobody needs it any more; one that is gone already is no trouble."""
         if prepared is not None:
             with suppress(OSError):
-                os.unlink(self._path(prepared))  # noqa: PTH108 - bytes, as everywhere below the state folder
+                self._path(prepared.name).unlink()
 
     def sweep(self, needed: frozenset[str]) -> int:
         """Remove what no recording needs, as after a crash; how many files that were.
@@ -132,12 +131,11 @@ class Preparer:
             needed: names of prepared files that recordings still rest on.
         """
         swept = 0
-        with suppress(OSError), os.scandir(self._spool) as entries:
-            for entry in entries:
-                if os.fsdecode(entry.name) not in needed:
-                    with suppress(OSError):
-                        os.unlink(entry.path)  # noqa: PTH108 - same
-                        swept += 1
+        with suppress(OSError):
+            for path in self._spool.iterdir():
+                if path.name not in needed:
+                    path.unlink()
+                    swept += 1
         return swept
 
     def _encoded(
@@ -148,28 +146,25 @@ class Preparer:
         codec: Codec,
         channels: tuple[int, ...] | None,
     ) -> Prepared:
-        path = os.path.join(self._spool, os.fsencode(name))  # noqa: PTH118 - bytes
-        with open_folder(self._spool, b""):  # makes it, durably, where it is missing
-            try:
-                with open(path, "xb+") as out:
-                    encoded = self._studio.encode(
-                        recording, _order(facts, codec, channels, out.fileno())
-                    )
-                    os.fsync(out.fileno())
-                    digest = _digest(out)
-                _sync_folder(self._spool)
-            except OSError as error:
-                with suppress(OSError):
-                    os.unlink(path)  # noqa: PTH108 - same
-                raise trouble(error, "prepare a copy as", path) from error
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(path)  # noqa: PTH108 - same
-                raise
+        path = self._path(name)
+        try:
+            with open_folder(os.fsencode(self._spool)) as folder, ExitStack() as on_trouble:
+                out = on_trouble.enter_context(path.open("xb+"))
+                on_trouble.callback(path.unlink, missing_ok=True)
+                encoded = self._studio.encode(
+                    recording, _order(facts, codec, channels, out.fileno())
+                )
+                os.fsync(out.fileno())
+                digest = _digest(out)
+                os.fsync(folder.descriptor)
+                on_trouble.pop_all()
+                out.close()
+        except OSError as error:
+            raise trouble(error, "prepare a copy as", os.fsencode(path)) from error
         return _prepared(name, codec, encoded, digest)
 
-    def _path(self, prepared: Prepared) -> bytes:
-        return os.path.join(self._spool, os.fsencode(prepared.name))  # noqa: PTH118 - bytes
+    def _path(self, name: str) -> Path:
+        return self._spool / name
 
 
 def _order(
@@ -217,14 +212,6 @@ def _digest(stream: BinaryIO) -> str:
     while piece := stream.read(_COPY_AT_ONCE):
         digest.update(piece)
     return digest.hexdigest()
-
-
-def _sync_folder(folder: bytes) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _lost() -> SourceChanged:

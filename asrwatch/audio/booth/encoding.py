@@ -63,11 +63,11 @@ def _check_channels(source: Source, order: Encode) -> int:
 
 def _chosen(sound: NDArray[np.int16], order: Encode) -> NDArray[np.int16]:
     if order.channels is not None:
-        return np.take(sound, order.channels, axis=0)
+        return np.stack([sound[channel] for channel in order.channels])
     if len(sound) == 1:
         return sound
-    mixed = sound.astype(np.int32).sum(axis=0) // len(sound)
-    return mixed.astype(np.int16)[np.newaxis]
+    mixed = sound.astype(np.int32).sum(axis=0, keepdims=True) // len(sound)
+    return np.asarray(mixed, dtype=np.int16)
 
 
 @dataclass
