@@ -30,9 +30,7 @@ def silence(seconds: float, *, rate: int = 16_000) -> Samples:
     return np.zeros((1, round(seconds * rate)), dtype=np.int16)
 
 
-def noise(
-    seconds: float, *, rate: int = 16_000, loudness: float = 0.1, seed: int = 1
-) -> Samples:
+def noise(seconds: float, *, rate: int = 16_000, loudness: float = 0.1, seed: int = 1) -> Samples:
     """One channel of white noise."""
     random = np.random.default_rng(seed)
     samples = random.uniform(-1, 1, round(seconds * rate)) * loudness * 32_767
@@ -76,7 +74,10 @@ def write(
         frame.sample_rate = rate
         frame.pts = 0
         resampler = AudioResampler(
-            format=stream.format, layout=layout, rate=stream.rate, frame_size=stream.frame_size or 4096
+            format=stream.format,
+            layout=layout,
+            rate=stream.rate,
+            frame_size=stream.frame_size or 4096,
         )
         for piece in (*resampler.resample(frame), *resampler.resample(None)):
             out.mux(stream.encode(piece))
