@@ -37,7 +37,8 @@ __all__ = ["DEMUXERS", "EVERY_DEMUXER", "Limits", "Studio", "has_codecs"]
 
 DEMUXERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "wav": ("wav", "w64"),
+        "wav": ("wav",),
+        "w64": ("w64",),
         "mp3": ("mp3",),
         "aac": ("aac",),
         "flac": ("flac",),
