@@ -16,10 +16,12 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from asrwatch import logs
+from asrwatch.clock import SYSTEM, Clock
 from asrwatch.cloud import KeyRing
 from asrwatch.crash import crash_point
 from asrwatch.engines import Engine
 from asrwatch.errors import AsrwatchError, OurBug
+from asrwatch.heartbeats import Heartbeats, allow, beat
 from asrwatch.inbox.lookout import Lookout
 from asrwatch.inbox.messages import (
     FileSettled,
@@ -30,13 +32,14 @@ from asrwatch.inbox.messages import (
 )
 from asrwatch.journey import poller
 from asrwatch.journey.gate import Gate
-from asrwatch.journey.journey import Route, utc_now
+from asrwatch.journey.journey import Route, is_ours
 from asrwatch.journey.keeper import Change, Keeper, Step
 from asrwatch.journey.poller import TaskNews
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Store, StoreTrouble
+from asrwatch.supervision import Supervision
 from asrwatch.systemd import Notifier
-from asrwatch.values import printable
+from asrwatch.values import format_duration, printable
 
 __all__ = ["Call", "Daemon", "House", "StepDone", "Stop"]
 
@@ -50,6 +53,16 @@ CHORES = (State.TRANSCRIBED, State.SETTLED)
 """Requests and everything else have slots of their own, so that no request waits behind a reading or an upload."""
 MOST_CHORES = 8
 """Readings, uploads and deliveries at once: they share this machine's cores, disk and uplink."""
+TURN = timedelta(seconds=60)
+"""How long this thread may take over what it does between two waits: a slow disk's commits, nothing else."""
+STEP = timedelta(minutes=2)
+"""How long a step may go without a sign that it moves; what takes longer by its nature says so itself."""
+WHILE_ENDING = timedelta(milliseconds=250)
+MORE_TIME = timedelta(seconds=30)
+"""What systemd is asked for, again and again, while an end waits for a request: it may take longer than
+`TimeoutStopSec`, and what was paid for is worth waiting for."""
+LOOKOUTS_END, CHORES_END, DELIVERIES_END, UNSAVED_END = 1.0, 1.0, 3.0, 120.0
+"""Seconds that an end waits for these. Readings and uploads are free, and begun anew by the next start."""
 AT_ONCE = 32
 """How many messages are saved in one transaction at most."""
 
@@ -122,6 +135,7 @@ class House:
     notifier: Notifier
     until_quiet: bool = False
     on_change: Sequence[Callable[[Change], None]] = field(default=())
+    clock: Clock = SYSTEM
 
 
 class Daemon:
@@ -129,6 +143,9 @@ class Daemon:
 
     def __init__(self, house: House) -> None:
         self.house = house
+        self.clock = house.clock
+        self.hearts = Heartbeats(house.clock.monotonic)
+        self.supervision = Supervision(self.hearts, house.notifier)
         self.mailbox: queue.SimpleQueue[Mail] = queue.SimpleQueue()
         self.gate = Gate(
             {name: engine.options.requests_per_minute for name, engine in house.engines.items()},
@@ -141,17 +158,22 @@ class Daemon:
             gate=self.gate,
             key_digest=house.keys.digest,
             chance=random.random,
+            clock=house.clock.now,
         )
         self.lookouts: dict[str, Lookout] = {}
         self.under_way: dict[int, Recording] = {}
-        self.started_at = utc_now()
-        self._workers = ThreadPoolExecutor(house.workers + MOST_CHORES, thread_name_prefix="worker")
+        self.started_at = self.clock.now()
+        self._workers = ThreadPoolExecutor(
+            # twice what is ever busy: a thread that is stuck is made up for by another
+            2 * (house.workers + MOST_CHORES),
+            thread_name_prefix="worker",
+        )
         self._polling = ThreadPoolExecutor(1, thread_name_prefix="poller")
         self._in_round: frozenset[int] = frozenset()
         self._stop: Stop | None = None
         self._unsaved: list[Mail] = []
         self._ended: set[int] = set()
-        self._next_glance = time.monotonic()
+        self._next_glance = self.clock.monotonic()
 
     @property
     def stopping(self) -> bool:
@@ -164,30 +186,49 @@ class Daemon:
 
     def run(self) -> None:
         """Work until stopped or, with `until_quiet`, until nothing is left to do."""
+        with self.hearts.pulse("the turns of the daemon", usual=TURN, vital=True):
+            self._open_up()
+            self.supervision.start()
+            self.house.notifier.ready()
+            crash_point("ready")
+            try:
+                while self._stop is None and not self._is_quiet():
+                    self._turn()
+            finally:
+                self._wind_up()
+                self.supervision.stop()
+
+    def _open_up(self) -> None:
         house = self.house
-        self.keeper.open_up(utc_now())
+        self.keeper.open_up(self.clock.now())
         crash_point("opened-up")
         self._saved()
         for name, make in house.lookouts.items():
-            lookout = make(known=house.store.known(name), post=self.post)
+            lookout = make(known=house.store.known(name), post=self.post, hearts=self.hearts)
             self.lookouts[name] = lookout
             lookout.start()
         crash_point("lookouts-started")
-        log.info("started", inboxes=len(self.lookouts), workers=house.workers)
-        house.notifier.ready()
-        crash_point("ready")
-        try:
-            while self._stop is None and not self._is_quiet():
-                self._turn()
-        finally:
-            self._wind_up()
+        watchdog = house.notifier.watchdog
+        log.info(
+            "started",
+            inboxes=len(self.lookouts),
+            workers=house.workers,
+            watchdog=format_duration(watchdog) if watchdog else "none: nobody starts it anew",
+        )
 
     def begin(self, step: Callable[[], Recording], recording: Recording) -> None:
         """Give a step to a worker; its end arrives as `StepDone`."""
         self.under_way[recording.id] = recording
 
         def work() -> None:
-            with logs.bound(recording=recording.id, file=printable(recording.path)):
+            name = printable(recording.path)
+            pulse = self.hearts.pulse(
+                f"{_DOING[recording.state]} {name}",
+                usual=STEP,
+                vital=recording.state is State.ASKING,
+                key=recording,
+            )
+            with logs.bound(recording=recording.id, file=name), pulse:
                 outcome: Recording | Exception
                 try:
                     outcome = step()
@@ -201,6 +242,7 @@ class Daemon:
     # One turn of the wheel.
 
     def _turn(self) -> None:
+        beat()
         try:
             self._unsaved = self._unsaved or self._wait()
             with self.house.store.transaction():
@@ -222,13 +264,11 @@ class Daemon:
         for recording, step in steps:
             self.begin(step, recording)
         self._poll(batch)
-        self.house.notifier.alive()
 
     def _put_off(self, error: StoreTrouble) -> None:
         """What workers said is kept and saved later: a paid answer must not be lost to a full disk."""
         self._undo()
         log.error("database-trouble", error=str(error), kept=len(self._unsaved))
-        self.house.notifier.alive()
         time.sleep(STORE_PAUSE.total_seconds())
 
     def _receive_one_by_one(self) -> None:
@@ -256,7 +296,7 @@ class Daemon:
         """A step whose end cannot be saved fails its recording; with money under way it is reconciled."""
         try:
             with self.house.store.transaction():
-                self.keeper.surprised(done.before, error, now=utc_now())
+                self.keeper.surprised(done.before, error, now=self.clock.now())
             self._saved()
         except Exception:  # same
             self._undo()
@@ -285,7 +325,9 @@ class Daemon:
         """The next messages, as many as are there; none if something falls due first."""
         mail: list[Mail] = []
         try:
-            mail.append(self.mailbox.get(timeout=max(self._sleep().total_seconds(), 0.001)))
+            rest = max(self._sleep(), timedelta(milliseconds=1))
+            with allow(rest + TURN):
+                mail.append(self.mailbox.get(timeout=rest.total_seconds()))
             while len(mail) < AT_ONCE:
                 mail.append(self.mailbox.get_nowait())
         except queue.Empty:
@@ -293,9 +335,9 @@ class Daemon:
         return mail
 
     def _sleep(self) -> timedelta:
-        """How long nothing falls due, at most `LONGEST_SLEEP` so that the watchdog hears of us."""
-        now = utc_now()
-        longest = min(LONGEST_SLEEP, (self.house.notifier.watchdog_interval() or LONGEST_SLEEP) / 3)
+        """How long nothing falls due, at most `LONGEST_SLEEP`: the clock may be set meanwhile."""
+        now = self.clock.now()
+        longest = LONGEST_SLEEP if self._stop is None else WHILE_ENDING
         if self.gate.holds:
             longest = min(longest, KEY_GLANCE)
         dates = [self.gate.opens(now)]
@@ -305,6 +347,7 @@ class Daemon:
                     states=states,
                     waiting_engines=self.gate.waiting(now),
                     under_way=self.under_way,
+                    barred_inboxes=self._barred(),
                 )
             )
         if not self._in_round:
@@ -313,7 +356,7 @@ class Daemon:
         return min([longest, *waits])
 
     def _receive(self, mail: Mail) -> None:
-        now = utc_now()
+        now = self.clock.now()
         match mail:
             case FileSettled():
                 self.keeper.settled(mail, under_way=self._working(), now=now)
@@ -383,12 +426,16 @@ class Daemon:
 
     def _hand_out(self) -> list[Step]:
         """Steps to begin once the transaction is committed, as many as there are free slots."""
-        now = utc_now()
+        now = self.clock.now()
         self._glance_at_key(now)
         steps: list[Step] = []
         for kind in (ASKS, CHORES):
             steps += self.keeper.hand_out(
-                kind, limit=self._free(kind), under_way=self._working(), now=now
+                kind,
+                limit=self._free(kind),
+                under_way=self._working(),
+                barred_inboxes=self._barred(),
+                now=now,
             )
         return steps
 
@@ -398,20 +445,36 @@ class Daemon:
 
     def _free(self, kind: Collection[State]) -> int:
         """How many more steps of a kind may begin."""
-        busy = sum(recording.state in kind for recording in self._working().values())
+        stuck = self._stuck()
+        working = [one for one in self._working().values() if one.id not in stuck]
+        busy = sum(recording.state in kind for recording in working)
         slots = self.house.workers if kind is ASKS else min(self.house.workers, MOST_CHORES)
         return slots - busy
 
+    def _stuck(self) -> frozenset[int]:
+        """Recordings whose steps are beyond their deadlines: nobody waits for those, they hold no slot."""
+        late = self.supervision.late
+        return frozenset(each.key.id for each in late if isinstance(each.key, Recording))
+
+    def _barred(self) -> frozenset[str]:
+        """Inboxes whose files do not answer: what else is tried with them would only get stuck, too."""
+        stuck = [late.key for late in self.supervision.late if not late.vital]
+        return frozenset(
+            key.inbox if isinstance(key, Recording) else key
+            for key in stuck
+            if isinstance(key, Recording | str)
+        )
+
     def _glance_at_key(self, now: datetime) -> None:
         """A corrected key ends the holds that the old one was the reason for."""
-        if not self.gate.holds or time.monotonic() < self._next_glance:
+        if not self.gate.holds or self.clock.monotonic() < self._next_glance:
             return
-        self._next_glance = time.monotonic() + KEY_GLANCE.total_seconds()
+        self._next_glance = self.clock.monotonic() + KEY_GLANCE.total_seconds()
         self.keeper.key_glanced(now=now)
 
     def _due_for_polling(self) -> tuple[Recording, ...]:
         """The tasks to ask about now, none while a round is under way."""
-        now = utc_now()
+        now = self.clock.now()
         next_poll = None if self._in_round else self.house.store.next_poll()
         if next_poll is None or next_poll > now:
             return ()
@@ -426,14 +489,18 @@ class Daemon:
         self._in_round = frozenset(recording.id for recording in batch)
 
         def work() -> None:
-            error: Exception | None = None
+            with self.hearts.pulse(f"asking about {len(batch)} tasks", usual=STEP, vital=True):
+                error = ask()
+            self.post(PollingDone(error=error))
+
+        def ask() -> Exception | None:
             try:
                 poller.ask_about(
                     batch, self.house.engines, self.post, go_on=lambda: self._stop is None
                 )
             except Exception as surprise:  # noqa: BLE001 - a round is a step: its failure is not the daemon's
-                error = surprise
-            self.post(PollingDone(error=error))
+                return surprise
+            return None
 
         self._polling.submit(work)
 
@@ -451,20 +518,54 @@ class Daemon:
             return False
         return self.keeper.nothing_left()
 
+    @property
+    def left_behind(self) -> bool:
+        """Whether threads are still at what an end did not wait for; the next start repeats it."""
+        return bool(self.under_way or self._in_round)
+
     def _wind_up(self) -> None:
-        """No new steps; those under way finish and are saved; tickets stay in the database."""
+        """No new steps; requests finish and are saved; what is free is left to the next start.
+
+        A second `Stop` waits for nothing: a request that is out then is unknown, and its row says so.
+        """
         self.house.notifier.stopping()
-        crash_point("stopping")
-        for lookout in self.lookouts.values():
-            lookout.stop(timedelta(seconds=1))
-        hurried = False
-        while (self.under_way or self._in_round or self._unsaved) and not hurried:
-            before = self._stop
-            self._stop = before or Stop(reason="finished")
+        self._stop_looking()
+        begun = self.clock.monotonic()
+        first = self._stop
+        asked = self._stop = first or Stop(reason="finished")
+        while self._stop is asked and self._awaited(self.clock.monotonic() - begun):
+            self.house.notifier.extend_timeout(MORE_TIME)
             self._turn()
-            hurried = before is not None and self._stop is not before
-        crash_point("wound-up")
-        self._workers.shutdown(wait=not hurried, cancel_futures=True)
-        self._polling.shutdown(wait=not hurried, cancel_futures=True)
-        log.info("stopped", left_under_way=len(self.under_way))
-        crash_point("stopped")
+        left = self.left_behind
+        self._workers.shutdown(wait=not left, cancel_futures=True)
+        self._polling.shutdown(wait=not left, cancel_futures=True)
+        log.info("stopped", left_under_way=len(self.under_way), hurried=self._stop is not asked)
+
+    def _stop_looking(self) -> None:
+        for lookout in self.lookouts.values():
+            lookout.stop(timedelta(0))
+        end = self.clock.monotonic() + LOOKOUTS_END
+        for lookout in self.lookouts.values():
+            lookout.stop(timedelta(seconds=max(end - self.clock.monotonic(), 0)))
+
+    def _awaited(self, waited: float) -> bool:
+        """Whether the end waits for something: for requests to their own ends, for the rest only a moment."""
+        if self._unsaved and waited < UNSAVED_END:
+            return True
+        stuck = self._stuck()
+        if any(is_ours(one) for one in self.under_way.values() if one.id not in stuck):
+            return True
+        delivers = any(one.state is State.TRANSCRIBED for one in self.under_way.values())
+        return self.left_behind and waited < (DELIVERIES_END if delivers else CHORES_END)
+
+
+_DOING = {
+    State.SETTLED: "reading",
+    State.ASKING: "asking about",
+    State.TRANSCRIBED: "delivering",
+    State.STAGED: "staging",
+    State.SUBMITTED: "polling",
+    State.DELIVERED: "",
+    State.FAILED: "",
+    State.PARKED: "",
+}

@@ -7,7 +7,8 @@ import pytest
 from desk_helpers import settings_of
 
 from asrwatch.cli._finding import Level
-from asrwatch.cli._folders import inbox_findings, space_findings, state_findings, written_folders
+from asrwatch.cli._folders import inbox_findings, space_findings, state_findings
+from asrwatch.cli._needs import Need, written_folders
 from asrwatch.cli._service import service_findings
 
 STRICT = {
@@ -17,7 +18,14 @@ STRICT = {
     "ProtectHome": "yes",
     "PrivateTmp": "yes",
     "ReadWritePaths": "/srv/dictation -/srv/optional",
+    "BindPaths": "/home/anna/Bound:/home/anna/Bound:rbind",
+    "BindReadOnlyPaths": "-/srv/read:/home/anna/Read:rbind",
 }
+
+
+def need(folder: str, *, write: bool = True) -> Need:
+    """A folder of an inbox."""
+    return Need(path=Path(folder), why="inbox x", write=write)
 
 
 @pytest.mark.parametrize(
@@ -29,33 +37,44 @@ STRICT = {
         ("/srv/other", "ProtectSystem=strict"),
         ("/srv/dictation2", "ProtectSystem=strict"),
         ("/home/anna/Recordings", "ProtectHome=yes"),
+        ("/home/anna/Bound/below", None),
+        ("/home/anna/Read", "ProtectHome=yes"),
         ("/tmp/recordings", "PrivateTmp=yes"),  # noqa: S108 - the very folder meant
     ],
 )
 def test_the_service_must_be_let_write(folder: str, reason: str | None) -> None:
     """A folder the installed unit cannot write is a warning with the setting that bars it, and the remedy."""
-    (finding,) = service_findings(STRICT, [Path(folder)])
+    (finding,) = service_findings(STRICT, [need(folder)])
     if reason is None:
         assert finding.level is Level.OK
     else:
         assert finding.level is Level.WARN
         assert reason in finding.said
-        assert f"ReadWritePaths={folder}" in finding.advice
+        assert folder in finding.said
+        assert "asrwatch unit" in finding.advice
+
+
+def test_the_service_must_see_what_it_only_reads() -> None:
+    """An inbox that is only read needs no leave to write, but it must not be hidden."""
+    seen = [need(path, write=False) for path in ("/srv/other", "/home/anna/Read")]
+    assert [each.level for each in service_findings(STRICT, seen)] == [Level.OK]
+    (finding,) = service_findings(STRICT, [need("/home/anna/In", write=False)])
+    assert "cannot see /home/anna/In (inbox x): ProtectHome=yes" in finding.said
 
 
 def test_read_only_homes_can_be_opened() -> None:
     """With ProtectHome=read-only a folder named in ReadWritePaths is writable, others are not."""
     unit = {**STRICT, "ProtectHome": "read-only", "ReadWritePaths": "/home/anna/In"}
-    levels = [each.level for each in service_findings(unit, [Path("/home/anna/In")])]
+    levels = [each.level for each in service_findings(unit, [need("/home/anna/In")])]
     assert levels == [Level.OK]
-    (finding,) = service_findings(unit, [Path("/home/anna/Out")])
+    (finding,) = service_findings(unit, [need("/home/anna/Out")])
     assert "ProtectHome=read-only" in finding.said
 
 
 def test_without_a_service_there_is_nothing_to_compare() -> None:
     """No systemd is silence; no unit is said, and both are fine."""
-    assert list(service_findings({}, [Path("/srv/x")])) == []
-    (finding,) = service_findings({"LoadState": "not-found"}, [Path("/srv/x")])
+    assert list(service_findings({}, [need("/srv/x")])) == []
+    (finding,) = service_findings({"LoadState": "not-found"}, [need("/srv/x")])
     assert finding.level is Level.OK
 
 

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import start_helpers
 
 from asrwatch.config import load
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
@@ -54,15 +54,9 @@ class Bench:
         self, *arguments: str | Path, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """`asrwatch transcribe` as a process of its own."""
-        return subprocess.run(
-            [sys.executable, "-m", "asrwatch", "transcribe", "-c", self.config, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-            cwd=self.folder,
-            env={**os.environ, "DASHSCOPE_API_KEY": self.sandbox.key, **(environment or {})},
-        )
+        surroundings = {**os.environ, "DASHSCOPE_API_KEY": self.sandbox.key, **(environment or {})}
+        words = ("transcribe", "-c", self.config, *arguments)
+        return start_helpers.run(*words, env=surroundings, cwd=self.folder, errors="strict")
 
 
 @pytest.fixture

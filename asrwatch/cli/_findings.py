@@ -11,8 +11,8 @@ from asrwatch.cli._folders import (
     inbox_findings,
     space_findings,
     state_findings,
-    written_folders,
 )
+from asrwatch.cli._needs import folder_needs
 from asrwatch.cli._service import properties_of_service, service_findings
 from asrwatch.config import Settings
 from asrwatch.control import NobodyThere, ask_daemon
@@ -50,8 +50,7 @@ def findings(settings: Settings, built: Parts, *, online: bool) -> Iterator[Find
     yield from state_findings(settings)
     yield from space_findings(settings)
     yield _daemon(settings)
-    written = [folder for inbox in settings.inboxes for folder in written_folders(inbox).values()]
-    yield from service_findings(properties_of_service(), written)
+    yield from service_findings(properties_of_service(), folder_needs(settings))
 
 
 def _key(settings: Settings, built: Parts) -> Iterator[Finding]:

@@ -9,28 +9,18 @@ from pathlib import Path
 from typing import Final
 
 from asrwatch.cli._finding import Finding, bad, doubtful, good
+from asrwatch.cli._needs import written_folders
 from asrwatch.config import InboxSettings, Settings
 from asrwatch.files import TEMPORARY_PREFIX
 from asrwatch.inbox.mounts import WatchMode, choose, file_system_of, is_network
 from asrwatch.values import format_size, printable
 
-__all__ = ["existing", "inbox_findings", "space_findings", "state_findings", "written_folders"]
+__all__ = ["existing", "inbox_findings", "space_findings", "state_findings"]
 
 _LITTLE_SPACE: Final = 10**9
 _NO_SPACE: Final = 50 * 10**6
 _MOST_FOLDERS: Final = 500_000
 _WATCHES: Final = Path("/proc/sys/fs/inotify/max_user_watches")
-
-
-def written_folders(inbox: InboxSettings) -> dict[str, Path]:
-    """The folders an inbox's transcripts and originals are written to, by what for."""
-    output = inbox.output if isinstance(inbox.output, Path) else inbox.path
-    folders = {"output": output}
-    if inbox.move_to is not None:
-        folders["after: move"] = inbox.move_to
-    if inbox.after != "keep":
-        folders["after"] = inbox.path
-    return folders
 
 
 def inbox_findings(settings: Settings) -> Iterator[Finding]:

@@ -57,7 +57,7 @@ def leave(daemon: Daemon, code: int) -> None:
 
     Whatever they were doing is repeated, or reconciled, at the next start.
     """
-    if daemon.under_way:
+    if daemon.left_behind:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

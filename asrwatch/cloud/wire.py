@@ -20,6 +20,7 @@ from asrwatch.cloud.adapter import Adapter, deadline
 from asrwatch.cloud.bodies import Body
 from asrwatch.crash import crash_point
 from asrwatch.errors import AnswerLost, AsrwatchError, TemporaryError
+from asrwatch.heartbeats import allow
 from asrwatch.values import format_duration, format_size
 
 __all__ = ["Line", "Reply", "Request", "Wire"]
@@ -30,6 +31,9 @@ _SLOWEST = 32 * 1024
 _PIECE = 64 * 1024
 
 _MEGABYTE = 1024 * 1024
+
+_SLACK = timedelta(minutes=1)
+"""For what no deadline of ours ends, such as asking for a host's address; whoever takes longer is stuck."""
 
 _DEEPEST = 12
 """How many exceptions requests and urllib3 may wrap around the one that says what happened."""
@@ -124,7 +128,7 @@ class Line:
         prepared = _prepared(request, sending, last=last)
         timeout = (self._connect_timeout, request.read_timeout.total_seconds())
         limit = self._connect_timeout + request.deadline.total_seconds()
-        with deadline(limit, self._adapter.cut):
+        with allow(timedelta(seconds=limit) + _SLACK), deadline(limit, self._adapter.cut):
             try:
                 answer = self._adapter.send(
                     prepared, stream=True, timeout=timeout, verify=True, proxies=self._proxies

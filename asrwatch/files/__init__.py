@@ -17,6 +17,7 @@ from typing import BinaryIO
 from asrwatch.errors import RecordingError, SourceChanged, Vanished
 from asrwatch.files.folders import TEMPORARY_PREFIX, open_folder
 from asrwatch.files.oserrors import kind_of, trouble
+from asrwatch.heartbeats import beat
 from asrwatch.journey.recording import Fingerprint
 from asrwatch.values import printable
 
@@ -111,6 +112,7 @@ def hash_whole(stream: BinaryIO) -> str:
         digest = hashlib.sha256()
         while piece := stream.read(_COPY_AT_ONCE):
             digest.update(piece)
+            beat()
         stream.seek(0)
     except OSError as error:
         name = stream.name

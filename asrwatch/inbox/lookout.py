@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from asrwatch.crash import crash_point
+from asrwatch.heartbeats import Heartbeats, allow, idle
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.looks import Look
 from asrwatch.inbox.messages import (
@@ -44,6 +45,9 @@ _LOOKS_PAUSE = 0.1
 _LONGEST_SLEEP = 60.0
 _AWAY_SLEEP = 5.0
 _TROUBLES_TOLD = 100
+# How long one look may take before its share counts as hanging, and listening to a whole tree.
+_STUCK = timedelta(seconds=60)
+_LISTENING = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +89,7 @@ class Lookout:
             file is not reported until its fingerprint changes.
         post: takes every message, in the lookout's thread; must neither block for long nor raise.
         clock: monotonic seconds.
+        hearts: where its thread's heartbeat is counted.
     """
 
     def __init__(
@@ -94,10 +99,12 @@ class Lookout:
         known: Iterable[tuple[bytes, Fingerprint]],
         post: Callable[[Message], None],
         clock: Callable[[], float] = time.monotonic,
+        hearts: Heartbeats | None = None,
     ) -> None:
         self._view = view
         self._post = post
         self._clock = clock
+        self._hearts = hearts or Heartbeats()
         self._nudges = Nudges()
         # Only what the rule wants, so that a pass need not ask it about known files again.
         wanted = (each for each in known if view.ignore.wants_file(each[0]))
@@ -157,12 +164,15 @@ class Lookout:
         )
 
     def _run(self) -> None:
-        try:
-            while not self._nudges.stopping:
-                self._turn()
-                self._sleep()
-        finally:
-            self._tending.end()
+        looking = f"looking at inbox {self._view.name}"
+        # Not vital: a share that does not answer stops nobody else's inbox.
+        with self._hearts.pulse(looking, usual=_STUCK, vital=False, key=self._view.name):
+            try:
+                while not self._nudges.stopping:
+                    self._turn()
+                    self._sleep()
+            finally:
+                self._tending.end()
 
     def _turn(self) -> None:
         """Do the widest of what is due; a wider round covers the narrower ones."""
@@ -180,7 +190,10 @@ class Lookout:
     def _whole(self) -> None:
         self._errands = Errands()
         started = self._clock()
-        deafness = self._tending.tend()  # before the pass, so that no file falls between the two
+        with allow(_LISTENING):
+            deafness = (
+                self._tending.tend()
+            )  # before the pass, so that no file falls between the two
         found = self._rounds.whole()
         crash_point("scanned")
         if self._nudges.stopping:
@@ -234,7 +247,9 @@ class Lookout:
             wake = min(wake, max(next_look, self._looks_due))
         if now < self._part_due:
             wake = min(wake, self._part_due)
-        self._take_on(self._nudges.wait(wake - now, for_folders=now >= self._part_due))
+        with idle():
+            new = self._nudges.wait(wake - now, for_folders=now >= self._part_due)
+        self._take_on(new)
 
     def _take_on(self, new: Errands) -> None:
         for path in new.again:

@@ -10,6 +10,7 @@ import stat as modes
 from collections.abc import Collection, Container, Iterable, Iterator
 from pathlib import Path
 
+from asrwatch.heartbeats import beat
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.looks import Look, ScanTrouble, Signature
 
@@ -22,6 +23,8 @@ _VANISHED = frozenset({errors.ENOENT, errors.ENOTDIR, errors.ELOOP})
 _LONGEST_FOLDER = 4095 - 256
 # A folder in which no file can be looked at has the same trouble with every one of its million files.
 _TROUBLES_NOTED = 100
+# A huge folder on a slow share takes its time, and shows that it moves.
+_BEAT_EVERY = 256
 
 
 class Folder:
@@ -64,7 +67,9 @@ class Folder:
         try:
             with os.scandir(self.descriptor) as entries:
                 # The hot loop: one round per file and pass, however many million there are.
-                for entry in entries:
+                for number, entry in enumerate(entries):
+                    if not number % _BEAT_EVERY:
+                        beat()
                     name = entry.name
                     if entry.is_dir(follow_symlinks=False):
                         if self.deep and self._rule.wants_folder_named(name, below + name):

@@ -11,12 +11,13 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, BinaryIO, TypeVar, assert_never
 from uuid import uuid4
 
 from asrwatch.audio.containers import extension_of, mime_of
 from asrwatch.audio.facts import probe
+from asrwatch.clock import utc_now
 from asrwatch.crash import crash_point
 from asrwatch.engines import (
     Ask,
@@ -425,11 +426,6 @@ def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
         left_alone=original.left_alone,
     )
     return recording.deliver(delivered, now=now)
-
-
-def utc_now() -> datetime:
-    """The wall clock, aware."""
-    return datetime.now(tz=UTC)
 
 
 def tidy_up(recording: Recording, route: Route) -> None:

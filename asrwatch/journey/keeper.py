@@ -11,6 +11,7 @@ from functools import partial
 from typing import assert_never
 
 from asrwatch import logs
+from asrwatch.clock import utc_now
 from asrwatch.crash import crash_point
 from asrwatch.engines import Heard, StillOut
 from asrwatch.errors import (
@@ -79,12 +80,14 @@ class Keeper:
         gate: Gate,
         key_digest: Callable[[], str | None],
         chance: Callable[[], float],
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.store = store
         self.routes = routes
         self.gate = gate
         self._key_digest = key_digest
         self._chance = chance
+        self._clock = clock
         self._news: list[Change] = []
         self._newer: dict[int, Fingerprint] = {}
         self._overdue: dict[int, datetime] = {}
@@ -448,6 +451,7 @@ class Keeper:
         limit: int,
         under_way: Collection[int],
         now: datetime,
+        barred_inboxes: Collection[str] = (),
     ) -> list[Step]:
         """The next steps of recordings in these states, for at most `limit` free workers.
 
@@ -462,6 +466,7 @@ class Keeper:
                 states=states,
                 under_way=(*under_way, *passed_over),
                 waiting_engines=self.gate.waiting(now),
+                barred_inboxes=barred_inboxes,
             )
             for recording in chosen:
                 passed_over.add(recording.id)
@@ -491,7 +496,7 @@ class Keeper:
             case _:
                 pass
         known = self.store.known_tickets() if recording.state is State.ASKING else frozenset()
-        return recording, partial(_advance, recording, route, known)
+        return recording, partial(journey.advance, recording, route, clock=self._clock, known=known)
 
     def _announce(self, recording: Recording, route: Route, now: datetime) -> Step | None:
         reading, staging = recording.reading, recording.staging
@@ -510,7 +515,7 @@ class Keeper:
         self.gate.take(reading.plan.engine, now)
         announced = journey.announce(recording, route, now=now)
         self._save(recording, announced)
-        return announced, partial(_ask, announced, route)
+        return announced, partial(journey.ask, announced, route, clock=self._clock)
 
     def _parked_already(self, recording: Recording, purchase: str, now: datetime) -> bool:
         """Whether this content was paid for is already a person's question: a copy does not answer it."""
@@ -618,14 +623,6 @@ _ASKED_AGAIN = {
     "not_accepted": "the cloud's list holds nothing of it: it was never accepted, and is asked again",
 }
 _FOR_A_PERSON = frozenset({EngineTrouble.KEY, EngineTrouble.MONEY, EngineTrouble.FORBIDDEN})
-
-
-def _advance(recording: Recording, route: Route, known: frozenset[str]) -> Recording:
-    return journey.advance(recording, route, clock=journey.utc_now, known=known)
-
-
-def _ask(recording: Recording, route: Route) -> Recording:
-    return journey.ask(recording, route, clock=journey.utc_now)
 
 
 def _ticket(recording: Recording) -> str:

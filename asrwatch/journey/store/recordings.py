@@ -67,6 +67,7 @@ def _listed(name: str) -> Any:
 _FOR_A_WORKER = and_(
     _table.c.state.in_(_listed("states")),
     _table.c.id.not_in(_listed("under_way")),
+    _table.c.inbox.not_in(_listed("barred")),
     or_(
         and_(_table.c.state != State.STAGED.value, _table.c.state != State.SETTLED.value),
         _table.c.engine.is_(None),
@@ -243,6 +244,7 @@ class Store(Money):
         states: Collection[State] = STEPS_LEFT,
         under_way: Collection[int] = (),
         waiting_engines: Collection[str] = (),
+        barred_inboxes: Collection[str] = (),
     ) -> tuple[Recording, ...]:
         """Recordings that a worker could take a step with, those nearest their end first.
 
@@ -253,6 +255,7 @@ class Store(Money):
             under_way: ids that are being worked on already.
             waiting_engines: engines that take no request now; their recordings are passed over where the
                 next step would be a request or its upload.
+            barred_inboxes: whose recordings are passed over.
         """
         chosen = {
             "now": now,
@@ -260,6 +263,7 @@ class Store(Money):
             "states": json.dumps(list(states)),
             "under_way": json.dumps(list(under_way)),
             "waiting": json.dumps(list(waiting_engines)),
+            "barred": json.dumps(list(barred_inboxes)),
         }
         return self._many(_DUE, chosen)
 
@@ -269,12 +273,14 @@ class Store(Money):
         states: Collection[State] = STEPS_LEFT,
         under_way: Collection[int] = (),
         waiting_engines: Collection[str] = (),
+        barred_inboxes: Collection[str] = (),
     ) -> datetime | None:
         """The earliest date on which `due` would have something for a worker."""
         chosen = {
             "states": json.dumps(list(states)),
             "under_way": json.dumps(list(under_way)),
             "waiting": json.dumps(list(waiting_engines)),
+            "barred": json.dumps(list(barred_inboxes)),
         }
         with self.transaction():
             (earliest,) = _NEXT_DUE.run(self._connection, chosen).fetchone()
