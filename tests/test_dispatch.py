@@ -219,7 +219,7 @@ def test_limits_can_be_overridden() -> None:
 
 
 def test_every_container_an_inbox_looks_for_has_a_taker() -> None:
-    """What an inbox takes up by its name, some automatic engine takes or the booth decodes: nothing fails by default."""
+    """What an inbox takes up by its name, an engine takes or the booth decodes: nothing fails by default."""
     automatic = [candidate for candidate in candidates() if candidate.automatic]
     for container in CONTAINERS.values():
         if not EXTENSIONS.isdisjoint(container.extensions):

@@ -32,8 +32,9 @@ from asrwatch.audio.orders import (
     written,
 )
 from asrwatch.errors import OurBug, RecordingError, StartupError, TemporaryError
+from asrwatch.heartbeats import beat
 
-__all__ = ["DEMUXERS", "EVERY_DEMUXER", "Limits", "Studio", "has_codecs"]
+__all__ = ["DEMUXERS", "DIED", "EVERY_DEMUXER", "Limits", "Studio", "has_codecs"]
 
 DEMUXERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -76,6 +77,8 @@ _ADVICE: Mapping[str, str] = MappingProxyType(
         "no-such-channel": f"{_UNPAID} Correct `channels` of its inbox.",
     }
 )
+DIED = "booth-died"
+"""The code of the error that says so."""
 _GRACE = 5.0
 _LINES_AT_ONCE = 1 << 16
 _LONGEST_LINE = 64 << 20
@@ -217,6 +220,7 @@ class Studio:
         with selectors.DefaultSelector() as selector:
             selector.register(pipe, selectors.EVENT_READ)
             while time.monotonic() < deadline and not self._stopping():
+                beat()  # however long it takes: the deadline is kept here
                 if not selector.select(0.5):
                     continue
                 piece = os.read(pipe, _LINES_AT_ONCE)
@@ -268,6 +272,6 @@ def _died(code: int, complaints: IO[bytes]) -> TemporaryError:
     how = f"by {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
     return TemporaryError(
         f"Decoding it ended {how}{': ' + last if last else ''}.",
-        code="booth-died",
+        code=DIED,
         advice="It is tried again a few times; if it fails for good, convert it to FLAC or WAV.",
     )

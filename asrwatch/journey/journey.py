@@ -205,6 +205,8 @@ def _stage(recording: Recording, route: Route, clock: Clock) -> Recording:
             staging = _prepare(recording, route, ask_id)
         case _:
             assert_never(reading.plan.preparation)
+    if staging.url is not None:
+        crash_point("published")
     return recording.stage(staging, now=clock())
 
 
@@ -240,7 +242,6 @@ def _prepare(recording: Recording, route: Route, ask_id: str) -> Staging:
             )
     finally:
         preparer.discard(prepared)
-    crash_point("published")
     return Staging(ask_id=ask_id, url=published.url, url_expires=published.expires)
 
 
@@ -261,7 +262,6 @@ def _publish(recording: Recording, route: Route, staging: Staging) -> Staging:
             model=reading.plan.model,
         )
         _check_sent(watched, stream, recording)
-    crash_point("published")
     return replace(staging, url=published.url, url_expires=published.expires)
 
 

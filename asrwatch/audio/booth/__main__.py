@@ -1,11 +1,14 @@
 """`python -m asrwatch.audio.booth ORDER`: carry out one order, report on standard output, end."""
 
+import ctypes
 import os
 import resource
+import signal
 import sys
 
 from asrwatch.audio.orders import Encode, Refusal, Report, Survey, read, written
 
+PR_SET_PDEATHSIG = 1
 RECORDING = 0
 """The descriptor of the recording: standard input."""
 
@@ -23,8 +26,14 @@ def _limit(kind: int, most: int) -> None:
     resource.setrlimit(kind, (most, most))
 
 
+def _end_with_parent() -> None:
+    """A booth must not outlive its daemon, even one that is killed: nobody would end it."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main(argv: list[str]) -> int:
     """Do it, inside the limits: CPU seconds, bytes of memory, bytes of each file written."""
+    _end_with_parent()
     order = read(argv[1])
     cpu, memory, output = (int(figure) for figure in argv[2:5])
     _limit(resource.RLIMIT_CORE, 0)
