@@ -85,6 +85,21 @@ def write(
     return path
 
 
+def write_long(path: Path, sound: Samples, *, times: int, codec: str, rate: int = 16_000) -> Path:
+    """`sound`, of one channel, over and over, in bounded memory."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=rate, layout="mono")
+        assert isinstance(stream, AudioStream)
+        pts = 0
+        for _ in range(times):
+            frame = AudioFrame.from_ndarray(sound, format="s16", layout="mono")
+            frame.sample_rate, frame.pts = rate, pts
+            pts += sound.shape[1]
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
 def decoded(path: Path) -> tuple[Samples, int]:
     """All samples of a file, channel by channel, as they are, and their rate."""
     with av.open(str(path)) as source:
@@ -109,13 +124,14 @@ def wav_header(
     between: Sequence[tuple[bytes, bytes]] = (),
 ) -> bytes:
     """The head of a WAV that promises `data` bytes of sound, with chunks `between` format and sound."""
-    block = channels * bits // 8
-    form = struct.pack("<HHIIHH", tag, channels, rate, rate * block, block, bits)
+    block = channels * bits // 8 & 0xFFFF
+    per_second = rate * block & 0xFFFFFFFF
+    form = struct.pack("<HHIIHH", tag, channels, rate, per_second, block, bits)
     chunks = [(b"fmt ", form), *between]
     body = b"".join(
         name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
         for name, content in chunks
     )
-    size = 4 + len(body) + 8 + data if riff is None else riff
+    size = min(4 + len(body) + 8 + data, 0xFFFFFFFF) if riff is None else riff
     head = b"RIFF" + struct.pack("<I", size) + b"WAVE"
     return head + body + b"data" + struct.pack("<I", data)

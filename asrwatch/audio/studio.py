@@ -96,7 +96,7 @@ class Limits:
     bytes of address space. `output` is the most bytes of any one file it writes.
     """
 
-    slowest: float = 10.0
+    slowest: float = 25.0
     start: float = 20.0
     memory: int = 2 << 30
     output: int = 4 << 30

@@ -6,6 +6,7 @@ from functools import cache
 
 import av
 import numpy as np
+from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
@@ -17,6 +18,8 @@ from asrwatch.audio.orders import RATE
 __all__ = ["RefusedError", "Source", "opened"]
 
 MOST_CHANNELS = 64
+AT_ONCE = 10
+"""Seconds that are decoded before anybody looks at them."""
 MOST_BROKEN = 10_000
 """Packets that cannot be decoded before a recording is given up; a scratch has a few, noise has nothing else."""
 
@@ -58,23 +61,42 @@ class Source:
     def sound(self) -> Iterator[NDArray[np.int16]]:
         """Arrays of (channels, samples) at `RATE`, to the end; what cannot be decoded is left out and counted.
 
+        The first is as short as a frame, so that whoever waits for a first sound has it at once; the others hold
+        seconds, since arrays are quick only where they are long.
+
         Raises:
             RefusedError: nothing, or too little, of it can be decoded.
         """
         resampler = AudioResampler(format="s16p", rate=RATE)
-        channels = 0
+        for frame in self._gathered():
+            for resampled in resampler.resample(frame):
+                yield _samples(resampled)
+        for resampled in resampler.resample(None):
+            yield _samples(resampled)
+
+    def _gathered(self) -> Iterator[AudioFrame]:
+        """Frames joined into longer ones: each costs a tenth of a millisecond on its way, however short it is."""
+        fifo = AudioFifo()
+        channels, enough = 0, 0
         for frame in self._frames():
             if not channels:
                 channels = frame.layout.nb_channels
             elif frame.layout.nb_channels != channels:
                 # a stream that changes its mind: what follows is not the recording that was announced
                 raise RefusedError("channels-change", "the number of its channels changes half-way")
-            for resampled in resampler.resample(frame):
-                yield _samples(resampled)
+            frame.pts = None
+            try:
+                fifo.write(frame)
+            except ValueError:  # another rate or sample format from here on: the resampler copes, the queue does not
+                yield from _rest(fifo)
+                fifo = AudioFifo()
+                fifo.write(frame)
+            if fifo.samples > enough:
+                yield from _rest(fifo)
+                enough = AT_ONCE * frame.sample_rate
         if not channels:
             raise RefusedError("cut-off", "nothing in it can be decoded")
-        for resampled in resampler.resample(None):
-            yield _samples(resampled)
+        yield from _rest(fifo)
 
     def _frames(self) -> Iterator[AudioFrame]:
         packets = self._container.demux(self._stream)
@@ -92,6 +114,12 @@ class Source:
                 self.broken += 1
                 if self.broken > MOST_BROKEN:
                     raise RefusedError("cut-off", "hardly anything in it can be decoded") from error
+
+
+def _rest(fifo: AudioFifo) -> Iterator[AudioFrame]:
+    frame = fifo.read()
+    if frame is not None:
+        yield frame
 
 
 def _samples(frame: AudioFrame) -> NDArray[np.int16]:
