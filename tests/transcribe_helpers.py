@@ -1,6 +1,5 @@
 """A sandbox to transcribe against, and the configuration that leads there."""
 
-import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -54,9 +53,10 @@ class Bench:
         self, *arguments: str | Path, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """`asrwatch transcribe` as a process of its own."""
-        surroundings = {**os.environ, "DASHSCOPE_API_KEY": self.sandbox.key, **(environment or {})}
         words = ("transcribe", "-c", self.config, *arguments)
-        return start_helpers.run(*words, env=surroundings, cwd=self.folder, errors="strict")
+        given = {"DASHSCOPE_API_KEY": self.sandbox.key, **(environment or {})}
+        env = start_helpers.environment(self.folder, **given)
+        return start_helpers.run(*words, env=env, cwd=self.folder, errors="strict")
 
 
 @pytest.fixture

@@ -34,14 +34,14 @@ from asrwatch.errors import (
     AnswerLost,
     EngineError,
     OurBug,
-    RecordingError,
     SourceChanged,
     TemporaryError,
-    Vanished,
 )
-from asrwatch.files import check_unchanged, fingerprint_of, hash_whole, open_recording, sweep
+from asrwatch.files import check_unchanged, hash_whole, sweep
 from asrwatch.formats import Format
-from asrwatch.journey import delivery
+from asrwatch.inbox.presence import Presence
+from asrwatch.journey import delivery, source
+from asrwatch.journey.away import patient
 from asrwatch.journey.cost import expected_bill
 from asrwatch.journey.dispatch import Candidate, Question, choose, decoded_size
 from asrwatch.journey.preparing import Preparer
@@ -71,6 +71,7 @@ __all__ = [
     "announce",
     "answered",
     "ask",
+    "awaits_its_answer",
     "candidate_of",
     "discard",
     "facts_of",
@@ -101,7 +102,9 @@ class Route:
     """Everything an inbox's recordings need on their way, as objects.
 
     `engine` is None for automatic choice; `park_unknown` parks a sync answer lost in a crash instead of
-    asking again; without a `preparer` recordings are sent as they are or not at all.
+    asking again; without a `preparer` recordings are sent as they are or not at all. `presence` tells a file that
+    is gone from one whose share is away. `care` is None for files a person names himself; `rest_within` is how long
+    a file that is not whole may wait for its rest.
     """
 
     inbox: str
@@ -115,6 +118,9 @@ class Route:
     patience: timedelta
     park_unknown: bool
     preparer: Preparer | None = None
+    presence: Presence | None = None
+    care: source.Care | None = None
+    rest_within: timedelta = timedelta(hours=1)
 
 
 def advance(
@@ -136,14 +142,15 @@ def advance(
         AsrwatchError: what the daemon does next is in the class (see `journey.trouble`).
     """
     match recording.state:
-        case State.SETTLED if recording.reading is None:
-            return _read(recording, route, clock)
         case State.SETTLED:
-            return _stage(recording, route, clock)
+            with patient(recording, route.presence):
+                first = recording.reading is None
+                return (_read if first else _stage)(recording, route, clock)
         case State.ASKING:
             return _reconcile(recording, route, clock, known)
         case State.TRANSCRIBED:
-            return _deliver(recording, route, clock)
+            with patient(recording, route.presence):
+                return _deliver(recording, route, clock)
         case State.STAGED | State.SUBMITTED | State.DELIVERED | State.FAILED | State.PARKED:
             msg = f"no worker's step leads out of {recording.state}"
             raise OurBug(msg)
@@ -153,10 +160,13 @@ def advance(
 
 def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
     """Read the whole file once: what it contains, what it is, where it goes."""
-    with open_recording(recording.path, recording.fingerprint) as stream:
-        sha256 = hash_whole(stream)
+    care = route.care
+    with source.opened(recording, care, fingerprint=recording.fingerprint) as stream:
+        source.check_arrived(stream, recording.path, care)
         facts = facts_of(stream, recording.path, route)
-        check_unchanged(stream, recording.path, recording.fingerprint)
+        sha256 = hash_whole(stream)
+        root = care.root if care else None
+        check_unchanged(stream, recording.path, recording.fingerprint, root=root)
     crash_point("read")
     question = Question(
         facts=facts,
@@ -180,7 +190,7 @@ def facts_of(stream: BinaryIO, path: bytes, route: Route) -> AudioFacts:
         RecordingError: it is no recording, or cannot be decoded.
         TemporaryError: the process that decoded it died.
     """
-    facts = probe(stream, path)
+    facts = probe(stream, path, whole=route.care is not None)
     if facts.duration is None and route.preparer is not None and route.preparer.can_encode:
         facts = route.preparer.listen(stream, facts)
     return facts
@@ -214,7 +224,7 @@ def _prepare(recording: Recording, route: Route, ask_id: str) -> Staging:
     """Re-encode; where the engine takes bytes the copy stays in the spool until it was heard."""
     reading, preparer = _evidence(recording.reading), _evidence(route.preparer)
     engine = route.engines[reading.plan.engine]
-    with open_recording(recording.path, recording.fingerprint) as stream:
+    with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
         prepared = preparer.re_encode(
             stream,
             reading.facts,
@@ -224,7 +234,8 @@ def _prepare(recording: Recording, route: Route, ask_id: str) -> Staging:
             if engine.base64
             else engine.options.largest,
         )
-        check_unchanged(stream, recording.path, recording.fingerprint)
+        root = route.care.root if route.care else None
+        check_unchanged(stream, recording.path, recording.fingerprint, root=root)
     if engine.takes_bytes:
         return Staging(ask_id=ask_id, prepared=prepared)
     try:
@@ -248,7 +259,7 @@ def _prepare(recording: Recording, route: Route, ask_id: str) -> Staging:
 def _publish(recording: Recording, route: Route, staging: Staging) -> Staging:
     """Upload it as it is."""
     reading = _evidence(recording.reading)
-    with open_recording(recording.path, recording.fingerprint) as stream:
+    with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
         watched = Watched(stream)
         published = route.storage.publish(
             Source(
@@ -261,7 +272,7 @@ def _publish(recording: Recording, route: Route, staging: Staging) -> Staging:
             ask_id=staging.ask_id,
             model=reading.plan.model,
         )
-        _check_sent(watched, stream, recording)
+        source.check_sent(watched, stream, recording, route.care)
     return replace(staging, url=published.url, url_expires=published.expires)
 
 
@@ -289,6 +300,13 @@ def is_ours(recording: Recording) -> bool:
     return recording.asking is not None and recording.asking.who == WHO
 
 
+def awaits_its_answer(recording: Recording) -> bool:
+    """Whether its paid request was made by this run, and nothing was heard of it yet, not even that it is lost."""
+    trouble = recording.trouble
+    told = trouble is not None and trouble.lost_at == recording.attempts
+    return recording.state is State.ASKING and is_ours(recording) and not told
+
+
 def ask(recording: Recording, route: Route, *, clock: Clock) -> Recording:
     """Make the paid request that was announced. Only the request itself lies inside the window.
 
@@ -296,7 +314,8 @@ def ask(recording: Recording, route: Route, *, clock: Clock) -> Recording:
         AnswerLost: it may have been accepted; every other error says that it was not.
     """
     crash_point("before-request")
-    outcome = send(recording, route)
+    with patient(recording, route.presence):
+        outcome = send(recording, route)
     crash_point("after-request")
     return answered(recording, outcome, now=clock())
 
@@ -309,7 +328,7 @@ def send(recording: Recording, route: Route) -> Heard | Pending:
         return engine.start(_ask(staging, RemoteAudio(url=staging.url), route))
     if staging.prepared is not None:
         return _send_prepared(recording, route, staging.prepared)
-    with open_recording(recording.path, recording.fingerprint) as stream:
+    with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
         watched = Watched(stream)
         local = LocalAudio(
             stream=watched,
@@ -330,7 +349,7 @@ def _send_prepared(recording: Recording, route: Route, prepared: Prepared) -> He
     """Send the copy, provided that the recording is still the one that it was made of."""
     reading, staging = _evidence(recording.reading), _evidence(recording.staging)
     with (
-        open_recording(recording.path, recording.fingerprint),
+        source.opened(recording, route.care, fingerprint=recording.fingerprint),
         _evidence(route.preparer).open(prepared) as stream,
     ):
         local = LocalAudio(
@@ -405,7 +424,7 @@ def _reconcile(
 def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
     """Render the stored answer in every format, put the files in place, then deal with the original."""
     reading, answer = _evidence(recording.reading), _evidence(recording.answer)
-    _check_still_current(recording)
+    source.check_still_current(recording, route.care, route.presence)
     transcript = route.engines[reading.plan.engine].read(answer)
     provenance = provenance_of(recording, transcript, region=route.region)
     rendered = tuple(
@@ -505,42 +524,6 @@ UNKNOWN_ANSWER = Failure(
 
 def _needs_url(recording: Recording, route: Route) -> bool:
     return not route.engines[_evidence(recording.reading).plan.engine].takes_bytes
-
-
-def _check_sent(watched: Watched, stream: BinaryIO, recording: Recording) -> None:
-    """What was sent must be what was read when the purchase was decided."""
-    check_unchanged(stream, recording.path, recording.fingerprint)
-    if watched.all_read and watched.digest != _evidence(recording.reading).sha256:
-        raise SourceChanged(
-            "The file changed while it was being uploaded.",
-            code="changed-while-uploaded",
-            advice="It is taken up again once it has settled.",
-        )
-
-
-def _check_still_current(recording: Recording) -> None:
-    """A transcript of content that the file no longer has is never delivered as final."""
-    try:
-        status = os.lstat(recording.path)
-        if fingerprint_of(status) == recording.fingerprint:
-            return
-        with open_recording(recording.path) as stream:
-            if hash_whole(stream) == _evidence(recording.reading).sha256:
-                return
-    except (FileNotFoundError, Vanished):
-        return  # deleted, or moved away by a delivery that a crash cut short: what was paid for is kept
-    except OSError as error:
-        raise TemporaryError(
-            f"The recording cannot be looked at before its transcript is written: {error.strerror}.",
-            code="source-unreadable",
-            advice="It goes on by itself once the folder can be read again.",
-        ) from error
-    raise RecordingError(
-        "The file was changed after it had been sent; the transcript of its earlier content is kept in the "
-        "store and not delivered.",
-        code="superseded",
-        advice="Nothing: the new content is a recording of its own.",
-    )
 
 
 def _evidence(value: ValueT | None) -> ValueT:

@@ -64,7 +64,12 @@ def _asks_tell_what_they_cost(connection: Connection) -> None:
             )
 
 
-MIGRATIONS: tuple[Step, ...] = (_asks_tell_what_they_cost,)
+def _inboxes_take_turns(connection: Connection) -> None:
+    """What is due in one inbox is found without looking through the others."""
+    connection.exec_driver_sql("CREATE INDEX recordings_by_inbox ON recordings (state, inbox, due)")
+
+
+MIGRATIONS: tuple[Step, ...] = (_asks_tell_what_they_cost, _inboxes_take_turns)
 """From schema 1 on: the first of them makes schema 2, and so forth."""
 
 
