@@ -26,6 +26,7 @@ from asrwatch.journey.store import tables
 from asrwatch.journey.store.money import EVERY_ENGINE, Money
 from asrwatch.journey.store.prepared import Prepared
 from asrwatch.journey.store.rows import COLUMNS, recording_of, row_of
+from asrwatch.journey.store.tries import Tries
 
 __all__ = ["STEPS_LEFT", "Event", "Store"]
 
@@ -79,6 +80,7 @@ _DUE = (
     .order_by(_table.c.due, _table.c.id)
     .limit(bindparam("most"))
 )
+_DUE_OF = _DUE.where(_table.c.id.in_(_listed("only")))
 _DUE_IN = _DUE.where(_table.c.inbox == bindparam("inbox"))
 _SHORTEST_STAGED = (
     _WITH_ANSWER.where(
@@ -137,7 +139,7 @@ class Event:
     note: str
 
 
-class Store(Money):
+class Store(Money, Tries):
     """The state of everything. See `Database` for its arguments and for who may open it."""
 
     def add(self, recording: Recording, *, note: str = "") -> Recording:
@@ -260,6 +262,7 @@ class Store(Money):
         waiting_engines: Collection[str] = (),
         inbox: str | None = None,
         barred_inboxes: Collection[str] = (),
+        only: Collection[int] | None = None,
     ) -> tuple[Recording, ...]:
         """Recordings that a worker could take a step with, those nearest their end first.
 
@@ -272,15 +275,18 @@ class Store(Money):
                 next step would be a request or its upload.
             inbox: only that one's; None: whichever.
             barred_inboxes: whose recordings are passed over.
+            only: ids of those that are meant, of whichever inbox; None for all.
         """
         chosen = {
             "now": now,
+            "only": json.dumps(list(only or ())),
             "inbox": inbox,
             "under_way": json.dumps(list(under_way)),
             "waiting": json.dumps(list(waiting_engines)),
             "barred": json.dumps(list(barred_inboxes)),
         }
         query = _DUE if inbox is None else _DUE_IN
+        query = query if only is None else _DUE_OF
         found: tuple[Recording, ...] = ()
         for state in STEPS_LEFT:
             if state in states and len(found) < limit:
@@ -438,6 +444,7 @@ class Store(Money):
             self._flush()
             for table in (_events, _outputs):
                 self._connection.execute(delete(table).where(table.c.recording == recording.id))
+            self.end_try(recording.id)
             self._connection.execute(delete(_table).where(_table.c.id == recording.id))
 
     def forget(self, recording: Recording, *, now: datetime) -> None:
