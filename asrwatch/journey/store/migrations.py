@@ -31,7 +31,13 @@ FIRST = 1
 """The schema of the first asrwatch: what `MIGRATIONS` starts from."""
 
 
-MIGRATIONS: tuple[Step, ...] = ()
+def _asks_still_out_are_found_fast(connection: Connection) -> None:
+    connection.exec_driver_sql(
+        "CREATE INDEX asks_still_out ON asks (outcome) WHERE outcome IN ('open', 'accepted')"
+    )
+
+
+MIGRATIONS: tuple[Step, ...] = (_asks_still_out_are_found_fast,)
 """From schema 1 on: the first of them makes schema 2, and so forth."""
 
 

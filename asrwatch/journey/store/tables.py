@@ -210,6 +210,11 @@ asks = Table(
         "outcome IN ('open', 'accepted', 'answered', 'refused', 'unsent', 'lost', 'not_accepted',"
         " 'again')"
     ),
+    Index(
+        "asks_still_out",
+        "outcome",
+        sqlite_where=text("outcome IN ('open', 'accepted')"),
+    ),
     sqlite_strict=True,
 )
 
