@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from functools import wraps
 from typing import Annotated, Any, NoReturn, SupportsIndex, TypeVar
 
@@ -16,6 +17,8 @@ __all__ = [
     "Size",
     "counted",
     "format_duration",
+    "format_hours",
+    "format_money",
     "format_size",
     "parse_duration",
     "parse_size",
@@ -119,6 +122,19 @@ def format_duration(span: timedelta) -> str:
     if hours:
         return f"{hours}h {minutes:02}m"
     return f"{minutes}m {second:02}s" if minutes else f"{second}s"
+
+
+def format_hours(span: timedelta) -> str:
+    """Write an amount of audio: hours from the first on, however many days they are: "59m 59s", "26.5h"."""
+    hour = timedelta(hours=1)
+    return format_duration(span) if span < hour else f"{span / hour:.1f}h"
+
+
+def format_money(sum_: Decimal, currency: str) -> str:
+    """Write an amount of money, small ones with as many places as say something: "12.30 CNY", "0.0013 CNY"."""
+    if sum_ and abs(sum_) < 1:
+        return f"{sum_:.{max(2, 1 - sum_.adjusted())}f} {currency}"
+    return f"{sum_:.2f} {currency}"
 
 
 def parse_size(written: object) -> int:

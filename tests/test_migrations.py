@@ -100,7 +100,7 @@ def test_a_migrated_database_looks_like_a_new_one(tmp_path: Path) -> None:
 
 
 def _adds_a_column(connection: Connection) -> None:
-    connection.exec_driver_sql("ALTER TABLE asks ADD COLUMN price INTEGER")
+    connection.exec_driver_sql("ALTER TABLE asks ADD COLUMN colour INTEGER")
 
 
 def _allows_another_outcome(connection: Connection) -> None:

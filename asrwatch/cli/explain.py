@@ -27,7 +27,7 @@ from asrwatch.desk.reports import (
     to_json,
 )
 from asrwatch.journey.journey import Route
-from asrwatch.values import counted, format_duration, format_size, printable
+from asrwatch.values import counted, format_duration, format_money, format_size, printable
 
 __all__ = ["explain", "explanation_of", "rows_of_explanation"]
 
@@ -39,6 +39,7 @@ _OUTCOMES = {
     "unsent": "not sent, nothing paid",
     "lost": "answer lost, perhaps paid",
     "not_accepted": "never accepted, nothing paid",
+    "bill_unknown": "answered with an error of the cloud's own, bill unknown",
     "again": "answer lost and asked again, perhaps paid twice",
 }
 
@@ -198,7 +199,8 @@ def _audio(
 def _paid(paid: Paid) -> str:
     billed = f", {format_duration(paid.billed)} billed" if paid.billed is not None else ""
     outcome = _OUTCOMES.get(paid.outcome, paid.outcome)
-    return f"{local(paid.asked_at)}  {paid.model}: {outcome}{billed}"
+    cost = f" ({format_money(paid.cost, paid.currency)})" if paid.cost is not None else ""
+    return f"{local(paid.asked_at)}  {paid.model}: {outcome}{billed}{cost}"
 
 
 def _reason(reason: Reason) -> str:

@@ -16,7 +16,14 @@ from asrwatch.desk.reports import (
     to_json,
 )
 from asrwatch.journey.recording import State
-from asrwatch.values import counted, format_duration, format_size, printable
+from asrwatch.values import (
+    counted,
+    format_duration,
+    format_hours,
+    format_money,
+    format_size,
+    printable,
+)
 
 __all__ = ["rows_of_status", "status"]
 
@@ -65,7 +72,12 @@ def rows_of_status(report: Status) -> Iterator[Row]:
         ("this month", report.this_month),
         ("ever", report.ever),
     ):
-        yield label, _money(money)
+        yield label, _money(money, report.currency)
+    if report.doubts:
+        yield (
+            "",
+            "the requests in doubt, to be looked for on the cloud's bill: asrwatch status --json, `doubts`",
+        )
 
 
 def _who(report: Status) -> str:
@@ -145,15 +157,19 @@ def _hold(hold: HoldLine) -> str:
     return told.rstrip()
 
 
-def _money(money: Money) -> str:
+def _money(money: Money, currency: str) -> str:
     told = (
-        f"{counted(money.asked, 'request')}, {money.answered} answered, "
-        f"{format_duration(money.billed)} billed"
+        f"{counted(money.asked, 'request')}, {money.answered} answered, {money.refused} refused, "
     )
+    told += f"{format_duration(money.billed)} billed"
     if money.unknown:
         told += f", {money.unknown} of unknown fate"
+    if money.bill_unknown:
+        told += f", {money.bill_unknown} answered with an error of the cloud's (bill unknown)"
     if money.perhaps_twice:
         told += f", {money.perhaps_twice} perhaps paid twice"
     if money.unsent:
         told += f", {money.unsent} not sent"
-    return told
+    return (
+        f"{told}; spent at most {format_hours(money.audio)}, {format_money(money.money, currency)}"
+    )

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from asrwatch.errors import ConfigError, Problem
 
-__all__ = ["REGIONS", "check_proxy", "root_of"]
+__all__ = ["REGIONS", "check_proxy", "currency_of", "root_of"]
 
 REGIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -17,7 +17,15 @@ REGIONS: Mapping[str, str] = MappingProxyType(
 )
 """The shared hosts of contract section 1.1; anything else is reached through `base_url`."""
 
+_CURRENCIES: Mapping[str, str] = MappingProxyType({"beijing": "CNY"})
+"""Contract section 8; everywhere else the vendor bills US dollars."""
+
 _PATH_ROOTS = ("/api/v1", "/compatible-mode/v1", "/compatible-mode")
+
+
+def currency_of(region: str) -> str:
+    """The currency in which the region's prices are told."""
+    return _CURRENCIES.get(region, "USD")
 
 
 def root_of(region: str, base_url: str | None) -> str:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import assert_never
 
+from asrwatch.cloud.regions import currency_of
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
 from asrwatch.desk.reports import (
@@ -93,6 +94,7 @@ class Desk:
             paced=daemon.gate.waiting(now) if daemon and not holds else frozenset(),
             inbox_is_configured=recording.inbox in configured,
             same_content_under_way=same_content,
+            currency=currency_of(self._scene.settings.cloud.region),
             workers_busy=daemon is not None and len(daemon.under_way) >= daemon.house.workers,
         )
         return story_of(

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Discriminator, PlainSerializer, PlainValidator, TypeAdapter
@@ -20,6 +21,7 @@ __all__ = [
     "AskForget",
     "AskRetry",
     "AskStatus",
+    "Doubt",
     "EventLine",
     "Explanation",
     "FileName",
@@ -65,6 +67,9 @@ FileName = Annotated[
 
 Span = Annotated[timedelta, PlainSerializer(lambda span: span.total_seconds(), when_used="json")]
 """A span of time; seconds in JSON."""
+
+Sum = Annotated[Decimal, PlainSerializer(float, when_used="json")]
+"""An amount of money; a number in JSON."""
 
 
 # Questions.
@@ -213,9 +218,10 @@ class TaskLine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Money:
-    """What was asked of the cloud in a span of time, in requests and in billed audio.
+    """What was asked of the cloud in a span of time, in requests, in audio and in money.
 
-    `unsent` requests never reached the cloud; `asked` leaves them out.
+    `unsent` requests never reached the cloud; `asked` leaves them out. `billed` is what the answers say;
+    `audio` and `money` also count what may be billed for requests whose answer is not known (see `Ledger`).
     """
 
     asked: int
@@ -224,6 +230,23 @@ class Money:
     unknown: int
     perhaps_twice: int
     unsent: int = 0
+    refused: int = 0
+    bill_unknown: int = 0
+    audio: Span = timedelta(0)
+    money: Sum = Decimal(0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doubt:
+    """A request of which nobody knows whether it was paid, and what that would be; to be looked for on the bill."""
+
+    path: FileName
+    asked_at: datetime
+    engine: str
+    model: str
+    outcome: str
+    audio: Span | None
+    cost: Sum | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -250,6 +273,8 @@ class Status:
     today: Money
     this_month: Money
     ever: Money
+    currency: str
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -271,6 +296,8 @@ class Paid:
     model: str
     outcome: str
     billed: Span | None
+    cost: Sum | None = None
+    currency: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

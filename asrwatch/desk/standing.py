@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from asrwatch import __version__
+from asrwatch.cloud.regions import currency_of
 from asrwatch.desk.reports import (
+    Doubt,
     ForAPerson,
     HoldLine,
     InboxHealth,
@@ -19,7 +21,7 @@ from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import line_of, reason_of
 from asrwatch.inbox.looks import Why
 from asrwatch.journey.recording import Recording, State
-from asrwatch.journey.store import Hold, Ledger
+from asrwatch.journey.store import Bought, Hold, Ledger
 from asrwatch.values import printable
 
 __all__ = ["LISTED", "standing"]
@@ -56,6 +58,8 @@ def standing(scene: Scene, now: datetime) -> Status:
         today=_money(store.ledger(since=_midnight(now))),
         this_month=_money(store.ledger(since=_midnight(now, day=1))),
         ever=_money(store.ledger()),
+        currency=currency_of(scene.settings.cloud.region),
+        doubts=tuple(_doubt(each) for each in store.doubts(limit=LISTED)),
     )
 
 
@@ -138,4 +142,20 @@ def _money(ledger: Ledger) -> Money:
         unknown=ledger.unknown,
         perhaps_twice=ledger.perhaps_twice,
         unsent=ledger.unsent,
+        refused=ledger.refused,
+        bill_unknown=ledger.bill_unknown,
+        audio=ledger.audio,
+        money=ledger.money,
+    )
+
+
+def _doubt(bought: Bought) -> Doubt:
+    return Doubt(
+        path=bought.path,
+        asked_at=bought.asked_at,
+        engine=bought.engine,
+        model=bought.model,
+        outcome=bought.outcome,
+        audio=bought.expected,
+        cost=bought.cost,
     )

@@ -36,6 +36,7 @@ class Circumstances:
         inbox_is_configured: whether its inbox is still in the configuration.
         same_content_under_way: whether the same content is being transcribed for another recording.
         workers_busy: whether every worker has something to do.
+        currency: of what was paid.
     """
 
     now: datetime
@@ -46,6 +47,7 @@ class Circumstances:
     inbox_is_configured: bool = True
     same_content_under_way: bool = False
     workers_busy: bool = False
+    currency: str = ""
 
 
 def in_words(recording: Recording, *, under_way: bool) -> str:
@@ -181,7 +183,7 @@ def story_of(
             for output in recording.outputs
         ),
         original=recording.delivery.original if recording.delivery else None,
-        paid=tuple(_paid(each) for each in bought),
+        paid=tuple(_paid(each, around.currency) for each in bought),
         events=tuple(EventLine(at=each.at, state=each.after, note=each.note) for each in events),
     )
 
@@ -202,7 +204,7 @@ def reason_of(failure: Failure) -> Reason:
     return Reason(code=failure.code, message=failure.message, advice=failure.advice)
 
 
-def _paid(bought: Bought) -> Paid:
+def _paid(bought: Bought, currency: str) -> Paid:
     return Paid(
         ask_id=bought.ask_id,
         asked_at=bought.asked_at,
@@ -210,4 +212,6 @@ def _paid(bought: Bought) -> Paid:
         model=bought.model,
         outcome=bought.outcome,
         billed=bought.billed,
+        cost=bought.cost,
+        currency=currency,
     )

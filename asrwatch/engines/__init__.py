@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import BinaryIO, ClassVar, Generic, TypeVar
+from decimal import Decimal
+from typing import Annotated, BinaryIO, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -51,6 +52,10 @@ class EngineOptions(Limits):
     model: str
     read_timeout: Duration = timedelta(seconds=330)
     """How long the cloud may take to begin and go on answering one request."""
+    price_per_second: Annotated[Decimal, Field(ge=0)] | None = None
+    """Of one second of audio in one channel, in the region's currency; left out: what the engine ships with."""
+    lost_in_a_row: int = Field(default=5, ge=1)
+    """After this many paid requests in a row without an answer, the engine is held."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,6 +142,7 @@ class Engine(ABC, Generic[OptionsT]):
         automatic: the dispatcher may choose it unasked.
         regions: where the vendor serves it; empty is everywhere.
         containers: file name extensions it documents (contract sections 3 and 4.1), lower case, no dot.
+        prices: of a second of audio, by region, where the vendor names one (contract section 8).
     """
 
     Options: ClassVar[type[EngineOptions]]
@@ -148,6 +154,7 @@ class Engine(ABC, Generic[OptionsT]):
     automatic: ClassVar[bool] = True
     regions: ClassVar[frozenset[str]] = frozenset()
     containers: ClassVar[frozenset[str]]
+    prices: ClassVar[Mapping[str, Decimal]] = {}
 
     def __init__(self, options: OptionsT, cloud: Cloud) -> None:
         self.options = options
@@ -157,6 +164,17 @@ class Engine(ABC, Generic[OptionsT]):
     def name(self) -> str:
         """The name it is used by: its file's name with dashes."""
         return type(self).__module__.rpartition(".")[2].replace("_", "-")
+
+    @property
+    def price_per_second(self) -> Decimal | None:
+        """What a second of audio in one channel costs, in the region's currency; None: nobody knows."""
+        if self.options.price_per_second is not None:
+            return self.options.price_per_second
+        return self.prices.get(self.cloud.region)
+
+    def billed_channels(self, wishes: Wishes) -> int:  # noqa: ARG002 - an engine that bills channels looks at them
+        """How many channels of a recording are billed."""
+        return 1
 
     @abstractmethod
     def sent(self, wishes: Wishes) -> Sent:

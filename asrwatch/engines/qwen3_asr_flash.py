@@ -5,6 +5,7 @@ The text comes without times and without channels; silence is an empty transcrip
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar
 
@@ -57,6 +58,11 @@ class Qwen3AsrFlash(Engine[FlashOptions]):
     channels = False
     tasks = False
     regions: ClassVar[frozenset[str]] = frozenset({"beijing", "singapore", "us"})
+    prices: ClassVar[Mapping[str, Decimal]] = {
+        "beijing": Decimal("0.00022"),
+        "singapore": Decimal("0.000035"),
+        "us": Decimal("0.000035"),
+    }
     containers: ClassVar[frozenset[str]] = frozenset(
         {
             "aac",

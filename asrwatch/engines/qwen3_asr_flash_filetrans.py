@@ -1,7 +1,8 @@
 """Recordings of up to twelve hours by URL, as tasks of the cloud, with times of sentences and words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import ClassVar
 
 from pydantic import Field, JsonValue
@@ -71,6 +72,10 @@ class Qwen3AsrFlashFiletrans(Engine[FiletransOptions]):
     channels = True
     tasks = True
     regions: ClassVar[frozenset[str]] = frozenset({"beijing", "singapore"})
+    prices: ClassVar[Mapping[str, Decimal]] = {
+        "beijing": Decimal("0.00022"),
+        "singapore": Decimal("0.000035"),
+    }
     containers: ClassVar[frozenset[str]] = frozenset(
         {
             "aac",
@@ -115,6 +120,10 @@ class Qwen3AsrFlashFiletrans(Engine[FiletransOptions]):
         if wishes.context:
             left_out.append(f"context: {model} has no documented place for words to expect.")
         return Sent(options=parameters, left_out=tuple(left_out))
+
+    def billed_channels(self, wishes: Wishes) -> int:
+        """Each channel is billed (contract section 4.1)."""
+        return len(wishes.channels) or 1
 
     def start(self, ask: Ask) -> Heard | Pending:
         """Submit the recording's URL as a task."""

@@ -101,7 +101,7 @@ def send_out(source: bytes | str, errand: Errand) -> Submitted:
     refused: tuple[str, ...] = ()
     while True:
         staged = _staged(source, errand, refused)
-        asking = announce(staged, now=errand.now())
+        asking = announce(staged, errand.route, now=errand.now())
         try:
             outcome = send(asking, errand.route)
         except DoesNotFit:

@@ -8,6 +8,7 @@ every step may be repeated. `ask` is the only step that costs money, and runs on
 import os
 import random
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,7 @@ from asrwatch.errors import (
 from asrwatch.files import check_unchanged, fingerprint_of, hash_whole, open_recording, sweep
 from asrwatch.formats import Format
 from asrwatch.journey import delivery
+from asrwatch.journey.cost import expected_bill
 from asrwatch.journey.dispatch import Candidate, Question, choose
 from asrwatch.journey.provenance import provenance_of
 from asrwatch.journey.recording import (
@@ -187,9 +189,23 @@ def _stage(recording: Recording, route: Route, clock: Clock) -> Recording:
     return recording.stage(staging, now=clock())
 
 
-def announce(recording: Recording, *, now: datetime) -> Recording:
-    """Say that a paid request is about to be made. The daemon saves this before `ask`."""
-    return recording.announce(Asking(asked_at=now, who=WHO), now=now)
+def announce(recording: Recording, route: Route, *, now: datetime) -> Recording:
+    """Say that a paid request is about to be made, and what it should cost. The daemon saves this before `ask`."""
+    reading = _evidence(recording.reading)
+    engine = route.engines[reading.plan.engine]
+    asking = Asking(
+        asked_at=now,
+        who=WHO,
+        uptime=timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME)),
+        expected=expected_bill(
+            reading.facts,
+            recording.fingerprint.size,
+            longest=engine.options.longest,
+            channels=engine.billed_channels(route.wishes),
+        ),
+        price=engine.price_per_second,
+    )
+    return recording.announce(asking, now=now)
 
 
 def is_ours(recording: Recording) -> bool:

@@ -505,7 +505,7 @@ class Keeper:
             self._save(recording, replace(recording, due=now + SAME_PURCHASE))
             return None
         self.gate.take(reading.plan.engine, now)
-        announced = journey.announce(recording, now=now)
+        announced = journey.announce(recording, route, now=now)
         self._save(recording, announced)
         return announced, partial(_ask, announced, route)
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
@@ -177,10 +178,17 @@ class Staging:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asking:
-    """Evidence of an announced request: since when, and who sends it (host, process)."""
+    """Evidence of an announced request: since when, and who sends it (host, process).
+
+    `uptime` is the machine's own clock beside `asked_at`, which may jump. `expected` is how much audio it should
+    be billed for, `price` what a second of it costs, None where that is not known.
+    """
 
     asked_at: datetime
     who: str
+    uptime: timedelta | None = None
+    expected: timedelta | None = None
+    price: Decimal | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

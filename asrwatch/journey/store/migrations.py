@@ -17,7 +17,9 @@ Every step is one transaction, its number stamped with it: killed half-way, noth
 """
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
+from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
 from asrwatch.crash import crash_point
@@ -27,8 +29,39 @@ __all__ = ["FIRST", "MIGRATIONS", "Step", "rebuild", "run"]
 
 Step = Callable[[Connection], None]
 
+_span = TypeAdapter(timedelta)
+
 FIRST = 1
 """The schema of the first asrwatch: what `MIGRATIONS` starts from."""
+
+
+def _asks_tell_what_they_cost(connection: Connection) -> None:
+    """The ledger's rows hold price and evidence; a recording's row tells its length."""
+    for column in (
+        "inbox TEXT",
+        "sha256 TEXT",
+        "size INTEGER",
+        "url TEXT",
+        "who TEXT",
+        "uptime INTEGER",
+        "expected INTEGER",
+        "price INTEGER",
+    ):
+        connection.exec_driver_sql(f"ALTER TABLE asks ADD COLUMN {column}")
+    rebuild(connection, "asks", lambda sql: sql.replace("'again'", "'again', 'bill_unknown'"))
+    connection.exec_driver_sql("CREATE INDEX asks_by_date ON asks (asked_at)")
+    connection.exec_driver_sql("ALTER TABLE recordings ADD COLUMN audio INTEGER")
+    unfinished = connection.exec_driver_sql(
+        "SELECT id, json_extract(reading, '$.facts.duration') FROM recordings"
+        " WHERE reading NOT NULL AND state IN ('settled', 'staged', 'asking')"
+    ).all()
+    for number, duration in unfinished:
+        if duration is not None:
+            audio = _span.validate_python(duration) // timedelta(milliseconds=1)
+            connection.exec_driver_sql(
+                "UPDATE recordings SET audio = :audio WHERE id = :id",
+                {"audio": audio, "id": number},
+            )
 
 
 def _asks_still_out_are_found_fast(connection: Connection) -> None:
@@ -37,7 +70,7 @@ def _asks_still_out_are_found_fast(connection: Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Step, ...] = (_asks_still_out_are_found_fast,)
+MIGRATIONS: tuple[Step, ...] = (_asks_tell_what_they_cost, _asks_still_out_are_found_fast)
 """From schema 1 on: the first of them makes schema 2, and so forth."""
 
 

@@ -4,8 +4,21 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    Integer,
+    Row,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from asrwatch.crash import crash_point
@@ -16,10 +29,13 @@ from asrwatch.journey.store.prepared import Prepared
 from asrwatch.journey.store.rows import answer_of
 from asrwatch.journey.store.tables import answers, asks, holds, recordings
 
-__all__ = ["EVERY_ENGINE", "Bought", "Hold", "Ledger", "Money"]
+__all__ = ["EVERY_ENGINE", "FREE", "Bought", "Hold", "Ledger", "Money"]
 
 EVERY_ENGINE = "*"
 """The scope of a hold that a bad key or an empty account puts on all engines."""
+
+FREE = frozenset({"refused", "unsent", "not_accepted"})
+"""Outcomes of requests that are certainly not billed (refusals with the cloud's own code; contract section 7)."""
 
 # Statements are built once: building one takes longer than running it.
 _NEWEST_ANSWER = (
@@ -52,6 +68,14 @@ _ADD_ASK = Prepared(
         "asked_at",
         "audio",
         "outcome",
+        "inbox",
+        "sha256",
+        "size",
+        "url",
+        "who",
+        "uptime",
+        "expected",
+        "price",
     ),
 )
 _STILL_TO_COME = select(asks.c.audio).where(asks.c.outcome.in_(("open", "accepted")))
@@ -95,15 +119,27 @@ class Bought:
     outcome: str
     outcome_at: datetime | None
     billed: timedelta | None
+    expected: timedelta | None = None
+    price: Decimal | None = None
+
+    @property
+    def cost(self) -> Decimal | None:
+        """What it cost or, while nobody knows, what it may cost; None where its price is not known."""
+        span = self.billed if self.billed is not None else self.expected
+        if self.price is None or span is None or self.outcome in FREE:
+            return None
+        return self.price * Decimal(str(span.total_seconds()))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ledger:
-    """What was asked of the cloud in a span of time: how many requests by outcome, and time billed.
+    """What was asked of the cloud in a span of time: how many requests by outcome, and what they cost.
 
-    `asked` counts those that left; `unsent` those that never reached the cloud.
-    `unknown` counts requests whose fate is not known yet; `perhaps_twice` those asked again although
-    the first request may have been paid.
+    `asked` counts those that left; `unsent` those that never reached the cloud; `refused` those that were
+    certainly not accepted. `bill_unknown` were answered with an error of the cloud's own, `unknown` not at all
+    (or not yet found out); `perhaps_twice` were asked again although the first request may have been paid.
+    `billed` is what answers say was billed; `audio` and `money` are what was spent at most: what was billed, and
+    for every request that is not certainly free what it should be billed.
     """
 
     asked: int
@@ -112,6 +148,10 @@ class Ledger:
     unknown: int
     perhaps_twice: int
     unsent: int = 0
+    refused: int = 0
+    bill_unknown: int = 0
+    audio: timedelta = timedelta(0)
+    money: Decimal = Decimal(0)
 
 
 class Money(Database):
@@ -131,25 +171,48 @@ class Money(Database):
             found = _BEING_BOUGHT.run(self._connection, {"wanted": purchase}).fetchone()
         return found is not None
 
-    def ledger(self, *, since: datetime | None = None) -> Ledger:
-        """What was asked since a date, or ever."""
+    def ledger(self, *, since: datetime | None = None, until: datetime | None = None) -> Ledger:
+        """What was asked from a date (or ever) up to another, that one left out."""
         condition = asks.c.asked_at >= since if since else asks.c.id > 0
+        if until is not None:
+            condition &= asks.c.asked_at < until
+        span = type_coerce(func.coalesce(asks.c.billed, asks.c.expected, asks.c.audio, 0), Integer)
         with self.transaction():
             rows = self._connection.execute(
-                select(asks.c.outcome, func.count(), func.sum(asks.c.billed))
+                select(
+                    asks.c.outcome,
+                    func.count(),
+                    func.sum(asks.c.billed),
+                    func.sum(span),
+                    func.sum(span * func.coalesce(type_coerce(asks.c.price, Integer), 0)),
+                )
                 .where(condition)
                 .group_by(asks.c.outcome)
             ).all()
-        number = Counter({outcome: count for outcome, count, _ in rows})
-        billed = sum(((span or timedelta()) for _, _, span in rows), timedelta())
+        number = Counter({outcome: count for outcome, count, *_ in rows})
+        paid = [row for row in rows if row[0] not in FREE]
         return Ledger(
             asked=number.total() - number["unsent"],
             answered=number["answered"],
-            billed=billed,
+            billed=sum(((row[2] or timedelta()) for row in rows), timedelta()),
             unknown=number["lost"],
             perhaps_twice=number["again"],
             unsent=number["unsent"],
+            refused=number["refused"] + number["not_accepted"],
+            bill_unknown=number["bill_unknown"],
+            audio=timedelta(milliseconds=sum(row[3] for row in paid)),
+            # thousandths of a second times billionths of a unit
+            money=Decimal(sum(row[4] for row in paid)).scaleb(-12),
         )
+
+    def doubts(self, *, limit: int) -> tuple[Bought, ...]:
+        """The newest requests of which nobody knows whether they were paid, for a look at the cloud's own bill."""
+        unclear = asks.c.outcome.in_(("lost", "again", "bill_unknown"))
+        with self.transaction():
+            rows = self._connection.execute(
+                select(asks).where(unclear).order_by(asks.c.id.desc()).limit(limit)
+            ).all()
+        return tuple(_bought(row) for row in rows)
 
     def still_to_come(self) -> tuple[timedelta | None, ...]:
         """The lengths of all recordings whose requests are under way or accepted: None where unknown."""
@@ -163,20 +226,7 @@ class Money(Database):
             rows = self._connection.execute(
                 select(asks).where(asks.c.recording == recording_id).order_by(asks.c.id)
             ).all()
-        return tuple(
-            Bought(
-                ask_id=row.ask_id,
-                engine=row.engine,
-                model=row.model,
-                path=row.path,
-                asked_at=row.asked_at,
-                audio=row.audio,
-                outcome=row.outcome,
-                outcome_at=row.outcome_at,
-                billed=row.billed,
-            )
-            for row in rows
-        )
+        return tuple(_bought(row) for row in rows)
 
     def hold(self, hold: Hold) -> None:
         """Save a hold; a newer one on the same scope replaces it."""
@@ -258,6 +308,14 @@ class Money(Database):
                     "asked_at": after.asking.asked_at,
                     "audio": after.reading.facts.duration,
                     "outcome": "open",
+                    "inbox": after.inbox,
+                    "sha256": after.reading.sha256,
+                    "size": after.fingerprint.size,
+                    "url": after.staging.url,
+                    "who": after.asking.who,
+                    "uptime": after.asking.uptime,
+                    "expected": after.asking.expected,
+                    "price": after.asking.price,
                 },
             )
         elif outcome:
@@ -270,3 +328,19 @@ class Money(Database):
                     "time_billed": after.answer.billed if after.answer else None,
                 },
             )
+
+
+def _bought(row: Row[Any]) -> Bought:
+    return Bought(
+        ask_id=row.ask_id,
+        engine=row.engine,
+        model=row.model,
+        path=row.path,
+        asked_at=row.asked_at,
+        audio=row.audio,
+        outcome=row.outcome,
+        outcome_at=row.outcome_at,
+        billed=row.billed,
+        expected=row.expected,
+        price=row.price,
+    )

@@ -50,6 +50,7 @@ COLUMNS = (
     "delivered_at",
     "original",
     "failure",
+    "audio",
 )
 """The columns that `row_of` fills."""
 
@@ -92,6 +93,7 @@ def row_of(recording: Recording) -> dict[str, Any]:
         "delivered_at": delivery.delivered_at if delivery else None,
         "original": delivery.original if delivery else None,
         "failure": _json(_failure, recording.failure),
+        "audio": reading.facts.duration if reading else None,
     }
 
 

@@ -1,6 +1,7 @@
 """The schema: what the database holds, and what it refuses. How it is changed: `migrations.py`."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -84,6 +85,19 @@ class Unsigned(TypeDecorator[int]):
         return number + 2 * _SIGN if number < 0 else number
 
 
+class Price(TypeDecorator[Decimal]):
+    """Money for one second of audio, as whole billionths."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else int(value.scaleb(9).to_integral_value())
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else Decimal(int(value)).scaleb(-9)
+
+
 _metadata = MetaData()
 
 
@@ -139,6 +153,7 @@ recordings = Table(
     Column("delivered_at", Moment),
     Column("original", LargeBinary),
     Column("failure", Text),
+    Column("audio", Span),  # as its headers tell it, so that the shortest can be found
     CheckConstraint(f"state IN ({_STATES})"),
     _needs(
         (State.STAGED, State.ASKING, State.SUBMITTED, State.TRANSCRIBED, State.DELIVERED),
@@ -206,10 +221,19 @@ asks = Table(
     Column("outcome", Text, nullable=False),
     Column("outcome_at", Moment),
     Column("billed", Span),
+    Column("inbox", Text),
+    Column("sha256", Text),
+    Column("size", Integer),
+    Column("url", Text),
+    Column("who", Text),  # host, process, and this run of it
+    Column("uptime", Span),  # the machine's own clock, beside asked_at
+    Column("expected", Span),  # what it should be billed for, channels counted
+    Column("price", Price),  # for a second of it
     CheckConstraint(
         "outcome IN ('open', 'accepted', 'answered', 'refused', 'unsent', 'lost', 'not_accepted',"
-        " 'again')"
+        " 'again', 'bill_unknown')"
     ),
+    Index("asks_by_date", "asked_at"),
     Index(
         "asks_still_out",
         "outcome",
