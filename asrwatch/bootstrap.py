@@ -179,6 +179,7 @@ def build_daemon(
             keys=built.cloud.keys,
             workers=settings.workers,
             notifier=notifier or Notifier.from_environment(),
+            reserve=settings.reserve,
             until_quiet=until_quiet,
             on_change=on_change,
         )

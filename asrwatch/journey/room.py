@@ -90,14 +90,15 @@ class Room:
     Args:
         state: the state folder.
         outputs: by inbox, the folder in or below which its transcripts go.
-        reserve: bytes that must stay free besides.
+        reserve: bytes that must stay free besides; None: room is not looked at, there is always enough.
     """
 
-    def __init__(self, *, state: bytes, outputs: Mapping[str, bytes], reserve: int) -> None:
+    def __init__(self, *, state: bytes, outputs: Mapping[str, bytes], reserve: int | None) -> None:
         self._state = state
         self._outputs = dict(outputs)
-        self._reserve = reserve
-        self._folders = {folder: _Folder() for folder in (state, *outputs.values())}
+        self._reserve = reserve or 0
+        looked_at = () if reserve is None else (state, *outputs.values())
+        self._folders = {folder: _Folder() for folder in looked_at}
         self._promised = 0
         self._asked = 0.0
 
@@ -175,7 +176,7 @@ class Room:
         if output := self._outputs.get(recording.inbox):
             needs.append((output, size * WRITTEN))
         for folder, need in needs:
-            known = self._folders[folder]
+            known = self._folders.get(folder, _Folder())
             if known.shortage is not None:
                 return known.shortage
             seen = known.look.seen if known.look else None
@@ -184,7 +185,9 @@ class Room:
         return None
 
     def _is_open(self, folder: bytes, clock: float) -> bool:
-        known = self._folders[folder]
+        known = self._folders.get(folder)
+        if known is None:
+            return True
         return known.shortage is None and known.look is not None and clock - known.look.at <= FRESH
 
     def _shortage(self, look: RoomSeen) -> Shortage | None:
