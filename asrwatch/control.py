@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -25,6 +26,7 @@ from asrwatch.crash import crash_point
 from asrwatch.daemon import Call, Daemon
 from asrwatch.desk.reports import Question, Report, from_json, question_from_json, to_json
 from asrwatch.errors import AsrwatchError, StartupError
+from asrwatch.heartbeats import idle
 from asrwatch.journey.store import StoreTrouble
 from asrwatch.values import printable
 
@@ -38,6 +40,8 @@ LARGEST_QUESTION: Final = 4 * 2**20
 LARGEST_ANSWER: Final = 64 * 2**20
 SECONDS_TO_ASK: Final = 5.0
 SECONDS_TO_ANSWER: Final = 30.0
+_LONGEST: Final = timedelta(seconds=90)
+"""How long a conversation may take: each of its parts has its own end."""
 _LONGEST_ADDRESS: Final = 107
 """Bytes; sockaddr_un holds 108 with the closing zero (unix(7))."""
 _AT_ONCE: Final = 16
@@ -104,10 +108,15 @@ class ControlServer:
     def _serve(self) -> None:
         listening = self._socket
         assert listening is not None  # noqa: S101 - the thread starts after it was made
+        with self._daemon.hearts.pulse("the control socket", usual=_LONGEST, vital=False):
+            self._welcome(listening)
+
+    def _welcome(self, listening: socket.socket) -> None:
         while not self._stopping.is_set():
-            self._places.acquire()
             try:
-                connection, _ = listening.accept()
+                with idle():
+                    self._places.acquire()
+                    connection, _ = listening.accept()
             except OSError as error:
                 self._places.release()
                 if not self._stopping.is_set():
@@ -121,7 +130,8 @@ class ControlServer:
     def _converse(self, connection: socket.socket) -> None:
         """One question, one answer. Whatever comes, nothing of it reaches the daemon but a question."""
         try:
-            with connection, suppress(OSError):
+            answering = self._daemon.hearts.pulse("answering", usual=_LONGEST, vital=False)
+            with connection, suppress(OSError), answering:
                 uid = _peer(connection)
                 if not is_allowed(uid, os.geteuid()):
                     log.warning("control-refused", uid=uid)

@@ -17,30 +17,37 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from asrwatch import logs
+from asrwatch.clock import SYSTEM, Clock
 from asrwatch.cloud import KeyRing
 from asrwatch.crash import crash_point
 from asrwatch.engines import Engine, Heard
 from asrwatch.errors import AsrwatchError, NeedsPerson, OurBug, OutOfOrder
 from asrwatch.files.room import Reserve
+from asrwatch.heartbeats import Heartbeats, allow, beat
 from asrwatch.inbox.lookout import Lookout
 from asrwatch.inbox.messages import (
+    About,
     FileSettled,
     InboxHealed,
     InboxTrouble,
     PassKind,
     ScanDone,
 )
+from asrwatch.inbox.presence import Presence
 from asrwatch.journey import poller
+from asrwatch.journey.away import is_gone
+from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.gate import Gate
-from asrwatch.journey.journey import Route, utc_now
+from asrwatch.journey.journey import Route, is_ours, tidy_up
 from asrwatch.journey.keeper import Change, Keeper, Step
 from asrwatch.journey.poller import TaskNews
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.room import RESERVE_AT_ONCE, Room, RoomSeen
 from asrwatch.journey.store import RESERVE, Store, StoreTrouble
 from asrwatch.journey.survey import Survey
+from asrwatch.supervision import Supervision
 from asrwatch.systemd import Notifier
-from asrwatch.values import printable
+from asrwatch.values import format_duration, printable
 
 __all__ = ["Call", "Daemon", "House", "StepDone", "Stop"]
 
@@ -58,6 +65,18 @@ CHORES = (State.TRANSCRIBED, State.SETTLED)
 """Requests and everything else have slots of their own, so that no request waits behind a reading or an upload."""
 MOST_CHORES = 8
 """Readings, uploads and deliveries at once: they share this machine's cores, disk and uplink."""
+TURN = timedelta(seconds=60)
+"""How long this thread may take over what it does between two waits: a slow disk's commits, nothing else."""
+STEP = timedelta(minutes=2)
+"""How long a step may go without a sign that it moves; what takes longer by its nature says so itself."""
+WHILE_ENDING = timedelta(milliseconds=250)
+MORE_TIME = timedelta(seconds=30)
+"""What systemd is asked for, again and again, while an end waits for a request: it may take longer than
+`TimeoutStopSec`, and what was paid for is worth waiting for."""
+LOOKOUTS_END, CHORES_END, DELIVERIES_END, UNSAVED_END = 1.0, 1.0, 3.0, 120.0
+"""Seconds that an end waits for these. Readings and uploads are free, and begun anew by the next start."""
+REPLACED_AGAIN = timedelta(seconds=10)
+"""A lookout that dies at once, again and again, is not replaced in a busy loop."""
 AT_ONCE = 32
 """How many messages are saved in one transaction at most."""
 
@@ -122,9 +141,9 @@ class House:
     """Everything the daemon works with, as objects (built by `bootstrap`).
 
     `workers` is how many paid requests are under way at once; at most as many other steps run beside them.
-    `lookouts` makes an inbox's lookout from what is known already; `reserve` is what must stay
-    free on disks, None looks at none; `until_quiet` ends the daemon once everything there is has been dealt with
-    (`asrwatch once`).
+    `lookouts` makes an inbox's lookout from what is known already; `until_quiet` ends the daemon once
+    everything there is has been dealt with (`asrwatch once`). `budget` is what may be asked for, in `currency`;
+    `reserve` what must stay free on disks, None looks at none.
     """
 
     store: Store
@@ -135,8 +154,11 @@ class House:
     workers: int
     notifier: Notifier
     reserve: int | None = None
+    budget: Budget = field(default=Budget())
+    currency: str = ""
     until_quiet: bool = False
     on_change: Sequence[Callable[[Change], None]] = field(default=())
+    clock: Clock = SYSTEM
 
 
 class Daemon:
@@ -144,11 +166,15 @@ class Daemon:
 
     def __init__(self, house: House) -> None:
         self.house = house
+        self.clock = house.clock
+        self.hearts = Heartbeats(house.clock.monotonic)
+        self.supervision = Supervision(self.hearts, house.notifier)
         self.mailbox: queue.SimpleQueue[Mail] = queue.SimpleQueue()
         self.gate = Gate(
             {name: engine.options.requests_per_minute for name, engine in house.engines.items()},
             house.store.holds(),
             chance=random.random,
+            lost_in_a_row={name: one.options.lost_in_a_row for name, one in house.engines.items()},
         )
         self.room, self._reserve, self._survey = self._room_of(house)
         self.keeper = Keeper(
@@ -158,19 +184,27 @@ class Daemon:
             key_digest=house.keys.digest,
             chance=random.random,
             room=self.room,
+            fuse=Fuse(house.budget, house.store, currency=house.currency),
+            clock=house.clock.now,
         )
         self.lookouts: dict[str, Lookout] = {}
         self.under_way: dict[int, Recording] = {}
-        self.started_at = utc_now()
-        self._workers = ThreadPoolExecutor(house.workers + MOST_CHORES, thread_name_prefix="worker")
+        self.started_at = self.clock.now()
+        self._workers = ThreadPoolExecutor(
+            # twice what is ever busy: a thread that is stuck is made up for by another
+            2 * (house.workers + MOST_CHORES),
+            thread_name_prefix="worker",
+        )
         self._polling = ThreadPoolExecutor(1, thread_name_prefix="poller")
         self._in_round: frozenset[int] = frozenset()
         self._stop: Stop | None = None
+        self._ending = False
         self._unsaved: list[Mail] = []
         self._ended: set[int] = set()
         self._store_trouble: StoreTrouble | None = None
         self._reserve_is_given = False
-        self._next_glance = time.monotonic()
+        self._next_glance = self.clock.monotonic()
+        self._next_replacement = self._next_glance
 
     def _room_of(self, house: House) -> tuple[Room, Reserve, Survey]:
         state = os.fsencode(house.store.state_dir)
@@ -190,37 +224,94 @@ class Daemon:
         """Put something into the mailbox; any thread, any signal handler, never blocks."""
         self.mailbox.put(mail)
 
+    def look_around(self, reason: str) -> None:
+        """Look at every inbox again, soon; in the daemon's own thread (post a `Call`)."""
+        for lookout in self.lookouts.values():
+            lookout.nudge()
+        log.info("looking-around", reason=reason, inboxes=len(self.lookouts))
+
     def run(self) -> None:
         """Work until stopped or, with `until_quiet`, until nothing is left to do."""
+        with self.hearts.pulse("the turns of the daemon", usual=TURN, vital=True):
+            self._open_up()
+            self.house.notifier.ready()
+            crash_point("ready")
+            self.supervision.start()
+            try:
+                while not self.stopping and not self._is_quiet():
+                    self._turn()
+                self._wind_up()
+            except (NeedsPerson, OutOfOrder):
+                self._break_off()
+                raise
+            except BaseException:
+                self._wind_up()
+                raise
+            finally:
+                self.supervision.stop()
+
+    def _open_up(self) -> None:
         house = self.house
-        self.keeper.open_up(utc_now())
+        self.keeper.open_up(self.clock.now())
         crash_point("opened-up")
         self._saved()
-        for name, make in house.lookouts.items():
-            lookout = make(known=house.store.known(name), post=self.post)
-            self.lookouts[name] = lookout
-            lookout.start()
+        for inbox, interrupted in self.keeper.interrupted().items():
+            self._tidy_up(inbox, interrupted)
+        for name in house.lookouts:
+            self._look_at(name)
         crash_point("lookouts-started")
-        log.info("started", inboxes=len(self.lookouts), workers=house.workers)
-        house.notifier.ready()
-        crash_point("ready")
-        try:
-            while self._stop is None and not self._is_quiet():
-                self._turn()
-        except (NeedsPerson, OutOfOrder):
-            self._break_off()
-            raise
-        except BaseException:
-            self._wind_up()
-            raise
-        self._wind_up()
+        watchdog = house.notifier.watchdog
+        log.info(
+            "started",
+            inboxes=len(self.lookouts),
+            workers=house.workers,
+            watchdog=format_duration(watchdog) if watchdog else "none: nobody starts it anew",
+        )
+
+    def _tidy_up(self, inbox: str, interrupted: Sequence[tuple[Recording, Route]]) -> None:
+        """Remove drafts that a killed process left; by a worker, since a share may not answer."""
+
+        def work() -> None:
+            with self.hearts.pulse(f"tidying up {inbox}", usual=STEP, vital=False, key=inbox):
+                for recording, route in interrupted:
+                    tidy_up(recording, route)
+                    beat()
+                crash_point("tidied")
+
+        self._workers.submit(work)
+
+    def _look_at(self, inbox: str) -> None:
+        """Begin to look at an inbox, or begin anew where whoever looked has died."""
+        known = self.house.store.known(inbox)
+        lookout = self.house.lookouts[inbox](known=known, post=self.post, hearts=self.hearts)
+        self.lookouts[inbox] = lookout
+        lookout.start()
+
+    def _replace_the_dead(self) -> None:
+        """A lookout lives as long as the daemon, unless a fault of ours has ended it."""
+        for inbox, lookout in list(self.lookouts.items()):
+            if not lookout.alive and self.clock.monotonic() >= self._next_replacement:
+                self._next_replacement = self.clock.monotonic() + REPLACED_AGAIN.total_seconds()
+                log.error(
+                    "lookout-died",
+                    inbox=inbox,
+                    advice="Another one has taken over. Please report this with the log.",
+                )
+                self._look_at(inbox)
 
     def begin(self, step: Callable[[], Recording], recording: Recording) -> None:
         """Give a step to a worker; its end arrives as `StepDone`."""
         self.under_way[recording.id] = recording
 
         def work() -> None:
-            with logs.bound(recording=recording.id, file=printable(recording.path)):
+            name = printable(recording.path)
+            pulse = self.hearts.pulse(
+                f"{_DOING[recording.state]} {name}",
+                usual=STEP,
+                vital=recording.state is State.ASKING,
+                key=recording,
+            )
+            with logs.bound(recording=recording.id, file=name), pulse:
                 outcome: Recording | Exception
                 try:
                     outcome = step()
@@ -231,9 +322,14 @@ class Daemon:
 
         self._workers.submit(work)
 
+    def _goes_on(self) -> bool:
+        """Whether new work may begin."""
+        return self._stop is None and not self._ending
+
     # One turn of the wheel.
 
     def _turn(self) -> None:
+        beat()
         if self._reserve_is_given:  # its room is for what is paid for
             self._receive_one_by_one()
             return
@@ -242,8 +338,8 @@ class Daemon:
             with self.house.store.transaction():
                 for piece in self._unsaved:
                     self._receive(piece)
-                steps = self._hand_out() if self._stop is None else []
-                batch = self._due_for_polling() if self._stop is None else ()
+                steps = self._hand_out() if self._goes_on() else []
+                batch = self._due_for_polling() if self._goes_on() else ()
         except StoreTrouble as error:
             self._undo()
             self._tell_store_trouble(error)
@@ -263,7 +359,8 @@ class Daemon:
         for recording, step in steps:
             self.begin(step, recording)
         self._poll(batch)
-        self.house.notifier.alive()
+        if self._goes_on():
+            self._replace_the_dead()
 
     def _receive_one_by_one(self) -> None:
         """When not all can be saved: what can is, what is paid for first, and what cannot is kept for later.
@@ -292,7 +389,7 @@ class Daemon:
                 log.exception("message-dropped", message=type(piece).__name__)
                 if isinstance(piece, StepDone):
                     self._give_up(piece, error)
-            self.house.notifier.alive()
+            beat()
         # not a busy loop, should the trouble lie in handing out
         time.sleep(STORE_PAUSE.total_seconds())
 
@@ -335,7 +432,7 @@ class Daemon:
         """A step whose end cannot be saved fails its recording; with money under way it is reconciled."""
         try:
             with self.house.store.transaction():
-                self.keeper.surprised(done.before, error, now=utc_now())
+                self.keeper.surprised(done.before, error, now=self.clock.now())
             self._saved()
         except (NeedsPerson, OutOfOrder):
             raise
@@ -365,7 +462,9 @@ class Daemon:
         """The next messages, as many as are there; none if something falls due first."""
         mail: list[Mail] = []
         try:
-            mail.append(self.mailbox.get(timeout=max(self._sleep().total_seconds(), 0.001)))
+            rest = max(self._sleep(), timedelta(milliseconds=1))
+            with allow(rest + TURN):
+                mail.append(self.mailbox.get(timeout=rest.total_seconds()))
             while len(mail) < AT_ONCE:
                 mail.append(self.mailbox.get_nowait())
         except queue.Empty:
@@ -381,22 +480,23 @@ class Daemon:
         return mail
 
     def _sleep(self) -> timedelta:
-        """How long nothing falls due, at most `LONGEST_SLEEP` so that the watchdog hears of us."""
-        now = utc_now()
-        longest = min(LONGEST_SLEEP, (self.house.notifier.watchdog_interval() or LONGEST_SLEEP) / 3)
+        """How long nothing falls due, at most `LONGEST_SLEEP`: the clock may be set meanwhile."""
+        now = self.clock.now()
+        longest = LONGEST_SLEEP if self._goes_on() else WHILE_ENDING
         if self.gate.holds:
             longest = min(longest, KEY_GLANCE)
         barred, clock = self.room.barred(time.monotonic()), time.monotonic()
         if barred or self.room.shortages:
             longest = min(longest, ROOM_GLANCE)
-        dates = [self.gate.opens(now)]
+        dates = [self.keeper.opens(now)]
         if states := [state for kind in (ASKS, CHORES) if self._free(kind) > 0 for state in kind]:
             dates.append(
                 self.house.store.next_due(
                     states=self.keeper.may_begin(states, clock),
                     waiting_inboxes=barred,
-                    waiting_engines=self.gate.waiting(now),
+                    waiting_engines=self.keeper.waiting(now),
                     under_way=self.under_way,
+                    barred_inboxes=self._barred(),
                 )
             )
         if not self._in_round:
@@ -405,7 +505,7 @@ class Daemon:
         return min([longest, *waits])
 
     def _receive(self, mail: Mail) -> None:  # noqa: C901, PLR0912 - one short case per kind of message
-        now = utc_now()
+        now = self.clock.now()
         match mail:
             case FileSettled():
                 self.keeper.settled(mail, under_way=self._working(), now=now)
@@ -428,6 +528,8 @@ class Daemon:
                 )
             case InboxHealed():
                 log.info("inbox-healed", inbox=mail.inbox, about=mail.about.value)
+                if mail.about is About.ROOT:
+                    self.keeper.inbox_back(mail.inbox, now=now)
             case RoomSeen():
                 self.keeper.room_seen(mail, now=now)
                 if not self.room.state_is_short(time.monotonic()):
@@ -471,21 +573,29 @@ class Daemon:
             return
 
         def work() -> None:
-            gone = [one for one in failed if not os.path.lexists(one.path)]
+            gone = [one for one in failed if is_gone(one, self._presence(one))]
             if gone:
                 self.post(TakenAway(recordings=tuple(gone)))
 
         self._workers.submit(work)
 
+    def _presence(self, recording: Recording) -> Presence | None:
+        route = self.house.routes.get(recording.inbox)
+        return route.presence if route else None
+
     def _hand_out(self) -> list[Step]:
         """Steps to begin once the transaction is committed, as many as there are free slots."""
-        now = utc_now()
+        now = self.clock.now()
         self._glance_at_key(now)
         self._look_for_room()
         steps: list[Step] = []
         for kind in (ASKS, CHORES):
             steps += self.keeper.hand_out(
-                kind, limit=self._free(kind), under_way=self._working(), now=now
+                kind,
+                limit=self._free(kind),
+                under_way=self._working(),
+                barred_inboxes=self._barred(),
+                now=now,
             )
         return steps
 
@@ -500,20 +610,36 @@ class Daemon:
 
     def _free(self, kind: Collection[State]) -> int:
         """How many more steps of a kind may begin."""
-        busy = sum(recording.state in kind for recording in self._working().values())
+        stuck = self._stuck()
+        working = [one for one in self._working().values() if one.id not in stuck]
+        busy = sum(recording.state in kind for recording in working)
         slots = self.house.workers if kind is ASKS else min(self.house.workers, MOST_CHORES)
         return slots - busy
 
+    def _stuck(self) -> frozenset[int]:
+        """Recordings whose steps are beyond their deadlines: nobody waits for those, they hold no slot."""
+        late = self.supervision.late
+        return frozenset(each.key.id for each in late if isinstance(each.key, Recording))
+
+    def _barred(self) -> frozenset[str]:
+        """Inboxes whose files do not answer: what else is tried with them would only get stuck, too."""
+        stuck = [late.key for late in self.supervision.late if not late.vital]
+        return frozenset(
+            key.inbox if isinstance(key, Recording) else key
+            for key in stuck
+            if isinstance(key, Recording | str)
+        )
+
     def _glance_at_key(self, now: datetime) -> None:
         """A corrected key ends the holds that the old one was the reason for."""
-        if not self.gate.holds or time.monotonic() < self._next_glance:
+        if not self.gate.holds or self.clock.monotonic() < self._next_glance:
             return
-        self._next_glance = time.monotonic() + KEY_GLANCE.total_seconds()
+        self._next_glance = self.clock.monotonic() + KEY_GLANCE.total_seconds()
         self.keeper.key_glanced(now=now)
 
     def _due_for_polling(self) -> tuple[Recording, ...]:
         """The tasks to ask about now, none while a round is under way."""
-        now = utc_now()
+        now = self.clock.now()
         next_poll = None if self._in_round else self.house.store.next_poll()
         if next_poll is None or next_poll > now:
             return ()
@@ -528,14 +654,16 @@ class Daemon:
         self._in_round = frozenset(recording.id for recording in batch)
 
         def work() -> None:
-            error: Exception | None = None
-            try:
-                poller.ask_about(
-                    batch, self.house.engines, self.post, go_on=lambda: self._stop is None
-                )
-            except Exception as surprise:  # noqa: BLE001 - a round is a step: its failure is not the daemon's
-                error = surprise
+            with self.hearts.pulse(f"asking about {len(batch)} tasks", usual=STEP, vital=True):
+                error = ask()
             self.post(PollingDone(error=error))
+
+        def ask() -> Exception | None:
+            try:
+                poller.ask_about(batch, self.house.engines, self.post, go_on=self._goes_on)
+            except Exception as surprise:  # noqa: BLE001 - a round is a step: its failure is not the daemon's
+                return surprise
+            return None
 
         self._polling.submit(work)
 
@@ -551,36 +679,51 @@ class Daemon:
                 return False
         if not self.mailbox.empty():
             return False
-        return self.keeper.nothing_left()
+        return self.keeper.nothing_left(self.clock.now())
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether threads are still at what an end did not wait for; the next start repeats it."""
+        return bool(self.under_way or self._in_round)
 
     def _wind_up(self) -> None:
-        """No new steps; those under way finish and are saved; tickets stay in the database."""
+        """No new steps; requests finish and are saved; what is free is left to the next start.
+
+        A second `Stop` waits for nothing: a request that is out then is unknown, and its row says so.
+        """
         self.house.notifier.stopping()
         crash_point("stopping")
-        for lookout in self.lookouts.values():
-            lookout.stop(timedelta(seconds=1))
-        hurried, waited = False, timedelta(0)
-        while (self.under_way or self._in_round or self._unsaved) and not hurried:
-            if self._waits_for_the_database() and (waited := waited + STORE_PAUSE) > STORE_PATIENCE:
-                log.error("left-unsaved", messages=len(self._unsaved))
-                hurried = True
-                break
-            before = self._stop
-            self._stop = before or Stop(reason="finished")
+        self._stop_looking()
+        begun = self.clock.monotonic()
+        self._ending = True
+        asked = self._stop
+        while self._stop is asked and self._awaited(self.clock.monotonic() - begun):
+            self.house.notifier.extend_timeout(MORE_TIME)
             self._turn()
-            hurried = before is not None and self._stop is not before
         crash_point("wound-up")
-        self._workers.shutdown(wait=not hurried, cancel_futures=True)
-        self._polling.shutdown(wait=not hurried, cancel_futures=True)
-        log.info("stopped", left_under_way=len(self.under_way))
+        left = self.left_behind
+        self._workers.shutdown(wait=not left, cancel_futures=True)
+        self._polling.shutdown(wait=not left, cancel_futures=True)
+        log.info("stopped", left_under_way=len(self.under_way), hurried=self._stop is not asked)
         crash_point("stopped")
 
-    def _waits_for_the_database(self) -> bool:
-        """Whether nothing is left but to save what has ended."""
-        if self._store_trouble is None or self._in_round:
-            return False
-        ended = {piece.before.id for piece in self._unsaved if isinstance(piece, StepDone)}
-        return set(self.under_way) <= ended
+    def _stop_looking(self) -> None:
+        for lookout in self.lookouts.values():
+            lookout.stop(timedelta(0))
+        end = self.clock.monotonic() + LOOKOUTS_END
+        for lookout in self.lookouts.values():
+            lookout.stop(timedelta(seconds=max(end - self.clock.monotonic(), 0)))
+
+    def _awaited(self, waited: float) -> bool:
+        """Whether the end waits for something: for requests to their own ends, for the rest only a moment."""
+        if self._unsaved and waited < UNSAVED_END:
+            return True
+        stuck = self._stuck()
+        stuck |= {one.before.id for one in self._unsaved if isinstance(one, StepDone)}
+        if any(is_ours(one) for one in self.under_way.values() if one.id not in stuck):
+            return True
+        delivers = any(one.state is State.TRANSCRIBED for one in self.under_way.values())
+        return self.left_behind and waited < (DELIVERIES_END if delivers else CHORES_END)
 
     def _break_off(self) -> None:
         """Nothing may be written any more: end at once, and let who starts next find out what is true."""
@@ -589,6 +732,18 @@ class Daemon:
         self._workers.shutdown(wait=False, cancel_futures=True)
         self._polling.shutdown(wait=False, cancel_futures=True)
         log.error("broken-off", left_under_way=len(self.under_way))
+
+
+_DOING = {
+    State.SETTLED: "reading",
+    State.ASKING: "asking about",
+    State.TRANSCRIBED: "delivering",
+    State.STAGED: "staging",
+    State.SUBMITTED: "polling",
+    State.DELIVERED: "",
+    State.FAILED: "",
+    State.PARKED: "",
+}
 
 
 def _is_paid_for(mail: Mail) -> bool:

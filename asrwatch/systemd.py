@@ -26,7 +26,7 @@ class Notifier:
 
     def __init__(self, address: str | None = None, *, watchdog: timedelta | None = None) -> None:
         self._address = address
-        self._watchdog = watchdog
+        self.watchdog = watchdog
 
     @classmethod
     def from_environment(cls, environ: MutableMapping[str, str] = os.environ) -> "Notifier":
@@ -48,7 +48,7 @@ class Notifier:
 
     def watchdog_interval(self) -> timedelta | None:
         """How often to call `alive`: half of what systemd allows, as it recommends; None is never."""
-        return self._watchdog / 2 if self._watchdog is not None else None
+        return self.watchdog / 2 if self.watchdog is not None else None
 
     def ready(self) -> None:
         """Start-up is finished: database open, lock held, inboxes watched."""

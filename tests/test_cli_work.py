@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from cli_helpers import asrwatch, configure, environment
+from start_helpers import start
 
 from asrwatch.control import ask_daemon
 from asrwatch.desk.reports import AskStatus, Status
@@ -50,19 +51,12 @@ def configured(folder: Path, sandbox: Sandbox, **settings: Any) -> Path:
 
 
 @contextmanager
-def running(folder: Path, config: Path, **more: str) -> Iterator["subprocess.Popen[str]"]:
+def running(folder: Path, config: Path, **more: str) -> Iterator["subprocess.Popen[bytes]"]:
     """A daemon in the background, ready when the block begins."""
     log = folder / "log"
+    env = environment(folder, **more)
     with log.open("w") as stream:
-        daemon = subprocess.Popen(
-            [sys.executable, "-m", "asrwatch", "run", "-c", str(config)],
-            env=environment(folder, **more),
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=stream,
-            text=True,
-        )
+        daemon = start("run", "-c", config, env=env, cwd=folder, stdout=stream, stderr=stream)
     try:
         wait_for(lambda: daemon.poll() is not None or '"started"' in log.read_text())
         yield daemon
@@ -334,6 +328,7 @@ def test_a_missing_key_heals_without_a_restart(tmp_path: Path, sandbox: Sandbox)
         assert (first["event"], first["level"]) == ("no-key", "error")
         assert str(key) in first["advice"]
         key.write_text(sandbox.key)
+        key.chmod(0o600)
         wait_for((tmp_path / "inbox" / "a.txt").exists)
 
 

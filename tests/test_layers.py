@@ -12,7 +12,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 PARTS = ("engines", "storages", "formats", "notifiers")
 BOTTOM = {"errors", "values"}
 # Small helpers that know nothing of recordings, engines or the cloud.
-HELPERS = BOTTOM | {"logs", "parts", "crash"}
+HELPERS = BOTTOM | {"logs", "parts", "crash", "clock", "heartbeats", "trust"}
 RECORDING = HELPERS | {"recording"}
 
 # Which rooms a room may import from, besides itself. The design's picture (section 2), from the bottom up:
@@ -23,6 +23,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "values": {"errors"},
     "parts": BOTTOM,
     "crash": BOTTOM,
+    "clock": BOTTOM,
+    "trust": BOTTOM,
+    "heartbeats": BOTTOM,
+    "supervision": BOTTOM | {"logs", "heartbeats", "systemd"},
     "logs": BOTTOM,
     "systemd": BOTTOM,
     "recording": BOTTOM,
@@ -46,6 +50,7 @@ DAEMON = RECORDING | {
     "journey",
     "config",
     "systemd",
+    "supervision",
 }
 BOOTSTRAP = DAEMON | {"daemon", "bootstrap"}
 MAY_IMPORT["daemon"] = DAEMON

@@ -1,10 +1,9 @@
 import ast
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from cli_helpers import asrwatch as asrwatch_command
 
 import asrwatch
 from asrwatch.config import load
@@ -37,15 +36,9 @@ def test_configuration_it_shows_loads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_commands_it_names_exist(command: str) -> None:
+def test_commands_it_names_exist(command: str, tmp_path: Path) -> None:
     """Every `asrwatch COMMAND` in the README is a command, and its options there are its options."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "asrwatch", command, "--help"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    ran = asrwatch_command(command, "--help", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     for line in SHELL.splitlines():
         if line.startswith(f"asrwatch {command} "):

@@ -1,8 +1,6 @@
 """A sandbox to transcribe against, and the configuration that leads there."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import start_helpers
 
 from asrwatch.config import load
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
@@ -54,15 +53,10 @@ class Bench:
         self, *arguments: str | Path, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """`asrwatch transcribe` as a process of its own."""
-        return subprocess.run(
-            [sys.executable, "-m", "asrwatch", "transcribe", "-c", self.config, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-            cwd=self.folder,
-            env={**os.environ, "DASHSCOPE_API_KEY": self.sandbox.key, **(environment or {})},
-        )
+        words = ("transcribe", "-c", self.config, *arguments)
+        given = {"DASHSCOPE_API_KEY": self.sandbox.key, **(environment or {})}
+        env = start_helpers.environment(self.folder, **given)
+        return start_helpers.run(*words, env=env, cwd=self.folder, errors="strict")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Finds commands by the names of their files, importing only the one that is asked for."""
 
 import ast
+import gc
 import importlib
 import pkgutil
 from pathlib import Path
@@ -21,6 +22,7 @@ _ORDER = (
     "retry",
     "forget",
     "check",
+    "unit",
     "parts",
     "demo",
     "sandbox",
@@ -56,7 +58,11 @@ def names() -> tuple[str, ...]:
 
 def _load(name: str) -> Any:
     function = name.replace("-", "_")
+    # What is imported stays: to look through it for garbage would cost a tenth of the start, now and ever again.
+    gc.disable()
     module = importlib.import_module(f"{__package__}.{function}")
+    gc.freeze()
+    gc.enable()
     alone = typer.Typer(
         add_completion=False,
         rich_markup_mode=None,

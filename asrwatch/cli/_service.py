@@ -1,20 +1,24 @@
-"""Compares what the systemd service may write with what the configuration wants written."""
+"""Compares what the systemd service may see and write with what the configuration wants."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from asrwatch.cli._dropin import HOMES, TEMPORARY, is_below
 from asrwatch.cli._finding import Finding, doubtful, good
+from asrwatch.cli._needs import Need
 from asrwatch.values import printable
 
 __all__ = ["properties_of_service", "service_findings"]
 
 _UNIT: Final = "asrwatch.service"
-_PROPERTIES: Final = "LoadState,ActiveState,ProtectSystem,ProtectHome,ReadWritePaths,PrivateTmp"
-_HOMES: Final = (Path("/home"), Path("/root"), Path("/run/user"))
-_TEMPORARY: Final = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - named to warn about them
+_PROPERTIES: Final = (
+    "LoadState,ActiveState,ProtectSystem,ProtectHome,ReadWritePaths,BindPaths,BindReadOnlyPaths,"
+    "PrivateTmp"
+)
 
 
 def properties_of_service() -> Mapping[str, str]:
@@ -25,6 +29,8 @@ def properties_of_service() -> Mapping[str, str]:
     try:
         told = subprocess.run(  # noqa: S603 - systemd's own tool, fixed arguments
             [systemctl, "show", _UNIT, f"--property={_PROPERTIES}"],
+            # Nothing of ours, such as a key, is any other program's business.
+            env={"PATH": os.defpath, "LC_ALL": "C"},
             capture_output=True,
             timeout=5,
             check=False,
@@ -36,28 +42,27 @@ def properties_of_service() -> Mapping[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def service_findings(service: Mapping[str, str], written: Iterable[Path]) -> Iterator[Finding]:
-    """Whether the service, as it is installed, can write where the configuration wants it to. Pure.
+def service_findings(service: Mapping[str, str], needs: Iterable[Need]) -> Iterator[Finding]:
+    """Whether the service, as it is installed, can work where the configuration wants it to. Pure.
 
     Args:
         service: properties as `systemctl show` names them; empty where there is no systemd.
-        written: folders that are written to, the state folder aside.
+        needs: the folders of the configuration, the state folder aside.
     """
     if service.get("LoadState") != "loaded":
         if service:
             yield good("systemd", f"{_UNIT} is not installed; nothing to compare")
         return
-    allowed = [Path(path.lstrip("-+")) for path in service.get("ReadWritePaths", "").split()]
     barred = False
-    for folder in dict.fromkeys(written):
-        reason = _barred(folder, service, allowed)
+    for need in needs:
+        reason = _barred(need, service)
         if reason:
             barred = True
             yield doubtful(
                 "systemd",
-                f"{_UNIT} cannot write {printable(str(folder))} ({reason}).",
-                f"Run `systemctl edit asrwatch` and add ReadWritePaths={folder} (and ProtectHome=no if it "
-                "lies in a home).",
+                f"{_UNIT} cannot {'write' if need.write else 'see'} {printable(str(need.path))} "
+                f"({printable(need.why)}): {reason}.",
+                "`asrwatch unit` prints the drop-in that lets it.",
             )
     if not barred:
         yield good(
@@ -65,17 +70,27 @@ def service_findings(service: Mapping[str, str], written: Iterable[Path]) -> Ite
         )
 
 
-def _barred(folder: Path, service: Mapping[str, str], allowed: list[Path]) -> str:
-    def below(roots: Iterable[Path]) -> bool:
-        return any(folder == root or root in folder.parents for root in roots)
-
-    home = service.get("ProtectHome", "no")
-    if below(_HOMES) and home in {"yes", "tmpfs"}:
-        return f"ProtectHome={home}"
-    if service.get("PrivateTmp") == "yes" and below(_TEMPORARY):
-        return "PrivateTmp=yes"
-    if below(allowed):
+def _barred(need: Need, service: Mapping[str, str]) -> str:
+    """The setting that is in the way; empty where none is."""
+    bound = _bound(service.get("BindPaths", ""))
+    if is_below(need.path, bound):
         return ""
-    if below(_HOMES) and home == "read-only":
+    if not need.write and is_below(need.path, _bound(service.get("BindReadOnlyPaths", ""))):
+        return ""
+    home = service.get("ProtectHome", "no")
+    if is_below(need.path, HOMES) and home in {"yes", "tmpfs"}:
+        return f"ProtectHome={home}"
+    if service.get("PrivateTmp") == "yes" and is_below(need.path, TEMPORARY):
+        return "PrivateTmp=yes"
+    allowed = [Path(path.lstrip("-+")) for path in service.get("ReadWritePaths", "").split()]
+    if not need.write or is_below(need.path, allowed) or is_below(need.real, allowed):
+        return ""
+    if is_below(need.path, HOMES) and home == "read-only":
         return "ProtectHome=read-only"
     return "ProtectSystem=strict" if service.get("ProtectSystem") == "strict" else ""
+
+
+def _bound(shown: str) -> list[Path]:
+    """The places where something is bound, as systemd shows them: `source:destination:options` each."""
+    words = [word.lstrip("-").split(":") for word in shown.split()]
+    return [Path(word[1] if len(word) > 1 else word[0]) for word in words]

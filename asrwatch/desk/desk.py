@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import assert_never
 
+from asrwatch.clock import utc_now
 from asrwatch.cloud.regions import currency_of
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
@@ -20,7 +21,6 @@ from asrwatch.desk.scene import Scene, is_below
 from asrwatch.desk.standing import LISTED, standing
 from asrwatch.desk.story import Circumstances, story_of
 from asrwatch.desk.treatment import forget, retry
-from asrwatch.journey.journey import utc_now
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Store
 
@@ -45,7 +45,8 @@ class Desk:
         Raises:
             StoreTrouble: the database cannot be used now; nothing was changed.
         """
-        now = utc_now()
+        daemon = self._scene.daemon
+        now = daemon.clock.now() if daemon else utc_now()
         match question:
             case AskStatus():
                 return standing(self._scene, now)

@@ -17,10 +17,12 @@ from asrwatch.errors import AsrwatchError
 from asrwatch.journey.recording import State
 
 __all__ = [
+    "Ailment",
     "AskExplain",
     "AskForget",
     "AskRetry",
     "AskStatus",
+    "BudgetLine",
     "Doubt",
     "EventLine",
     "Explanation",
@@ -173,10 +175,20 @@ class Settling:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Ailment(Reason):
+    """What is wrong with an inbox, what to do about it, and since when."""
+
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class InboxHealth:
     """How an inbox is doing. Everything but name and path is unknown (None) where no daemon runs.
 
-    `files` counts what may be a recording, whatever became of it, as of the last look.
+    `health` is `ok` or `degraded`, which has its `troubles`. `files` counts what may be a recording, whatever
+    became of it, as of the last look. `looked_at` is when the last pass over everything ended, `scanning_since`
+    when the one under way began. Of the events: how often some were lost (`events_lost`), and how often they
+    were armed afresh (`events_rearmed`).
     """
 
     name: str
@@ -189,7 +201,12 @@ class InboxHealth:
     empty: int | None = None
     unreadable: int | None = None
     scan_took: Span | None = None
-    troubles: tuple[Reason, ...] = ()
+    health: Literal["ok", "degraded"] | None = None
+    looked_at: datetime | None = None
+    scanning_since: datetime | None = None
+    events_lost: int | None = None
+    events_rearmed: int | None = None
+    troubles: tuple[Ailment, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -237,6 +254,19 @@ class Money:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BudgetLine:
+    """A limit for the day or month under way: what was asked for in it at most, of how much, and its end."""
+
+    period: str
+    until: datetime
+    audio: Span
+    audio_allowed: Span | None
+    money: Sum
+    money_allowed: Sum | None
+    spent: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Doubt:
     """A request of which nobody knows whether it was paid, and what that would be; to be looked for on the bill."""
 
@@ -276,6 +306,7 @@ class Status:
     currency: str
     doubts: tuple[Doubt, ...] = ()
     shortages: tuple[Reason, ...] = ()
+    budget: tuple[BudgetLine, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

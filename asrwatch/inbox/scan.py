@@ -7,9 +7,10 @@ symlink, so that nobody who may write in an inbox can lead the pass out of it.
 import errno as errors
 import os
 import stat as modes
-from collections.abc import Collection, Container, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from pathlib import Path
 
+from asrwatch.heartbeats import beat
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.looks import Look, ScanTrouble, Signature
 
@@ -22,6 +23,8 @@ _VANISHED = frozenset({errors.ENOENT, errors.ENOTDIR, errors.ELOOP})
 _LONGEST_FOLDER = 4095 - 256
 # A folder in which no file can be looked at has the same trouble with every one of its million files.
 _TROUBLES_NOTED = 100
+# A huge folder on a slow share takes its time, and shows that it moves.
+_BEAT_EVERY = 256
 
 
 class Folder:
@@ -64,7 +67,9 @@ class Folder:
         try:
             with os.scandir(self.descriptor) as entries:
                 # The hot loop: one round per file and pass, however many million there are.
-                for entry in entries:
+                for number, entry in enumerate(entries):
+                    if not number % _BEAT_EVERY:
+                        beat()
                     name = entry.name
                     if entry.is_dir(follow_symlinks=False):
                         if self.deep and self._rule.wants_folder_named(name, below + name):
@@ -97,6 +102,11 @@ class Folder:
         if not self._listed:
             for _ in self.files():
                 pass
+
+    @property
+    def has_folders(self) -> bool:
+        """Whether folders below have been found that nobody asked for yet."""
+        return bool(self._folders)
 
     def next_folder(self) -> str | None:
         """A folder below that has not been asked for yet."""
@@ -160,11 +170,13 @@ def look_at(
 
 def nearest_device(folder: bytes) -> int | None:
     """The device of `folder` or of its nearest parent that still exists; None if it cannot be told."""
+    look: Callable[[bytes], os.stat_result] = os.lstat
     while True:
         try:
-            return os.lstat(folder).st_dev
+            return look(folder).st_dev
         except (FileNotFoundError, NotADirectoryError):
             folder = folder.rpartition(b"/")[0] or b"/"
+            look = os.stat  # a parent may be the inbox, and the inbox a symlink
         except OSError:
             return None
 

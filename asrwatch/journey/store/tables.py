@@ -170,6 +170,7 @@ recordings = Table(
     _needs((State.FAILED, State.PARKED), "failure"),
     CheckConstraint("(failure IS NOT NULL) = (state IN ('failed', 'parked'))"),
     Index("recordings_by_due", "state", "due"),
+    Index("recordings_by_inbox", "state", "inbox", "due"),
     Index("recordings_by_path", "path"),
     Index("recordings_by_ticket", "ticket", unique=True, sqlite_where=text("ticket IS NOT NULL")),
     Index("recordings_by_purchase", "purchase"),
