@@ -203,6 +203,7 @@ class Daemon:
         self._ended: set[int] = set()
         self._store_trouble: StoreTrouble | None = None
         self._reserve_is_given = False
+        self._aside: set[str] = set()
         self._next_glance = self.clock.monotonic()
         self._next_replacement = self._next_glance
 
@@ -272,13 +273,27 @@ class Daemon:
         """Remove drafts that a killed process left; by a worker, since a share may not answer."""
 
         def work() -> None:
-            with self.hearts.pulse(f"tidying up {inbox}", usual=STEP, vital=False, key=inbox):
-                for recording, route in interrupted:
-                    tidy_up(recording, route)
-                    beat()
-                crash_point("tidied")
+            for recording, route in interrupted:
+                tidy_up(recording, route)
+                beat()
+            crash_point("tidied")
 
-        self._workers.submit(work)
+        self._beside(f"tidying up {inbox}", inbox, work)
+
+    def _beside(self, doing: str, inbox: str, work: Callable[[], None]) -> None:
+        """Have a worker do something with an inbox that is no recording's step; one such thing at a time."""
+        if doing in self._aside:
+            return
+        self._aside.add(doing)
+
+        def watched() -> None:
+            try:
+                with self.hearts.pulse(doing, usual=STEP, vital=False, key=inbox):
+                    work()
+            finally:
+                self._aside.discard(doing)
+
+        self._workers.submit(watched)
 
     def _look_at(self, inbox: str) -> None:
         """Begin to look at an inbox, or begin anew where whoever looked has died."""
@@ -483,11 +498,12 @@ class Daemon:
         """How long nothing falls due, at most `LONGEST_SLEEP`: the clock may be set meanwhile."""
         now = self.clock.now()
         longest = LONGEST_SLEEP if self._goes_on() else WHILE_ENDING
-        if self.gate.holds:
+        if self.gate.holds or self.keeper.suspects.ids:
             longest = min(longest, KEY_GLANCE)
         barred, clock = self.room.barred(time.monotonic()), time.monotonic()
         if barred or self.room.shortages:
             longest = min(longest, ROOM_GLANCE)
+        apart = (*self.under_way, *self.keeper.suspects.ids)
         dates = [self.keeper.opens(now)]
         if states := [state for kind in (ASKS, CHORES) if self._free(kind) > 0 for state in kind]:
             dates.append(
@@ -495,7 +511,7 @@ class Daemon:
                     states=self.keeper.may_begin(states, clock),
                     waiting_inboxes=barred,
                     waiting_engines=self.keeper.waiting(now),
-                    under_way=self.under_way,
+                    under_way=apart,
                     barred_inboxes=self._barred(),
                 )
             )
@@ -577,7 +593,7 @@ class Daemon:
             if gone:
                 self.post(TakenAway(recordings=tuple(gone)))
 
-        self._workers.submit(work)
+        self._beside(f"looking after failed recordings of {inbox}", inbox, work)
 
     def _presence(self, recording: Recording) -> Presence | None:
         route = self.house.routes.get(recording.inbox)
@@ -588,13 +604,18 @@ class Daemon:
         now = self.clock.now()
         self._glance_at_key(now)
         self._look_for_room()
+        barred = self._barred()
+        busy = self._working().keys() - self._stuck()
+        alone = self.keeper.trial(under_way=busy, barred_inboxes=barred, now=now)
+        if alone is not None:
+            return alone
         steps: list[Step] = []
         for kind in (ASKS, CHORES):
             steps += self.keeper.hand_out(
                 kind,
                 limit=self._free(kind),
                 under_way=self._working(),
-                barred_inboxes=self._barred(),
+                barred_inboxes=barred,
                 now=now,
             )
         return steps
@@ -684,7 +705,7 @@ class Daemon:
     @property
     def left_behind(self) -> bool:
         """Whether threads are still at what an end did not wait for; the next start repeats it."""
-        return bool(self.under_way or self._in_round)
+        return bool(self.under_way or self._in_round or self._aside)
 
     def _wind_up(self) -> None:
         """No new steps; requests finish and are saved; what is free is left to the next start.
@@ -702,6 +723,8 @@ class Daemon:
             self._turn()
         crash_point("wound-up")
         left = self.left_behind
+        with suppress(StoreTrouble):  # then they are tried alone at the next start, and cleared
+            self.keeper.broken_off(self.under_way.keys() - self._stuck())
         self._workers.shutdown(wait=not left, cancel_futures=True)
         self._polling.shutdown(wait=not left, cancel_futures=True)
         log.info("stopped", left_under_way=len(self.under_way), hurried=self._stop is not asked)

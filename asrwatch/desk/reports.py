@@ -4,7 +4,6 @@ The JSON form is what travels through the control socket and what `--json` print
 are not UTF-8 as surrogate escapes), dates as ISO 8601, spans as seconds.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -57,15 +56,17 @@ def _to_bytes(written: Any) -> bytes:
     if isinstance(written, bytes):
         return written
     if isinstance(written, str) and "\0" not in written:
-        return os.fsencode(written)
+        return written.encode("utf-8", "surrogateescape")
     msg = "not a path"
     raise ValueError(msg)
 
 
-FileName = Annotated[
-    bytes, PlainValidator(_to_bytes), PlainSerializer(os.fsdecode, when_used="json")
-]
-"""A path as the file system knows it; text in JSON."""
+def _to_text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")
+
+
+FileName = Annotated[bytes, PlainValidator(_to_bytes), PlainSerializer(_to_text, when_used="json")]
+"""A path as the file system knows it; text in JSON, the same whatever the locale of who asks and who answers."""
 
 Span = Annotated[timedelta, PlainSerializer(lambda span: span.total_seconds(), when_used="json")]
 """A span of time; seconds in JSON."""

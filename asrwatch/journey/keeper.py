@@ -37,6 +37,7 @@ from asrwatch.journey.recording import SUPERSEDED, Failure, Fingerprint, Recordi
 from asrwatch.journey.remembered import Remembered
 from asrwatch.journey.room import NO_ROOM, Room, RoomSeen, Shortage, promised_for
 from asrwatch.journey.store import STEPS_LEFT, Hold, Store
+from asrwatch.journey.suspects import POISON, Suspects, step_of
 from asrwatch.values import format_duration, printable
 
 __all__ = ["Change", "Keeper", "Step"]
@@ -110,6 +111,7 @@ class Keeper:
         self._barred: Remembered[str, None] = Remembered()
         self._in_trouble: Remembered[int, str] = Remembered()
         self._to_log: list[Callable[[], None]] = []
+        self.suspects = Suspects()
 
     # Arrivals.
 
@@ -117,6 +119,7 @@ class Keeper:
         """At start: requests that were under way when asrwatch ended are now unknown, and said to be."""
         with self.store.transaction():
             self._bring_home(now)
+            self._count_deaths()
             self._seen_path.update((each.id, None) for each in self.store.in_state(State.SETTLED))
             for recording in self.store.in_state(State.ASKING):
                 self._save(
@@ -126,6 +129,29 @@ class Keeper:
                     outcome="lost",
                 )
             crash_point("asks-marked")
+
+    def _count_deaths(self) -> None:
+        """What was under way when asrwatch died is suspected of having been the reason."""
+        for one in self.store.count_deaths():
+            self.suspects.suspect([one])
+            recording = self.store.get(one.recording)
+            if recording is not None:
+                log.warning(
+                    "suspected",
+                    recording=one.recording,
+                    file=printable(recording.path),
+                    died_in=one.died_in,
+                    deaths=one.deaths,
+                )
+
+    def broken_off(self, recording_ids: Collection[int]) -> None:
+        """An orderly end leaves these steps unfinished."""
+        if recording_ids:
+            self.store.leave_tries(recording_ids)
+
+    def _survived(self, before: Recording) -> None:
+        """A step came to an end, whichever: asrwatch lives."""
+        self.store.end_try(before.id, cleared=self.suspects.survived(before))
 
     def interrupted(self) -> dict[str, list[tuple[Recording, Route]]]:
         """By inbox, recordings whose delivery may have left drafts beside outputs, for a worker to tidy up."""
@@ -200,6 +226,7 @@ class Keeper:
 
     def moved(self, before: Recording, after: Recording, *, now: datetime) -> None:
         """A step succeeded."""
+        self._survived(before)
         if before.state is State.ASKING and after.reading is not None:
             self._request_ended(after.reading.plan.engine, before, now)
         if before.state is State.SETTLED and self._absorbed(before, after):
@@ -292,6 +319,8 @@ class Keeper:
 
     def suffered(self, before: Recording, error: AsrwatchError, *, now: datetime) -> None:
         """A step ended in an error that asrwatch knows."""
+        if before.state is not State.SUBMITTED:
+            self._survived(before)
         route = self.routes.get(before.inbox)
         # What became of a request cannot be found out with a bad key either.
         cause = error.__cause__ if isinstance(error, AnswerLost) else None
@@ -373,6 +402,7 @@ class Keeper:
 
     def surprised(self, before: Recording, error: Exception, *, now: datetime) -> None:
         """A step ended in an error nobody foresaw: that recording fails, the daemon goes on."""
+        self._survived(before)
         log.error(
             "unexpected-error", recording=before.id, file=printable(before.path), exc_info=error
         )
@@ -545,7 +575,7 @@ class Keeper:
             chosen = self._in_turn(
                 states,
                 wanted,
-                under_way=(*under_way, *passed_over),
+                under_way=(*under_way, *passed_over, *self.suspects.ids),
                 barred_inboxes=barred_inboxes,
                 now=now,
             )
@@ -649,10 +679,56 @@ class Keeper:
                     break
         return tuple(chosen)
 
+    def trial(
+        self,
+        *,
+        under_way: Collection[int],
+        now: datetime,
+        barred_inboxes: Collection[str] = (),
+    ) -> list[Step] | None:
+        """The step of a suspect, which is taken alone; None where others may go on."""
+        if not self.suspects.ids:
+            return None
+        if self.suspects.in_trial(under_way):
+            return [] if self.suspects.others_wait(under_way, now) else None
+        ready = self.store.due(
+            now,
+            limit=1,
+            only=self.suspects.ids,
+            waiting_engines=self.waiting(now),
+            barred_inboxes=barred_inboxes,
+        )
+        if not ready:
+            return None
+        if under_way:
+            return []  # what is under way ends first, or a death would tell nothing
+        self.suspects.begins(ready[0].id, now)
+        step = self._next_step(ready[0], now, barred_inboxes)
+        return [step] if step else []
+
     def _next_step(
         self, recording: Recording, now: datetime, barred: Collection[str]
     ) -> Step | None:
-        """What a worker does next with this recording; None where nothing, or nothing yet, is to be done."""
+        """What a worker does next with it, written down as begun; None where nothing, or nothing yet."""
+        if self.suspects.is_poison(recording):
+            self._give_up(recording, now)
+            return None
+        step = self._chosen_step(recording, now, barred)
+        if step is not None:
+            self.store.begin_try(recording.id, step_of(step[0]))
+        return step
+
+    def _give_up(self, recording: Recording, now: datetime) -> None:
+        """It has killed asrwatch often enough; a person looks at it, its neighbours go on."""
+        self.suspects.acquit(recording.id)
+        self.store.end_try(recording.id)
+        money = recording.state is State.ASKING  # what was paid is a question of its own
+        after = recording.park(POISON, now=now) if money else recording.fail(POISON, now=now)
+        self._save(recording, after, note=POISON.message, outcome="lost" if money else "")
+
+    def _chosen_step(
+        self, recording: Recording, now: datetime, barred: Collection[str]
+    ) -> Step | None:
         route = self.routes.get(recording.inbox)
         if route is None:
             # Its inbox left the configuration: it stays as it is until the inbox is back.
@@ -820,6 +896,9 @@ class Keeper:
         self, before: Recording, after: Recording, *, note: str = "", outcome: str = ""
     ) -> None:
         self.store.save(before, after, note=note, outcome=outcome)
+        if after.id in self.suspects.ids and after.state not in STEPS_LEFT:
+            self.suspects.acquit(after.id)
+            self.store.end_try(after.id)
         if outcome:
             self.fuse.ended(before.asking, after.answer.billed if after.answer else None)
         if before.trouble is not None or after.trouble is not None:

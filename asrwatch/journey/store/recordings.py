@@ -29,6 +29,7 @@ from asrwatch.journey.store.database import damaged
 from asrwatch.journey.store.money import EVERY_ENGINE, Money
 from asrwatch.journey.store.prepared import Prepared
 from asrwatch.journey.store.rows import COLUMNS, recording_of, row_of
+from asrwatch.journey.store.tries import Tries
 from asrwatch.values import printable
 
 __all__ = ["STEPS_LEFT", "Event", "Store"]
@@ -86,6 +87,7 @@ _DUE = (
     .order_by(_table.c.due, _table.c.id)
     .limit(bindparam("most"))
 )
+_DUE_OF = _DUE.where(_table.c.id.in_(_listed("only")))
 _DUE_IN = _DUE.where(_table.c.inbox == bindparam("inbox"))
 _SHORTEST_STAGED = (
     _WITH_ANSWER.where(
@@ -144,7 +146,7 @@ class Event:
     note: str
 
 
-class Store(Money):
+class Store(Money, Tries):
     """The state of everything. See `Database` for its arguments and for who may open it."""
 
     def add(self, recording: Recording, *, note: str = "") -> Recording:
@@ -268,6 +270,7 @@ class Store(Money):
         waiting_inboxes: Collection[str] = (),
         inbox: str | None = None,
         barred_inboxes: Collection[str] = (),
+        only: Collection[int] | None = None,
     ) -> tuple[Recording, ...]:
         """Recordings that a worker could take a step with, those nearest their end first.
 
@@ -281,9 +284,11 @@ class Store(Money):
             waiting_inboxes: the same for inboxes.
             inbox: only that one's; None: whichever.
             barred_inboxes: whose recordings are passed over.
+            only: ids of those that are meant, of whichever inbox; None for all.
         """
         chosen = {
             "now": now,
+            "only": json.dumps(list(only or ())),
             "inbox": inbox,
             "under_way": json.dumps(list(under_way)),
             "waiting": json.dumps(list(waiting_engines)),
@@ -291,6 +296,7 @@ class Store(Money):
             "barred": json.dumps(list(barred_inboxes)),
         }
         query = _DUE if inbox is None else _DUE_IN
+        query = query if only is None else _DUE_OF
         found: tuple[Recording, ...] = ()
         for state in STEPS_LEFT:
             if state in states and len(found) < limit:
@@ -450,6 +456,7 @@ class Store(Money):
             self._flush()
             for table in (_events, _outputs):
                 self._connection.execute(delete(table).where(table.c.recording == recording.id))
+            self.end_try(recording.id)
             self._connection.execute(delete(_table).where(_table.c.id == recording.id))
 
     def forget(self, recording: Recording, *, now: datetime) -> None:
