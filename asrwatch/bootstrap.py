@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asrwatch import engines, formats, logs, parts, storages
+from asrwatch.audio.studio import Studio
 from asrwatch.cloud import Cloud, KeyRing
 from asrwatch.cloud.regions import currency_of
 from asrwatch.config import AUTOMATIC, InboxSettings, PartChoice, Settings
@@ -23,6 +24,7 @@ from asrwatch.journey.budget import Allowance, Budget
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.journey import Route
 from asrwatch.journey.keeper import Change
+from asrwatch.journey.preparing import Preparer
 from asrwatch.journey.recording import Wishes
 from asrwatch.journey.source import Care
 from asrwatch.journey.store import Store
@@ -101,8 +103,10 @@ def build_parts(settings: Settings) -> Parts:
         name: build_engine(settings, cloud, PartChoice(use=name)) for name in parts.names(engines)
     }
     reach = build_storage(settings, cloud)
+    preparer = Preparer(Studio(), settings.state_dir / "spool")
     routes = {
-        inbox.name: _route(inbox, settings, cloud, shared, reach) for inbox in settings.inboxes
+        inbox.name: _route(inbox, settings, cloud, shared, reach, preparer=preparer)
+        for inbox in settings.inboxes
     }
     return Parts(cloud=cloud, engines=shared, routes=routes)
 
@@ -113,6 +117,8 @@ def _route(
     cloud: Cloud,
     shared: Mapping[str, Engine[Any]],
     storage: Storage[Any],
+    *,
+    preparer: Preparer,
 ) -> Route:
     written = {choice.use: build_format(choice) for choice in inbox.formats}
     named = None if inbox.engine.use == AUTOMATIC else inbox.engine.use
@@ -135,6 +141,7 @@ def _route(
         presence=Presence(root=inbox.root, marker=inbox.marker, stays=inbox.after == "keep"),
         patience=inbox.patience,
         park_unknown=inbox.unknown == "park",
+        preparer=preparer,
         care=Care(root=inbox.root, foreign_links=inbox.hard_links == "any"),
         rest_within=inbox.wait_for_rest,
     )

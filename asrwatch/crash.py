@@ -55,6 +55,7 @@ PLACES: Final[Mapping[str, str]] = MappingProxyType(
         # Reading and uploading.
         "read": "a file was read to its end, nothing is planned",
         "planned": "where a recording goes is decided, in memory only",
+        "prepared": "a re-encoded copy is complete in the spool, nothing is saved",
         "policy-got": "the cloud permits an upload",
         "upload-begun": "the first bytes of an upload left",
         "upload-half-sent": "the file left, not the end of its form",

@@ -143,6 +143,8 @@ class Engine(ABC, Generic[OptionsT]):
         automatic: the dispatcher may choose it unasked.
         regions: where the vendor serves it; empty is everywhere.
         containers: file name extensions it documents (contract sections 3 and 4.1), lower case, no dot.
+        codecs: for containers that may hold anything, the sound that is sent as it is; other sound is re-encoded.
+        fastest_rate: samples per second above which such a file is re-encoded; None for any.
         prices: of a second of audio, by region, where the vendor names one (contract section 8).
     """
 
@@ -155,6 +157,8 @@ class Engine(ABC, Generic[OptionsT]):
     automatic: ClassVar[bool] = True
     regions: ClassVar[frozenset[str]] = frozenset()
     containers: ClassVar[frozenset[str]]
+    codecs: ClassVar[Mapping[str, frozenset[str]]] = {}
+    fastest_rate: ClassVar[int | None] = None
     prices: ClassVar[Mapping[str, Decimal]] = {}
 
     def __init__(self, options: OptionsT, cloud: Cloud) -> None:

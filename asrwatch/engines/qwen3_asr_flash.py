@@ -82,6 +82,9 @@ class Qwen3AsrFlash(Engine[FlashOptions]):
             "wmv",
         }
     )
+    # The contract says nothing of codecs; a WAV may hold any, and plain PCM is what everybody's samples show.
+    codecs: ClassVar[Mapping[str, frozenset[str]]] = {"wav": frozenset({"pcm_s16le", "pcm_u8"})}
+    fastest_rate = 48_000
 
     def __init__(self, options: FlashOptions, cloud: Cloud) -> None:
         super().__init__(options, cloud)

@@ -117,6 +117,7 @@ class Keeper:
 
     def open_up(self, now: datetime) -> None:
         """At start: requests that were under way when asrwatch ended are now unknown, and said to be."""
+        journey.sweep_spool(self.store.in_state(State.STAGED, State.ASKING), self.routes)
         with self.store.transaction():
             self._bring_home(now)
             self._count_deaths()
@@ -343,6 +344,8 @@ class Keeper:
         if after.state is State.FAILED:
             # Names decided and never written to are free for whoever comes to that path next.
             after = after.owning(tuple(output for output in after.outputs if output.sha256))
+        if route is not None and after.staging is None:
+            journey.discard(before, route)
         self._save(before, after, note=note, outcome=outcome)
         self._settle_newer(after, now)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from asrwatch.audio.studio import DIED
 from asrwatch.errors import (
     AnswerLost,
     AsrwatchError,
@@ -36,6 +37,8 @@ FRESH_URLS = 3
 """How often the audio is published afresh before its URL counts as hopeless (contract section 7.3: few tries)."""
 FAILED_TASKS = 1
 """How often a task that the cloud failed for a passing reason is submitted anew (section 7.3: resubmit once)."""
+DEATHS = 3
+"""How often the process that decodes a recording may die of it; then it is one that kills, and fails."""
 LOOK_AGAIN = timedelta(seconds=60)
 """After this long a file that changed is read again, should no look have found it settled by then."""
 
@@ -203,6 +206,9 @@ def _postpone(
             "Patience ended.",
             _ended(recording, error),
         )
+    if error.code == DIED and trouble.count >= DEATHS:
+        failed = recording.fail(Failure.of(error), now=now)
+        return failed, f"The process that decodes it died {DEATHS} times.", ""
     wait = backoff(trouble.count, chance)
     if isinstance(error, TemporaryError) and error.retry_after is not None:
         wait = min(max(wait, error.retry_after), LONGEST_WAIT)
