@@ -1,4 +1,4 @@
-"""Whether there is room for what a request will bring, before it is made. Pure: looks and the clock come in.
+"""Whether there is room for what a request will bring, before it is made. Pure; looks come in.
 
 No request is announced, and nothing uploaded for one, unless the state folder and the folder of its transcripts
 have room for the result and for the reserve besides. What is not known, or was looked at too long ago, counts as
