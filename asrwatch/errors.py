@@ -12,6 +12,7 @@ from enum import StrEnum
 __all__ = [
     "AnswerLost",
     "AsrwatchError",
+    "BillUnknown",
     "ConfigError",
     "DoesNotFit",
     "EngineError",
@@ -143,6 +144,10 @@ class TemporaryError(AsrwatchError):
     ) -> None:
         super().__init__(message, code=code, advice=advice)
         self.retry_after = retry_after
+
+
+class BillUnknown(TemporaryError):
+    """The cloud answered a paid request with an error of its own: not accepted, but nobody says it is not billed."""
 
 
 class UrlExpired(TemporaryError):
