@@ -306,6 +306,7 @@ class Status:
     ever: Money
     currency: str
     doubts: tuple[Doubt, ...] = ()
+    shortages: tuple[Reason, ...] = ()
     budget: tuple[BudgetLine, ...] = ()
 
 
