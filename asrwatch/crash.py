@@ -68,6 +68,8 @@ PLACES: Final[Mapping[str, str]] = MappingProxyType(
         "answer-begun": "the head of its answer was read",
         "answer-half-read": "some of its answer's body was read",
         "answer-read": "all of its answer was read, nothing understood",
+        "answer-got": "all of a paid request's answer is here, in memory only",
+        "answer-kept": "the same, synced to the disk as it came, nothing understood",
         "after-request": "the answer is understood, in memory only",
         # Tasks.
         "polling": "a round of questions begins",

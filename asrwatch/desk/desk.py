@@ -118,6 +118,7 @@ class Desk:
             paced=daemon.gate.waiting(now) if daemon and not holds else frozenset(),
             inbox_is_configured=recording.inbox in configured,
             same_content_under_way=same_content,
+            shortage=self._scene.lacks_room(recording),
             currency=currency_of(self._scene.settings.cloud.region),
             workers_busy=daemon is not None and len(daemon.under_way) >= daemon.house.workers,
         )

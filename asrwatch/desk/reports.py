@@ -316,6 +316,7 @@ class Status:
     ever: Money
     currency: str
     doubts: tuple[Doubt, ...] = ()
+    shortages: tuple[Reason, ...] = ()
     budget: tuple[BudgetLine, ...] = ()
 
 

@@ -198,6 +198,14 @@ class Engine(ABC, Generic[OptionsT]):
             AnswerLost: it may have been accepted.
         """
 
+    def recall(self, ask_id: str) -> Heard | Pending | None:  # noqa: ARG002 - an engine whose answers are kept looks
+        """What was answered to a request whose answer nobody read, as far as it was kept; costs nothing.
+
+        Raises:
+            AsrwatchError: as `start` does.
+        """
+        return None
+
     @abstractmethod
     def read(self, answer: Answer) -> Transcript:
         """What the stored answer says. Pure, and repeatable for ever.

@@ -61,6 +61,7 @@ from asrwatch.journey.recording import (
     Task,
     Wishes,
 )
+from asrwatch.journey.spool import UNREADABLE
 from asrwatch.journey.trouble import one_more_lost
 from asrwatch.journey.watched import Watched
 from asrwatch.storages import Source, Storage
@@ -389,6 +390,9 @@ def _reconcile(
     asking = _evidence(recording.asking)
     engine = route.engines[reading.plan.engine]
     crash_point("reconciling")
+    recalled = _recalled(engine, staging.ask_id)
+    if recalled is not None:
+        return answered(recording, recalled, now=clock())
     if not engine.tasks:
         trouble = recording.trouble
         if trouble is None or trouble.lost_at != recording.attempts:
@@ -419,6 +423,20 @@ def _reconcile(
             return replace(recording, due=clock() + RECONCILE_AGAIN)
         case _:
             assert_never(outcome)
+
+
+def _recalled(engine: Engine[Any], ask_id: str) -> Heard | Pending | None:
+    """The answer that came before a crash, or that a fault of ours kept from being read, if it was kept.
+
+    Raises:
+        AsrwatchError: what the answer means, as for `ask`; or it cannot be read now.
+    """
+    try:
+        return engine.recall(ask_id)
+    except AnswerLost as lost:
+        if lost.code == UNREADABLE:
+            raise
+        return None  # what was kept is no whole answer
 
 
 def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
