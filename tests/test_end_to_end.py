@@ -124,6 +124,7 @@ def test_a_bad_key_holds_and_heals(installed: Installed, sandbox: Sandbox) -> No
     key_file = installed.root / "key"
     key_file.write_text("sk-wrong")
     key_file.chmod(0o600)
+    key_file.chmod(0o600)
     installed.more = {"cloud": {"base_url": sandbox.url, "api_key_file": str(key_file)}}
     daemon = installed.start()
     for number in range(20):
