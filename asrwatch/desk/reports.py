@@ -4,7 +4,6 @@ The JSON form is what travels through the control socket and what `--json` print
 are not UTF-8 as surrogate escapes), dates as ISO 8601, spans as seconds.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,10 +17,12 @@ from asrwatch.journey.recording import State
 
 __all__ = [
     "Ailment",
+    "AskBooked",
     "AskExplain",
     "AskForget",
     "AskRetry",
     "AskStatus",
+    "Booked",
     "BudgetLine",
     "Doubt",
     "EventLine",
@@ -57,15 +58,17 @@ def _to_bytes(written: Any) -> bytes:
     if isinstance(written, bytes):
         return written
     if isinstance(written, str) and "\0" not in written:
-        return os.fsencode(written)
+        return written.encode("utf-8", "surrogateescape")
     msg = "not a path"
     raise ValueError(msg)
 
 
-FileName = Annotated[
-    bytes, PlainValidator(_to_bytes), PlainSerializer(os.fsdecode, when_used="json")
-]
-"""A path as the file system knows it; text in JSON."""
+def _to_text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")
+
+
+FileName = Annotated[bytes, PlainValidator(_to_bytes), PlainSerializer(_to_text, when_used="json")]
+"""A path as the file system knows it; text in JSON, the same whatever the locale of who asks and who answers."""
 
 Span = Annotated[timedelta, PlainSerializer(lambda span: span.total_seconds(), when_used="json")]
 """A span of time; seconds in JSON."""
@@ -93,6 +96,14 @@ class AskExplain:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AskBooked:
+    """Which of these files cost nothing any more: asked about already, failed, or left alone on purpose?"""
+
+    paths: tuple[FileName, ...]
+    ask: Literal["booked"] = "booked"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AskRetry:
     """Take these up again: files and everything below folders (absolute), or all that failed or are parked.
 
@@ -113,7 +124,7 @@ class AskForget:
     ask: Literal["forget"] = "forget"
 
 
-Question = AskStatus | AskExplain | AskRetry | AskForget
+Question = AskStatus | AskExplain | AskBooked | AskRetry | AskForget
 
 
 # Reports.
@@ -305,6 +316,7 @@ class Status:
     ever: Money
     currency: str
     doubts: tuple[Doubt, ...] = ()
+    shortages: tuple[Reason, ...] = ()
     budget: tuple[BudgetLine, ...] = ()
 
 
@@ -434,10 +446,17 @@ class Treatment:
     refused: int
 
 
-Report = Status | Explanation | Treatment
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Booked:
+    """Those of the files that cost nothing any more."""
+
+    paths: tuple[FileName, ...]
+
+
+Report = Status | Explanation | Treatment | Booked
 
 _ADAPTERS: Mapping[type[Any], TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind) for kind in (Status, Explanation, Treatment)
+    kind: TypeAdapter(kind) for kind in (Status, Explanation, Treatment, Booked)
 }
 _QUESTIONS: TypeAdapter[Question] = TypeAdapter(Annotated[Question, Discriminator("ask")])
 

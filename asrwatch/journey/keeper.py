@@ -4,11 +4,12 @@ Runs in the daemon's main thread, inside its transactions. It decides with pure 
 `gate`, `delivery.decide`) and writes to the store; it touches neither files nor network.
 """
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 
 from asrwatch import logs
 from asrwatch.clock import utc_now
@@ -33,7 +34,10 @@ from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route
 from asrwatch.journey.poller import OVERDUE_AFTER, TaskNews, next_wait
 from asrwatch.journey.recording import SUPERSEDED, Failure, Fingerprint, Recording, State
+from asrwatch.journey.remembered import Remembered
+from asrwatch.journey.room import NO_ROOM, Room, RoomSeen, Shortage, promised_for
 from asrwatch.journey.store import STEPS_LEFT, Hold, Store
+from asrwatch.journey.suspects import POISON, Suspects, step_of
 from asrwatch.values import format_duration, printable
 
 __all__ = ["Change", "Keeper", "Step"]
@@ -45,6 +49,8 @@ Step = tuple[Recording, Callable[[], Recording]]
 
 SAME_PURCHASE = timedelta(seconds=5)
 """How long a recording waits for another of the same content that is being transcribed."""
+ROOM_AGAIN = timedelta(seconds=10)
+"""How long a recording waits whose result is too large for the room there is."""
 URL_MARGIN = timedelta(minutes=30)
 """A URL that expires within this long is published afresh before it is asked with."""
 DEFAULT_PATIENCE = timedelta(days=3)
@@ -82,6 +88,7 @@ class Keeper:
         gate: Gate,
         key_digest: Callable[[], str | None],
         chance: Callable[[], float],
+        room: Room | None = None,
         fuse: Fuse | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -89,27 +96,32 @@ class Keeper:
         self.fuse = fuse or Fuse(Budget(), store, currency="")
         self._budget_told: datetime | None = None
         self._served: dict[frozenset[State], str] = {}
+        self.room = room or Room(state=b"", outputs={}, reserve=None)
         self.routes = routes
         self.gate = gate
         self._key_digest = key_digest
         self._chance = chance
         self._clock = clock
         self._news: list[Change] = []
-        self._newer: dict[int, Fingerprint] = {}
-        self._overdue: dict[int, datetime] = {}
-        self._seen_path: set[int] = set()
+        self._newer: Remembered[int, Fingerprint] = Remembered()
+        self._overdue: Remembered[int, datetime] = Remembered()
+        self._seen_path: Remembered[int, None] = Remembered()
         self._settled_anew: set[int] = set()
-        self._unknown: dict[int, int] = {}
-        self._barred: set[str] = set()
-        self._in_trouble: dict[str, set[int]] = {}
+        self._unknown: Remembered[int, int] = Remembered()
+        self._barred: Remembered[str, None] = Remembered()
+        self._in_trouble: Remembered[int, str] = Remembered()
+        self._to_log: list[Callable[[], None]] = []
+        self.suspects = Suspects()
 
     # Arrivals.
 
     def open_up(self, now: datetime) -> None:
         """At start: requests that were under way when asrwatch ended are now unknown, and said to be."""
+        journey.sweep_spool(self.store.in_state(State.STAGED, State.ASKING), self.routes)
         with self.store.transaction():
             self._bring_home(now)
-            self._seen_path = {recording.id for recording in self.store.in_state(State.SETTLED)}
+            self._count_deaths()
+            self._seen_path.update((each.id, None) for each in self.store.in_state(State.SETTLED))
             for recording in self.store.in_state(State.ASKING):
                 self._save(
                     recording,
@@ -118,6 +130,29 @@ class Keeper:
                     outcome="lost",
                 )
             crash_point("asks-marked")
+
+    def _count_deaths(self) -> None:
+        """What was under way when asrwatch died is suspected of having been the reason."""
+        for one in self.store.count_deaths():
+            self.suspects.suspect([one])
+            recording = self.store.get(one.recording)
+            if recording is not None:
+                log.warning(
+                    "suspected",
+                    recording=one.recording,
+                    file=printable(recording.path),
+                    died_in=one.died_in,
+                    deaths=one.deaths,
+                )
+
+    def broken_off(self, recording_ids: Collection[int]) -> None:
+        """An orderly end leaves these steps unfinished."""
+        if recording_ids:
+            self.store.leave_tries(recording_ids)
+
+    def _survived(self, before: Recording) -> None:
+        """A step came to an end, whichever: asrwatch lives."""
+        self.store.end_try(before.id, cleared=self.suspects.survived(before))
 
     def interrupted(self) -> dict[str, list[tuple[Recording, Route]]]:
         """By inbox, recordings whose delivery may have left drafts beside outputs, for a worker to tidy up."""
@@ -185,20 +220,22 @@ class Keeper:
             note="settled",
         )
         if latest is not None:
-            self._seen_path.add(recording.id)
+            self._seen_path[recording.id] = None
         self._news.append(Change(before=None, after=recording, note="settled"))
 
     # What workers say.
 
     def moved(self, before: Recording, after: Recording, *, now: datetime) -> None:
         """A step succeeded."""
+        self._survived(before)
         if before.state is State.ASKING and after.reading is not None:
             self._request_ended(after.reading.plan.engine, before, now)
         if before.state is State.SETTLED and self._absorbed(before, after):
             return
         outcome = self._outcome(before, after)
         if outcome == "again":
-            log.warning(
+            self._log_saved(
+                log.warning,
                 "asked-again",
                 recording=after.id,
                 file=printable(after.path),
@@ -220,7 +257,7 @@ class Keeper:
         """The same content at the same path under a new fingerprint is the same recording (design section 3)."""
         if after.id not in self._seen_path or after.reading is None or before.reading is not None:
             return False
-        self._seen_path.discard(after.id)
+        del self._seen_path[after.id]
         for older in self.store.all_at(after.path):
             same_content = (
                 older.reading is not None and older.reading.sha256 == after.reading.sha256
@@ -283,12 +320,18 @@ class Keeper:
 
     def suffered(self, before: Recording, error: AsrwatchError, *, now: datetime) -> None:
         """A step ended in an error that asrwatch knows."""
+        if before.state is not State.SUBMITTED:
+            self._survived(before)
         route = self.routes.get(before.inbox)
         # What became of a request cannot be found out with a bad key either.
         cause = error.__cause__ if isinstance(error, AnswerLost) else None
         blamed = cause if isinstance(cause, EngineError) else error
         if isinstance(blamed, EngineError) or journey.awaits_its_answer(before):
             self._engine_suffered(before, blamed, now)
+        if before.state is State.TRANSCRIBED:
+            change = self.room.refused(before.inbox, error)
+            if change is not None and change.begun is not None:
+                self._tell_shortage(change.begun)
         after, note, outcome = trouble.suffer(
             before,
             error,
@@ -301,29 +344,31 @@ class Keeper:
         if after.state is State.FAILED:
             # Names decided and never written to are free for whoever comes to that path next.
             after = after.owning(tuple(output for output in after.outputs if output.sha256))
+        if route is not None and after.staging is None:
+            journey.discard(before, route)
         self._save(before, after, note=note, outcome=outcome)
         self._settle_newer(after, now)
 
     def _tell_trouble(self, before: Recording, after: Recording) -> None:
         """One warning when a kind of trouble begins, and a line when the last recording has left it behind."""
-        for code in [code for code, ids in self._in_trouble.items() if after.id in ids]:
-            if after.trouble is None or after.trouble.last.code != code:
-                self._in_trouble[code].discard(after.id)
-                if not self._in_trouble[code]:
-                    del self._in_trouble[code]
-                    log.info("trouble-over", code=code)
+        code = self._in_trouble.get(after.id)
+        if code and (after.trouble is None or after.trouble.last.code != code):
+            del self._in_trouble[after.id]
+            if code not in self._in_trouble.values():
+                self._log_saved(log.info, "trouble-over", code=code)
         if after.trouble is None or after.trouble == before.trouble:
             return
         last = after.trouble.last
-        if last.code not in self._in_trouble:
-            log.warning(
+        if last.code not in self._in_trouble.values():
+            self._log_saved(
+                log.warning,
                 "trouble",
                 code=last.code,
                 error=last.message,
                 advice=last.advice,
                 first=printable(after.path),
             )
-        self._in_trouble.setdefault(last.code, set()).add(after.id)
+        self._in_trouble[after.id] = last.code
 
     def _engine_suffered(self, before: Recording, error: Exception, now: datetime) -> None:
         """What a request that was refused, or whose answer was lost, says of its engine."""
@@ -360,6 +405,7 @@ class Keeper:
 
     def surprised(self, before: Recording, error: Exception, *, now: datetime) -> None:
         """A step ended in an error nobody foresaw: that recording fails, the daemon goes on."""
+        self._survived(before)
         log.error(
             "unexpected-error", recording=before.id, file=printable(before.path), exc_info=error
         )
@@ -400,8 +446,10 @@ class Keeper:
                 self._still_out(current, status, age, now)
             case EngineError() | TemporaryError() if not told.final:
                 if told.news.code not in self._barred:
-                    log.warning("polling-barred", code=told.news.code, error=str(told.news))
-                    self._barred.add(told.news.code)
+                    self._log_saved(
+                        log.warning, "polling-barred", code=told.news.code, error=str(told.news)
+                    )
+                    self._barred[told.news.code] = None
                 self._still_out(current, told.news.code, max(age, timedelta(minutes=2)), now)
             case TicketLost() if (
                 age < FORGOTTEN_AFTER and self._seen_unknown(current) < UNKNOWN_TIMES
@@ -440,7 +488,8 @@ class Keeper:
         said = self._overdue.get(current.id)
         if age > OVERDUE_AFTER and (said is None or now - said >= OVERDUE_AGAIN):
             self._overdue[current.id] = now
-            log.error(
+            self._log_saved(
+                log.error,
                 "task-overdue",
                 ticket=_ticket(current),
                 file=printable(current.path),
@@ -523,11 +572,13 @@ class Keeper:
         """
         steps: list[Step] = []
         passed_over: set[int] = set()
+        clock = time.monotonic()
+        states = self.may_begin(states, clock)
         while (wanted := limit - len(steps)) > 0:
             chosen = self._in_turn(
                 states,
                 wanted,
-                under_way=(*under_way, *passed_over),
+                under_way=(*under_way, *passed_over, *self.suspects.ids),
                 barred_inboxes=barred_inboxes,
                 now=now,
             )
@@ -541,6 +592,49 @@ class Keeper:
             if len(chosen) < wanted:
                 break
         return steps
+
+    def may_begin(self, states: Collection[State], clock: float) -> tuple[State, ...]:
+        """The states whose recordings may go on: where the state folder lacks room, those already paid for."""
+        short = self.room.state_is_short(clock)
+        return tuple(state for state in states if not (short and state in UNPAID))
+
+    def room_seen(self, look: RoomSeen, *, now: datetime) -> None:
+        """Somebody looked how much room there is: an alarm when it is too little, and work when it is enough."""
+        ours = self.store.still_to_come()
+        change = self.room.saw(look, promised=promised_for(ours))
+        if change is None:
+            return
+        if change.begun is not None:
+            self._tell_shortage(change.begun)
+            return
+        self._log_saved(log.info, "room-back", folder=printable(change.folder))
+        for inbox in self.room.inboxes_of(change.folder):
+            self._deliver_now(inbox, now)
+
+    def _tell_shortage(self, shortage: Shortage) -> None:
+        self._log_saved(
+            log.error,
+            "no-room",
+            code=shortage.code,
+            folder=printable(shortage.folder),
+            error=shortage.message,
+            advice=shortage.advice,
+        )
+
+    def _deliver_now(self, inbox: str, now: datetime) -> None:
+        """What could not be written for lack of room is tried at once."""
+        for recording in self.store.in_state(State.TRANSCRIBED):
+            trouble = recording.trouble
+            if recording.inbox == inbox and trouble is not None and trouble.last.code in NO_ROOM:
+                self._save(recording, recording.postpone(trouble, due=min(recording.due, now)))
+
+    def _has_room(self, recording: Recording, now: datetime) -> bool:
+        if recording.inbox in self.room.barred(time.monotonic()):
+            return False
+        if self.room.lacks(recording) is None:
+            return True
+        self._save(recording, replace(recording, due=now + ROOM_AGAIN))
+        return False
 
     def _in_turn(
         self,
@@ -556,6 +650,7 @@ class Keeper:
         Thousands of files dropped in one inbox must not keep another one's file waiting for all of them.
         """
         waiting = self.waiting(now)
+        waiting_inboxes = self.room.barred(time.monotonic())
 
         def due(limit: int, passed: Collection[int], inbox: str | None) -> tuple[Recording, ...]:
             return self.store.due(
@@ -564,6 +659,7 @@ class Keeper:
                 states=states,
                 under_way=(*under_way, *passed),
                 waiting_engines=waiting,
+                waiting_inboxes=waiting_inboxes,
                 barred_inboxes=barred_inboxes,
                 inbox=inbox,
             )
@@ -586,10 +682,56 @@ class Keeper:
                     break
         return tuple(chosen)
 
+    def trial(
+        self,
+        *,
+        under_way: Collection[int],
+        now: datetime,
+        barred_inboxes: Collection[str] = (),
+    ) -> list[Step] | None:
+        """The step of a suspect, which is taken alone; None where others may go on."""
+        if not self.suspects.ids:
+            return None
+        if self.suspects.in_trial(under_way):
+            return [] if self.suspects.others_wait(under_way, now) else None
+        ready = self.store.due(
+            now,
+            limit=1,
+            only=self.suspects.ids,
+            waiting_engines=self.waiting(now),
+            barred_inboxes=barred_inboxes,
+        )
+        if not ready:
+            return None
+        if under_way:
+            return []  # what is under way ends first, or a death would tell nothing
+        self.suspects.begins(ready[0].id, now)
+        step = self._next_step(ready[0], now, barred_inboxes)
+        return [step] if step else []
+
     def _next_step(
         self, recording: Recording, now: datetime, barred: Collection[str]
     ) -> Step | None:
-        """What a worker does next with this recording; None where nothing, or nothing yet, is to be done."""
+        """What a worker does next with it, written down as begun; None where nothing, or nothing yet."""
+        if self.suspects.is_poison(recording):
+            self._give_up(recording, now)
+            return None
+        step = self._chosen_step(recording, now, barred)
+        if step is not None:
+            self.store.begin_try(recording.id, step_of(step[0]))
+        return step
+
+    def _give_up(self, recording: Recording, now: datetime) -> None:
+        """It has killed asrwatch often enough; a person looks at it, its neighbours go on."""
+        self.suspects.acquit(recording.id)
+        self.store.end_try(recording.id)
+        money = recording.state is State.ASKING  # what was paid is a question of its own
+        after = recording.park(POISON, now=now) if money else recording.fail(POISON, now=now)
+        self._save(recording, after, note=POISON.message, outcome="lost" if money else "")
+
+    def _chosen_step(
+        self, recording: Recording, now: datetime, barred: Collection[str]
+    ) -> Step | None:
         route = self.routes.get(recording.inbox)
         if route is None:
             # Its inbox left the configuration: it stays as it is until the inbox is back.
@@ -597,6 +739,10 @@ class Keeper:
             return None
         match recording.state:
             case State.SETTLED if recording.reading is not None and self._paid_already(
+                recording, now
+            ):
+                return None
+            case State.SETTLED if recording.reading is not None and not self._has_room(
                 recording, now
             ):
                 return None
@@ -636,6 +782,9 @@ class Keeper:
         if self.store.being_bought(reading.purchase):
             self._save(recording, replace(recording, due=now + SAME_PURCHASE))
             return None
+        if not self._has_room(recording, now):
+            return None
+        self.room.take(recording)
         self.gate.take(reading.plan.engine, now)
         announced = journey.announce(recording, route, now=now)
         self._save(recording, announced)
@@ -710,21 +859,49 @@ class Keeper:
         for recording_id in self._settled_anew:
             self._newer.pop(recording_id, None)
         self._settled_anew.clear()
+        for memory in self._memories:
+            memory.keep()
+        self.gate.keep()
+        to_log, self._to_log = self._to_log, []
+        for write in to_log:
+            write()
         for change in news:
             crash_point(f"saved:{change.after.state.value}")
             self._log(change)
         return news
 
     def discard_news(self) -> None:
-        """After a commit that failed: nothing of it happened."""
+        """After a commit that failed: nothing of it happened, and nothing of it is remembered."""
         self.fuse.read_again()
         self._news.clear()
         self._settled_anew.clear()
+        self._to_log.clear()
+        for memory in self._memories:
+            memory.go_back()
+        self.gate.go_back()
+
+    @property
+    def _memories(self) -> tuple[Remembered[Any, Any], ...]:
+        return (
+            self._newer,
+            self._overdue,
+            self._seen_path,
+            self._unknown,
+            self._barred,
+            self._in_trouble,
+        )
+
+    def _log_saved(self, write: Callable[..., Any], event: str, **values: Any) -> None:
+        """Log it once it is saved: what was not saved did not happen, and is said when it does."""
+        self._to_log.append(partial(write, event, **values))
 
     def _save(
         self, before: Recording, after: Recording, *, note: str = "", outcome: str = ""
     ) -> None:
         self.store.save(before, after, note=note, outcome=outcome)
+        if after.id in self.suspects.ids and after.state not in STEPS_LEFT:
+            self.suspects.acquit(after.id)
+            self.store.end_try(after.id)
         if outcome:
             self.fuse.ended(before.asking, after.answer.billed if after.answer else None)
         if before.trouble is not None or after.trouble is not None:

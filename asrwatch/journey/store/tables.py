@@ -25,6 +25,7 @@ from asrwatch.journey.recording import State
 __all__ = [
     "answers",
     "asks",
+    "clock",
     "create",
     "events",
     "forgotten",
@@ -32,6 +33,7 @@ __all__ = [
     "moment",
     "outputs",
     "recordings",
+    "tries",
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -235,6 +237,11 @@ asks = Table(
         " 'again', 'bill_unknown')"
     ),
     Index("asks_by_date", "asked_at"),
+    Index(
+        "asks_still_out",
+        "outcome",
+        sqlite_where=text("outcome IN ('open', 'accepted')"),
+    ),
     sqlite_strict=True,
 )
 
@@ -262,6 +269,25 @@ forgotten = Table(
     Column("size", Integer, nullable=False),
     Column("mtime_ns", Integer, nullable=False),
     Column("at", Moment, nullable=False),
+    sqlite_strict=True,
+)
+
+tries = Table(
+    "tries",
+    _metadata,
+    Column("recording", Integer, primary_key=True),
+    Column("step", Text),  # under way at this moment
+    Column("died_in", Text),
+    Column("deaths", Integer, nullable=False),
+    sqlite_strict=True,
+)
+
+clock = Table(
+    "clock",
+    _metadata,
+    Column("id", Integer, primary_key=True),  # one row
+    Column("boot_id", Text, nullable=False),
+    Column("booted", Moment, nullable=False),
     sqlite_strict=True,
 )
 
