@@ -19,6 +19,7 @@ __all__ = [
     "EngineTrouble",
     "NeedsPerson",
     "OurBug",
+    "OutOfOrder",
     "Problem",
     "RecordingError",
     "SourceChanged",
@@ -64,6 +65,13 @@ class StartupError(AsrwatchError):
 
 class NeedsPerson(StartupError):
     """What lies in the state folder must be seen to by a person: starting again would not mend it (exit code 78)."""
+
+
+class OutOfOrder(StartupError):
+    """The state folder's disk is out of order, and what is on it not known any more (exit code 75).
+
+    Nothing is written from here on: the process ends, and a new one reads again what is true.
+    """
 
 
 class UsageError(AsrwatchError):
