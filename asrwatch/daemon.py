@@ -269,6 +269,10 @@ class Daemon:
         """What workers said is kept and saved later: a paid answer must not be lost to a full disk."""
         self._undo()
         log.error("database-trouble", error=str(error), kept=len(self._unsaved))
+        self._rest()
+
+    @staticmethod
+    def _rest() -> None:
         time.sleep(STORE_PAUSE.total_seconds())
 
     def _receive_one_by_one(self) -> None:
@@ -288,9 +292,7 @@ class Daemon:
                 log.exception("message-dropped", message=type(piece).__name__)
                 if isinstance(piece, StepDone):
                     self._give_up(piece, error)
-        time.sleep(
-            STORE_PAUSE.total_seconds()
-        )  # should the trouble lie in handing out, not a busy loop
+        self._rest()  # should the trouble lie in handing out, not a busy loop
 
     def _give_up(self, done: StepDone, error: Exception) -> None:
         """A step whose end cannot be saved fails its recording; with money under way it is reconciled."""
