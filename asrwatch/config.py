@@ -1,6 +1,8 @@
 """The configuration file: YAML in, settings out, every problem at once with its path and line."""
 
 import os
+import shlex
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import combinations
@@ -26,6 +28,7 @@ from asrwatch.settings import (
     did_you_mean,
     what_is_wrong,
 )
+from asrwatch.trust import strangers_who_may_change
 from asrwatch.values import printable
 
 __all__ = [
@@ -160,8 +163,12 @@ def _read_yaml(
         ConfigError: the file cannot be read, or is not YAML.
     """
     try:
-        with file.open("rb") as opened:
-            text = opened.read(LARGEST_FILE + 1)
+        # not blocking, as a FIFO would without a writer
+        with open(file, "rb", opener=_without_waiting) as opened:
+            strangers = _strangers(file, opened.fileno())
+            text = b"" if strangers else opened.read(LARGEST_FILE + 1)
+        if strangers:
+            raise ConfigError([Problem(where="", what=strangers)], source=source)
         if len(text) > LARGEST_FILE:
             problem = Problem(where="", what=f"is larger than {LARGEST_FILE} bytes")
             raise ConfigError([problem], source=source)
@@ -193,6 +200,29 @@ def _read_yaml(
     lines: dict[tuple[Any, ...], int] = {}
     problems = list(_walk(node, (), lines))
     return written, lines, problems
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _strangers(file: Path, descriptor: int) -> str:
+    """What is wrong with who may change a configuration: it says where files are written, moved and deleted.
+
+    A folder in which everybody may rename files is as open as the file; a sticky one (/tmp) is not.
+    """
+    shown = shlex.quote(printable(str(file)))
+    reason = strangers_who_may_change(descriptor)
+    if reason:
+        return (
+            f"others could make asrwatch do what they like: {reason}; `chmod go-w {shown}`, and `chown` it "
+            "to root or the account asrwatch runs as"
+        )
+    mode = file.parent.stat().st_mode
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        folder = shlex.quote(printable(str(file.parent)))
+        return f"everybody may replace it, as its folder is open to all; `chmod o-w {folder}`"
+    return ""
 
 
 def _walk(node: Any, path: tuple[Any, ...], lines: dict[tuple[Any, ...], int]) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ from typing import Final
 
 from asrwatch.values import printable
 
-__all__ = ["PLACES", "crash_point"]
+__all__ = ["PLACES", "SHUTDOWN", "WITHOUT_LOG", "crash_point"]
 
 PLACES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -102,9 +102,9 @@ PLACES: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Every place by its name, and what has just become true there."""
 
-_SHUTDOWN = 0x8004587D
-"""EXT4_IOC_SHUTDOWN, which is _IOR('X', 125, __u32)."""
-_WITHOUT_LOG = 2
+SHUTDOWN: Final = 0x8004587D
+"""EXT4_IOCSHUTDOWN, which is _IOR('X', 125, __u32)."""
+WITHOUT_LOG: Final = 2
 """EXT4_GOING_FLAGS_NOLOGFLUSH: what the journal has not on the disk yet is lost, as in a power cut."""
 
 _armed: str | None = None
@@ -136,5 +136,5 @@ def _die() -> None:
     mount = os.environ.get("ASRWATCH_CRASH_POWER")
     if mount:
         folder = os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.ioctl(folder, _SHUTDOWN, struct.pack("I", _WITHOUT_LOG))
+        fcntl.ioctl(folder, SHUTDOWN, struct.pack("I", WITHOUT_LOG))
     os.kill(os.getpid(), signal.SIGKILL)

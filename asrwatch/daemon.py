@@ -5,12 +5,12 @@ into the mailbox; this thread saves what they say, several messages in one synce
 the next steps. A step under way is a member of `_under_way`, rightly forgotten by a crash.
 """
 
-import os
 import queue
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, assert_never
@@ -24,15 +24,19 @@ from asrwatch.errors import AsrwatchError, OurBug
 from asrwatch.heartbeats import Heartbeats, allow, beat
 from asrwatch.inbox.lookout import Lookout
 from asrwatch.inbox.messages import (
+    About,
     FileSettled,
     InboxHealed,
     InboxTrouble,
     PassKind,
     ScanDone,
 )
+from asrwatch.inbox.presence import Presence
 from asrwatch.journey import poller
+from asrwatch.journey.away import is_gone
+from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.gate import Gate
-from asrwatch.journey.journey import Route, is_ours
+from asrwatch.journey.journey import Route, is_ours, tidy_up
 from asrwatch.journey.keeper import Change, Keeper, Step
 from asrwatch.journey.poller import TaskNews
 from asrwatch.journey.recording import Recording, State
@@ -63,6 +67,8 @@ MORE_TIME = timedelta(seconds=30)
 `TimeoutStopSec`, and what was paid for is worth waiting for."""
 LOOKOUTS_END, CHORES_END, DELIVERIES_END, UNSAVED_END = 1.0, 1.0, 3.0, 120.0
 """Seconds that an end waits for these. Readings and uploads are free, and begun anew by the next start."""
+REPLACED_AGAIN = timedelta(seconds=10)
+"""A lookout that dies at once, again and again, is not replaced in a busy loop."""
 AT_ONCE = 32
 """How many messages are saved in one transaction at most."""
 
@@ -123,7 +129,7 @@ class House:
 
     `workers` is how many paid requests are under way at once; at most as many other steps run beside them.
     `lookouts` makes an inbox's lookout from what is known already; `until_quiet` ends the daemon once
-    everything there is has been dealt with (`asrwatch once`).
+    everything there is has been dealt with (`asrwatch once`). `budget` is what may be asked for, in `currency`.
     """
 
     store: Store
@@ -133,6 +139,8 @@ class House:
     keys: KeyRing
     workers: int
     notifier: Notifier
+    budget: Budget = field(default=Budget())
+    currency: str = ""
     until_quiet: bool = False
     on_change: Sequence[Callable[[Change], None]] = field(default=())
     clock: Clock = SYSTEM
@@ -151,6 +159,7 @@ class Daemon:
             {name: engine.options.requests_per_minute for name, engine in house.engines.items()},
             house.store.holds(),
             chance=random.random,
+            lost_in_a_row={name: one.options.lost_in_a_row for name, one in house.engines.items()},
         )
         self.keeper = Keeper(
             store=house.store,
@@ -158,6 +167,7 @@ class Daemon:
             gate=self.gate,
             key_digest=house.keys.digest,
             chance=random.random,
+            fuse=Fuse(house.budget, house.store, currency=house.currency),
             clock=house.clock.now,
         )
         self.lookouts: dict[str, Lookout] = {}
@@ -171,9 +181,12 @@ class Daemon:
         self._polling = ThreadPoolExecutor(1, thread_name_prefix="poller")
         self._in_round: frozenset[int] = frozenset()
         self._stop: Stop | None = None
+        self._ending = False
         self._unsaved: list[Mail] = []
         self._ended: set[int] = set()
+        self._aside: set[str] = set()
         self._next_glance = self.clock.monotonic()
+        self._next_replacement = self._next_glance
 
     @property
     def stopping(self) -> bool:
@@ -184,15 +197,21 @@ class Daemon:
         """Put something into the mailbox; any thread, any signal handler, never blocks."""
         self.mailbox.put(mail)
 
+    def look_around(self, reason: str) -> None:
+        """Look at every inbox again, soon; in the daemon's own thread (post a `Call`)."""
+        for lookout in self.lookouts.values():
+            lookout.nudge()
+        log.info("looking-around", reason=reason, inboxes=len(self.lookouts))
+
     def run(self) -> None:
         """Work until stopped or, with `until_quiet`, until nothing is left to do."""
         with self.hearts.pulse("the turns of the daemon", usual=TURN, vital=True):
             self._open_up()
-            self.supervision.start()
             self.house.notifier.ready()
             crash_point("ready")
+            self.supervision.start()
             try:
-                while self._stop is None and not self._is_quiet():
+                while not self.stopping and not self._is_quiet():
                     self._turn()
             finally:
                 self._wind_up()
@@ -203,10 +222,10 @@ class Daemon:
         self.keeper.open_up(self.clock.now())
         crash_point("opened-up")
         self._saved()
-        for name, make in house.lookouts.items():
-            lookout = make(known=house.store.known(name), post=self.post, hearts=self.hearts)
-            self.lookouts[name] = lookout
-            lookout.start()
+        for inbox, interrupted in self.keeper.interrupted().items():
+            self._tidy_up(inbox, interrupted)
+        for name in house.lookouts:
+            self._look_at(name)
         crash_point("lookouts-started")
         watchdog = house.notifier.watchdog
         log.info(
@@ -215,6 +234,51 @@ class Daemon:
             workers=house.workers,
             watchdog=format_duration(watchdog) if watchdog else "none: nobody starts it anew",
         )
+
+    def _tidy_up(self, inbox: str, interrupted: Sequence[tuple[Recording, Route]]) -> None:
+        """Remove drafts that a killed process left; by a worker, since a share may not answer."""
+
+        def work() -> None:
+            for recording, route in interrupted:
+                tidy_up(recording, route)
+                beat()
+            crash_point("tidied")
+
+        self._beside(f"tidying up {inbox}", inbox, work)
+
+    def _beside(self, doing: str, inbox: str, work: Callable[[], None]) -> None:
+        """Have a worker do something with an inbox that is no recording's step; one such thing at a time."""
+        if doing in self._aside:
+            return
+        self._aside.add(doing)
+
+        def watched() -> None:
+            try:
+                with self.hearts.pulse(doing, usual=STEP, vital=False, key=inbox):
+                    work()
+            finally:
+                self._aside.discard(doing)
+
+        self._workers.submit(watched)
+
+    def _look_at(self, inbox: str) -> None:
+        """Begin to look at an inbox, or begin anew where whoever looked has died."""
+        known = self.house.store.known(inbox)
+        lookout = self.house.lookouts[inbox](known=known, post=self.post, hearts=self.hearts)
+        self.lookouts[inbox] = lookout
+        lookout.start()
+
+    def _replace_the_dead(self) -> None:
+        """A lookout lives as long as the daemon, unless a fault of ours has ended it."""
+        for inbox, lookout in list(self.lookouts.items()):
+            if not lookout.alive and self.clock.monotonic() >= self._next_replacement:
+                self._next_replacement = self.clock.monotonic() + REPLACED_AGAIN.total_seconds()
+                log.error(
+                    "lookout-died",
+                    inbox=inbox,
+                    advice="Another one has taken over. Please report this with the log.",
+                )
+                self._look_at(inbox)
 
     def begin(self, step: Callable[[], Recording], recording: Recording) -> None:
         """Give a step to a worker; its end arrives as `StepDone`."""
@@ -239,6 +303,10 @@ class Daemon:
 
         self._workers.submit(work)
 
+    def _goes_on(self) -> bool:
+        """Whether new work may begin."""
+        return self._stop is None and not self._ending
+
     # One turn of the wheel.
 
     def _turn(self) -> None:
@@ -248,8 +316,8 @@ class Daemon:
             with self.house.store.transaction():
                 for piece in self._unsaved:
                     self._receive(piece)
-                steps = self._hand_out() if self._stop is None else []
-                batch = self._due_for_polling() if self._stop is None else ()
+                steps = self._hand_out() if self._goes_on() else []
+                batch = self._due_for_polling() if self._goes_on() else ()
         except StoreTrouble as error:
             self._put_off(error)
             return
@@ -264,6 +332,8 @@ class Daemon:
         for recording, step in steps:
             self.begin(step, recording)
         self._poll(batch)
+        if self._goes_on():
+            self._replace_the_dead()
 
     def _put_off(self, error: StoreTrouble) -> None:
         """What workers said is kept and saved later: a paid answer must not be lost to a full disk."""
@@ -339,16 +409,17 @@ class Daemon:
     def _sleep(self) -> timedelta:
         """How long nothing falls due, at most `LONGEST_SLEEP`: the clock may be set meanwhile."""
         now = self.clock.now()
-        longest = LONGEST_SLEEP if self._stop is None else WHILE_ENDING
-        if self.gate.holds:
+        longest = LONGEST_SLEEP if self._goes_on() else WHILE_ENDING
+        if self.gate.holds or self.keeper.suspects.ids:
             longest = min(longest, KEY_GLANCE)
-        dates = [self.gate.opens(now)]
+        apart = (*self.under_way, *self.keeper.suspects.ids)
+        dates = [self.keeper.opens(now)]
         if states := [state for kind in (ASKS, CHORES) if self._free(kind) > 0 for state in kind]:
             dates.append(
                 self.house.store.next_due(
                     states=states,
-                    waiting_engines=self.gate.waiting(now),
-                    under_way=self.under_way,
+                    waiting_engines=self.keeper.waiting(now),
+                    under_way=apart,
                     barred_inboxes=self._barred(),
                 )
             )
@@ -381,6 +452,8 @@ class Daemon:
                 )
             case InboxHealed():
                 log.info("inbox-healed", inbox=mail.inbox, about=mail.about.value)
+                if mail.about is About.ROOT:
+                    self.keeper.inbox_back(mail.inbox, now=now)
             case TakenAway(recordings=recordings):
                 self.keeper.gone(recordings)
             case ScanDone():
@@ -420,23 +493,32 @@ class Daemon:
             return
 
         def work() -> None:
-            gone = [one for one in failed if not os.path.lexists(one.path)]
+            gone = [one for one in failed if is_gone(one, self._presence(one))]
             if gone:
                 self.post(TakenAway(recordings=tuple(gone)))
 
-        self._workers.submit(work)
+        self._beside(f"looking after failed recordings of {inbox}", inbox, work)
+
+    def _presence(self, recording: Recording) -> Presence | None:
+        route = self.house.routes.get(recording.inbox)
+        return route.presence if route else None
 
     def _hand_out(self) -> list[Step]:
         """Steps to begin once the transaction is committed, as many as there are free slots."""
         now = self.clock.now()
         self._glance_at_key(now)
+        barred = self._barred()
+        busy = self._working().keys() - self._stuck()
+        alone = self.keeper.trial(under_way=busy, barred_inboxes=barred, now=now)
+        if alone is not None:
+            return alone
         steps: list[Step] = []
         for kind in (ASKS, CHORES):
             steps += self.keeper.hand_out(
                 kind,
                 limit=self._free(kind),
                 under_way=self._working(),
-                barred_inboxes=self._barred(),
+                barred_inboxes=barred,
                 now=now,
             )
         return steps
@@ -497,9 +579,7 @@ class Daemon:
 
         def ask() -> Exception | None:
             try:
-                poller.ask_about(
-                    batch, self.house.engines, self.post, go_on=lambda: self._stop is None
-                )
+                poller.ask_about(batch, self.house.engines, self.post, go_on=self._goes_on)
             except Exception as surprise:  # noqa: BLE001 - a round is a step: its failure is not the daemon's
                 return surprise
             return None
@@ -518,12 +598,12 @@ class Daemon:
                 return False
         if not self.mailbox.empty():
             return False
-        return self.keeper.nothing_left()
+        return self.keeper.nothing_left(self.clock.now())
 
     @property
     def left_behind(self) -> bool:
         """Whether threads are still at what an end did not wait for; the next start repeats it."""
-        return bool(self.under_way or self._in_round)
+        return bool(self.under_way or self._in_round or self._aside)
 
     def _wind_up(self) -> None:
         """No new steps; requests finish and are saved; what is free is left to the next start.
@@ -531,17 +611,22 @@ class Daemon:
         A second `Stop` waits for nothing: a request that is out then is unknown, and its row says so.
         """
         self.house.notifier.stopping()
+        crash_point("stopping")
         self._stop_looking()
         begun = self.clock.monotonic()
-        first = self._stop
-        asked = self._stop = first or Stop(reason="finished")
+        self._ending = True
+        asked = self._stop
         while self._stop is asked and self._awaited(self.clock.monotonic() - begun):
             self.house.notifier.extend_timeout(MORE_TIME)
             self._turn()
+        crash_point("wound-up")
         left = self.left_behind
+        with suppress(StoreTrouble):  # then they are tried alone at the next start, and cleared
+            self.keeper.broken_off(self.under_way.keys() - self._stuck())
         self._workers.shutdown(wait=not left, cancel_futures=True)
         self._polling.shutdown(wait=not left, cancel_futures=True)
         log.info("stopped", left_under_way=len(self.under_way), hurried=self._stop is not asked)
+        crash_point("stopped")
 
     def _stop_looking(self) -> None:
         for lookout in self.lookouts.values():

@@ -111,6 +111,14 @@ class Vanished(RecordingError):
     """The file went away before anything was paid for it."""
 
 
+class Incomplete(RecordingError):
+    """A part that the file itself promises is missing: it may still be on its way, for a while."""
+
+
+class Superseded(RecordingError):
+    """The file holds other content than what was paid for: that is a recording of its own."""
+
+
 class SourceChanged(AsrwatchError):
     """The file is no longer the one that settled: it has to settle again before anything is sent."""
 
@@ -141,6 +149,8 @@ class EngineTrouble(StrEnum):
     KEY = "key"
     MONEY = "money"
     FORBIDDEN = "forbidden"
+    UNANSWERED = "unanswered"
+    BUDGET = "budget"
 
 
 class EngineError(AsrwatchError):

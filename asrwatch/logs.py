@@ -5,8 +5,11 @@ in ASCII on stderr, or one line for people where stderr is a terminal. The set-u
 the rest of a process that merely imports it alone, until `configure` is called.
 """
 
+import io
+import json
 import logging
 import os
+import select
 import sys
 import threading
 import traceback
@@ -42,18 +45,6 @@ class _Setup:
     level: int = logging.WARNING
     stream: TextIO | None = None
     terminal: bool | None = None
-
-
-class _State:
-    """What is set for the whole process: the set-up, and the texts that must never be shown."""
-
-    def __init__(self) -> None:
-        self.setup = _Setup()
-        self.secrets: tuple[str, ...] = ()
-        self.lock = threading.Lock()
-
-
-_state = _State()
 
 
 def configure(
@@ -124,13 +115,66 @@ class _Lines:
         if stream is None:
             return
         encoding = getattr(stream, "encoding", None) or "utf-8"
-        safe = line.encode(encoding, "backslashreplace").decode(encoding)
+        told = (line + "\n").encode(encoding, "backslashreplace")
         # A closed stream raises ValueError, a broken pipe or a full disk OSError.
         with _state.lock, suppress(OSError, ValueError):
-            stream.write(safe + "\n")
-            stream.flush()
+            descriptor = _descriptor(stream)
+            if descriptor is None:
+                stream.write(told.decode(encoding))
+                stream.flush()
+            else:
+                stream.flush()
+                _state.pen.write(descriptor, told)
 
     log = debug = info = warning = warn = error = critical = exception = fatal = msg
+
+
+class _Pen:
+    """Writes to a descriptor, past all buffers: what a full disk did not take is not kept for later.
+
+    A reader that stopped reading (a pager, a stuck journal) holds the work up once, for `PATIENCE`; from
+    then on lines are dropped until it reads again, and the first line after that says how many.
+    """
+
+    PATIENCE = 5.0
+
+    def __init__(self) -> None:
+        self._torn = False
+        self._lost = 0
+
+    def write(self, descriptor: int, line: bytes) -> None:
+        """Write a line, or drop it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        if not poll.poll(0 if self._lost else self.PATIENCE * 1000):
+            self._lost += 1
+            return
+        if self._lost:
+            told = {"event": "log-lines-lost", "level": "warning", "count": self._lost}
+            line = json.dumps(told).encode("ascii") + b"\n" + line
+            self._lost = 0
+        # half a line that a full disk left is ended first, so that it spoils no other
+        rest = memoryview(b"\n" + line if self._torn else line)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+            self._torn = bool(rest)
+
+
+class _State:
+    """What is set for the whole process: the set-up, and the texts that must never be shown."""
+
+    def __init__(self) -> None:
+        self.setup = _Setup()
+        self.secrets: tuple[str, ...] = ()
+        self.lock = threading.Lock()
+        self.pen = _Pen()
+
+
+_state = _State()
 
 
 class _Library(logging.Handler):
@@ -148,6 +192,15 @@ class _Library(logging.Handler):
             message=message,
             exc_info=record.exc_info,
         )
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    """Of a real file, pipe or terminal; None for what tests and progress bars put in its place."""
+    if not isinstance(stream, io.TextIOWrapper):
+        return None
+    with suppress(OSError, ValueError):
+        return stream.fileno()
+    return None
 
 
 def _stream() -> TextIO | None:

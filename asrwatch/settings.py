@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,11 +24,13 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from asrwatch import engines, formats, parts, storages
 from asrwatch.audio.containers import EXTENSIONS
+from asrwatch.cloud.hosts import check_hosts
 from asrwatch.cloud.regions import check_proxy, root_of
 from asrwatch.engines import Engine
 from asrwatch.errors import ConfigError
 from asrwatch.formats import Format
 from asrwatch.inbox.ignore import IgnoreRule
+from asrwatch.inbox.marker import Marker
 from asrwatch.inbox.mounts import WatchMode
 from asrwatch.storages import Storage
 from asrwatch.values import Duration, parse_duration, printable
@@ -135,6 +138,7 @@ class CloudSettings(_Frozen):
     base_url: str | None = None
     api_key_file: AnyPath | None = None
     workspace: str | None = None
+    trusted_hosts: tuple[str, ...] = ()
     proxy: str | None = None
     connect_timeout: Duration = parse_duration("10s")
 
@@ -143,6 +147,12 @@ class CloudSettings(_Frozen):
     def _is_a_root(cls, url: str | None) -> str | None:
         _as_value_error(lambda: root_of("beijing", url))
         return url
+
+    @field_validator("trusted_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        _as_value_error(lambda: check_hosts(hosts))
+        return hosts
 
     @field_validator("proxy")
     @classmethod
@@ -193,6 +203,11 @@ def _plain_name(name: str) -> str:
     return name
 
 
+def _marker(pattern: str) -> str:
+    _as_value_error(lambda: Marker(pattern))
+    return pattern
+
+
 def _at_least(span: Any, least: str) -> Any:
     if span < parse_duration(least):
         msg = f"must be at least {least}"
@@ -210,10 +225,14 @@ class InboxSettings(_Frozen):
     exclude: tuple[str, ...] = ()
     builtin_exclude: bool = True
     watch: WatchMode = WatchMode.AUTO
+    marker: Annotated[str, Field(min_length=1), AfterValidator(_plain_name)] | None = None
     settle: Duration = parse_duration("5s")
     scan_every: Annotated[Duration, AfterValidator(lambda span: _at_least(span, "1s"))] = (
         parse_duration("60s")
     )
+    done_marker: Annotated[str, AfterValidator(_marker)] | None = None
+    wait_for_rest: Duration = parse_duration("1h")
+    hard_links: Literal["own", "any"] = "own"
     engine: EngineChoice = PartChoice(use=AUTOMATIC)
     language: Annotated[str, AfterValidator(_language)] | None = None
     context: str = ""
@@ -224,6 +243,7 @@ class InboxSettings(_Frozen):
         PartChoice(use="json"),
     )
     output: Annotated[Path | Literal["beside"], BeforeValidator(_output)] = "beside"
+    portable_names: bool = False
     after: Annotated[Literal["keep", "delete"] | MoveTo, BeforeValidator(_after)] = "keep"
     patience: Duration = parse_duration("3d")
     unknown: Literal["ask_again", "park"] = "ask_again"
@@ -265,7 +285,27 @@ class InboxSettings(_Frozen):
             outputs=tuple(choice.use for choice in self.formats),
             leave_out=tuple(os.fsencode(folder) for folder in folders),
             defaults=self.builtin_exclude,
+            marker=Marker(self.done_marker) if self.done_marker else None,
         )
+
+
+class AllowanceSettings(_Frozen):
+    """How much may be asked for in a span of time: hours of audio, and money in the region's currency."""
+
+    audio: Duration | None = None
+    money: Annotated[Decimal, Field(ge=0)] | None = None
+
+
+class BudgetSettings(_Frozen):
+    """What all inboxes together may ask for; without a limit, as much as there is."""
+
+    day: AllowanceSettings = AllowanceSettings()
+    month: AllowanceSettings = AllowanceSettings()
+
+    @property
+    def counts_money(self) -> bool:
+        """Whether prices matter."""
+        return self.day.money is not None or self.month.money is not None
 
 
 def _default_state_dir() -> Path:
@@ -307,7 +347,44 @@ class Settings(_Frozen):
     cloud: CloudSettings = CloudSettings()
     storage: StorageChoice = PartChoice(use="dashscope-temp")
     engines: Annotated[Mapping[str, Mapping[str, Any] | None], AfterValidator(_engine_options)] = {}
+    budget: BudgetSettings = BudgetSettings()
     inboxes: tuple[InboxSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _every_price_is_known(self) -> "Settings":
+        """A budget of money that does not see an engine's requests would be no budget."""
+        if not self.budget.counts_money:
+            return self
+        unknown = [name for name in self._engines_in_use() if not self._has_price(name)]
+        if unknown:
+            keys = " and ".join(f"engines.{name}.price_per_second" for name in unknown)
+            msg = f"budget: money is counted from prices; {keys} is not known and must be set"
+            raise ValueError(msg)
+        return self
+
+    def _engines_in_use(self) -> tuple[str, ...]:
+        used = {inbox.engine.use for inbox in self.inboxes}
+        known = {name: parts.find(engines, Engine, name) for name in parts.names(engines)}  # type: ignore[type-abstract] # a base to look for
+        return tuple(
+            name
+            for name, part in known.items()
+            if name in used
+            or (
+                AUTOMATIC in used
+                and part.automatic
+                and (not part.regions or self.cloud.region in part.regions)
+            )
+        )
+
+    def _has_price(self, name: str) -> bool:
+        own = [inbox.engine.options for inbox in self.inboxes if inbox.engine.use == name]
+        part: type[Engine[Any]] = parts.find(engines, Engine, name)  # type: ignore[type-abstract] # a base to look for
+        shared = self.engines.get(name) or {}
+        return (
+            self.cloud.region in part.prices
+            or shared.get("price_per_second") is not None
+            or (bool(own) and all(each.get("price_per_second") is not None for each in own))
+        )
 
 
 NO_SUCH_KEY = "there is no such key"
@@ -369,6 +446,10 @@ def _keys_beside(place: tuple[Any, ...], written: Mapping[str, Any]) -> Collecti
             return {*Settings.model_fields, "defaults"} - {"source"}
         case ("cloud",):
             return CloudSettings.model_fields
+        case ("budget",):
+            return BudgetSettings.model_fields
+        case ("budget", "day" | "month"):
+            return AllowanceSettings.model_fields
         case ("inboxes", int()):
             return InboxSettings.model_fields
         case ("inboxes", int(), "after", *_):

@@ -60,7 +60,7 @@ def settings_of(root: Path, **inbox: Any) -> Settings:
 
 def a_waiting(path: bytes, *, size: int = 1) -> Waiting:
     """A file that has not settled."""
-    signature = Signature(device=1, inode=1, size=size, blocks=1, mtime_ns=1)
+    signature = Signature(device=1, inode=1, size=size, blocks=1, mtime_ns=1, ctime_ns=1)
     return Waiting(path=path, signature=signature, first_seen=0, unchanged_since=0, looks=1)
 
 

@@ -98,14 +98,19 @@ class Installed:
     def start(self, **more: str) -> subprocess.Popen[bytes]:
         """The daemon, in the background, ready or dead when this returns."""
         begin = self.log.stat().st_size if self.log.exists() else 0
+        process = self.launch(**more)
+        wait_for(
+            lambda: process.poll() is not None or b'"started"' in self.log.read_bytes()[begin:]
+        )
+        return process
+
+    def launch(self, **more: str) -> subprocess.Popen[bytes]:
+        """The daemon, in the background, not waited for."""
         with self.log.open("ab") as log:
             words = ("run", "-c", str(self.config()))
             env = self.environment(**more)
             process = start_helpers.start(*words, env=env, cwd=self.root, stdout=log, stderr=log)
         self._running.append(process)
-        wait_for(
-            lambda: process.poll() is not None or b'"started"' in self.log.read_bytes()[begin:]
-        )
         return process
 
     def stop(self, process: subprocess.Popen[bytes]) -> int:

@@ -30,9 +30,11 @@ def rule_for(root: Path, **wishes: object) -> IgnoreRule:
     return IgnoreRule(root=raw(root), containers=CONTAINERS, **wishes)  # type: ignore[arg-type]
 
 
-def look(path: bytes = b"/in/a.wav", *, size: int = 1, mtime: int = 0, inode: int = 1) -> Look:
+def look(
+    path: bytes = b"/in/a.wav", *, size: int = 1, mtime: int = 0, ctime: int = 0, inode: int = 1
+) -> Look:
     """One look at a file that looks like this."""
-    return Look(path, Signature(1, inode, size, (size + 511) // 512, mtime), 1)
+    return Look(path, Signature(1, inode, size, (size + 511) // 512, mtime, ctime), 1)
 
 
 @contextmanager

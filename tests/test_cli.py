@@ -291,15 +291,16 @@ def test_check_tells_wishes_no_engine_grants(tmp_path: Path) -> None:
     assert "region us" in told.stdout
 
 
-def test_check_warns_of_an_open_key_file(tmp_path: Path) -> None:
-    """A key file that others may read is a warning, not a failure."""
+def test_check_refuses_an_open_key_file(tmp_path: Path) -> None:
+    """A key file that others may read fails, with the command that closes it. [X11]."""
     key = tmp_path / "key"
     key.write_text("sk-something\n")
     key.chmod(0o644)
     config = configure(tmp_path, cloud={"api_key_file": str(key)})
     told = asrwatch("check", "-c", config, cwd=tmp_path)
-    assert told.returncode == 0
-    assert "warn  key" in told.stdout
+    assert told.returncode == 1
+    assert "fail  key" in told.stdout
+    assert f"chmod 600 {key}" in told.stdout
 
 
 def test_check_online_needs_an_answer(tmp_path: Path) -> None:

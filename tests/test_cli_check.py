@@ -1,15 +1,25 @@
 """What `check` finds: the service compared with the configuration, folders tried for real."""
 
+import errno
+import json
 import os
+import pwd
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from desk_helpers import settings_of
 
+from asrwatch.cli._barriers import advice_on
 from asrwatch.cli._finding import Level
 from asrwatch.cli._folders import inbox_findings, space_findings, state_findings
 from asrwatch.cli._needs import Need, written_folders
+from asrwatch.cli._probing import probe_name, try_writing
 from asrwatch.cli._service import service_findings
+from asrwatch.files import sweep
+from asrwatch.inbox.mounts import Mount
 
 STRICT = {
     "LoadState": "loaded",
@@ -119,6 +129,132 @@ def test_a_read_only_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "inbox").mkdir(mode=0o500)
     failed = [each for each in inbox_findings(settings_of(tmp_path)) if each.level is Level.FAIL]
     assert "Permission denied" in failed[0].said
+
+
+EROFS, EACCES, ENOENT = (
+    OSError(number, os.strerror(number)) for number in (errno.EROFS, errno.EACCES, errno.ENOENT)
+)
+DISK = Mount(point=b"/", file_system="ext4")
+
+
+@pytest.mark.parametrize(
+    ("folder", "error", "mounts", "advice"),
+    [
+        ("/srv/out", EROFS, [replace(DISK, read_only=True)], "ReadWritePaths=/srv/out is missing"),
+        ("/srv/out", EROFS, [replace(DISK, device_read_only=True)], "Remount it writable"),
+        (
+            "/srv/out",
+            EROFS,
+            [DISK, Mount(point=b"/srv", file_system="xfs", read_only=True, device_read_only=True)],
+            "Remount it writable",
+        ),
+        (
+            "/home/anna/In",
+            EACCES,
+            [DISK, Mount(point=b"/home", file_system="tmpfs", read_only=True)],
+            "ProtectHome= of the service hides it: `asrwatch unit`",
+        ),
+        (
+            "/root/In",
+            ENOENT,
+            [DISK, Mount(point=b"/root", file_system="tmpfs")],
+            "ProtectHome= of the service hides it",
+        ),
+        ("/home/anna/In", ENOENT, [DISK], "In a service with ProtectHome= homes look empty"),
+        ("/tmp/in", ENOENT, [DISK], "A service with PrivateTmp=yes"),  # noqa: S108 - meant so
+        ("/mnt/nas/in", ENOENT, [DISK], "RequiresMountsFor="),
+        ("/", EACCES, [DISK], "setfacl -R -m u:"),
+        ("/", OSError(errno.ENOSPC, "x"), [DISK], "Free some space"),
+        ("/", OSError(errno.EDQUOT, "x"), [DISK], "raise the quota"),
+        ("/", OSError(errno.ESTALE, "x"), [DISK], "Its disk or share does not answer"),
+        ("/", OSError(errno.EIO, "x"), [DISK], "dmesg"),
+        ("/", OSError(errno.ENOTDIR, "x"), [DISK], "Something else is where the folder should be"),
+        ("/", OSError(errno.EMFILE, "x"), [DISK], "choose another folder"),
+    ],
+)
+def test_the_setting_that_bars_is_named(
+    folder: str, error: OSError, mounts: list[Mount], advice: str
+) -> None:
+    """Whatever the system says no with, the advice names what says so, and what opens it."""
+    assert advice in advice_on(Path(folder), error, write=True, mounts=mounts)
+
+
+def test_whose_folder_it_is_is_told(tmp_path: Path) -> None:
+    """Without permission, owner and mode are told, and the command that gives it to the very account."""
+    advice = advice_on(tmp_path, EACCES, write=False)
+    us = pwd.getpwuid(os.geteuid()).pw_name
+    assert f"{tmp_path} belongs to {us}:" in advice
+    assert f"`setfacl -R -m u:{us}:rX,d:u:{us}:rX {tmp_path}`" in advice
+    assert advice_on(tmp_path / "gone", EACCES, write=True).startswith(f"{tmp_path}/gone cannot be")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter everywhere")
+def test_where_the_way_ends_is_told(tmp_path: Path) -> None:
+    """A folder above that may not be entered is the one that is named."""
+    closed = tmp_path / "closed"
+    (closed / "in").mkdir(parents=True)
+    closed.chmod(0o000)
+    try:
+        settings = settings_of(tmp_path, path=str(closed / "in"))
+        failed = [each for each in inbox_findings(settings) if each.level is Level.FAIL]
+    finally:
+        closed.chmod(0o700)
+    assert "may not pass through it: `setfacl -m u:" in failed[0].advice
+    assert str(closed) in failed[0].advice
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_check_inside_a_service_names_the_settings(tmp_path: Path) -> None:
+    """With the folders mounted as a service would see them, each setting in the way is named, and nothing written."""
+    for name in ("in", "out", "state"):
+        (tmp_path / name).mkdir()
+    config = tmp_path / "asrwatch.yaml"
+    config.write_text(
+        json.dumps(
+            {
+                "state_dir": str(tmp_path / "state"),
+                "inboxes": [
+                    {"path": str(tmp_path / "in"), "output": str(tmp_path / "out")},
+                    {"path": "/home/somebody/In", "name": "home"},
+                ],
+            }
+        )
+    )
+    script = (
+        "set -e; mount --make-rprivate /; mount -t tmpfs -o mode=000 none /home; "
+        'mount --bind "$1/out" "$1/out"; mount -o remount,ro,bind "$1/out"; '
+        'exec "$2" -m asrwatch check --json -c "$1/asrwatch.yaml"'
+    )
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script, "sh", str(tmp_path), sys.executable],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DASHSCOPE_API_KEY": "sk-x"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    if not done.stdout:
+        pytest.skip(f"no mounts here: {done.stderr[-200:]}")
+    failed = {each["about"]: each for each in json.loads(done.stdout) if each["level"] == "fail"}
+    assert done.returncode == 1
+    assert set(failed) == {"inbox in output", "inbox home"}
+    assert f"{tmp_path}/out cannot be written: Read-only" in failed["inbox in output"]["said"]
+    assert f"ReadWritePaths={tmp_path}/out is missing" in failed["inbox in output"]["advice"]
+    assert "ProtectHome= of the service hides it" in failed["inbox home"]["advice"]
+    assert [each for name in ("in", "out", "state") for each in (tmp_path / name).iterdir()] == []
+
+
+def test_a_probe_is_no_recording_and_does_not_stay(tmp_path: Path) -> None:
+    """The file that `check` tries with is nothing an inbox takes up, and one left by a crash is swept away."""
+    inbox = settings_of(tmp_path, include=["*"]).inboxes[0]
+    inbox.path.mkdir()
+    try_writing(inbox.root)
+    assert list(inbox.path.iterdir()) == []
+    first = probe_name()
+    for name in (first, first + b"-2"):
+        assert not inbox.ignore_rule().wants_file(inbox.root + b"/" + name)
+        (inbox.path / os.fsdecode(name)).touch()
+    assert sweep(inbox.root) == 2
 
 
 def test_ignored_folders_need_no_watch(tmp_path: Path) -> None:

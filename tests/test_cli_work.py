@@ -328,6 +328,7 @@ def test_a_missing_key_heals_without_a_restart(tmp_path: Path, sandbox: Sandbox)
         assert (first["event"], first["level"]) == ("no-key", "error")
         assert str(key) in first["advice"]
         key.write_text(sandbox.key)
+        key.chmod(0o600)
         wait_for((tmp_path / "inbox" / "a.txt").exists)
 
 

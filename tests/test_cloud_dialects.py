@@ -218,11 +218,11 @@ def test_native_stream() -> None:
     "body",
     [
         b"",
-        b"<html>a login page</html>",
         b'{"choices": [{"mess',
-        b"[1, 2]",
-        b"\xff\xfe",
-        b'"text"',
+        b'{"choices": [{"mess\xff',
+        b'"tex',
+        b"OK",
+        stream(CHUNKS)[:7] + b"\xe2\x80",
         stream(CHUNKS[:3], done=False),
         stream(CHUNKS[:3], done=False)[:-40],
         b"data: [DONE]\n\n",
@@ -232,6 +232,29 @@ def test_answers_that_are_not_all_there(body: bytes) -> None:
     """A good status without a complete answer leaves acceptance unknown."""
     with pytest.raises(AnswerLost):
         complete(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>a login page</html>",
+        b"  <?xml version='1.0'?><Error/>",
+        b"{}",
+        b"[1, 2]",
+        b'"text"',
+        b"\xff\xfe",
+        b'{"choices": [{"message": {"content": "\xff"}}]}',
+        b"\x1f\x8b\x08 not unpacked",
+    ],
+)
+def test_whole_answers_that_are_none_are_kept(body: bytes) -> None:
+    """What came whole and is no answer was paid for: it is kept as it came, and fails when it is read [A05]."""
+    assert complete(body) == body
+    with pytest.raises(RecordingError) as raised:
+        heard(body)
+    assert raised.value.code == "unreadable-answer"
+    with pytest.raises(AnswerLost):
+        complete(body, whole=False)
 
 
 @given(st.integers(0, len(stream(CHUNKS)) - 1))

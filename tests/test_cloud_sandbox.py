@@ -30,6 +30,7 @@ from asrwatch.errors import (
     DoesNotFit,
     EngineError,
     EngineTrouble,
+    RecordingError,
     TemporaryError,
     TicketLost,
     UrlExpired,
@@ -218,15 +219,26 @@ def test_a_lost_request_that_never_arrived_is_not_there(sandbox: Sandbox) -> Non
     assert not sandbox.bill.paid
 
 
-@pytest.mark.parametrize(
-    "what", [Wire.HANG_UP, Wire.RESET, Wire.BAD_GATEWAY, Wire.NOT_JSON, Wire.TRUNCATED, Wire.HUGE]
-)
+@pytest.mark.parametrize("what", [Wire.HANG_UP, Wire.RESET, Wire.BAD_GATEWAY, Wire.TRUNCATED])
 def test_a_lost_transcript_is_unknown(sandbox: Sandbox, what: Wire) -> None:
     """However a synchronous answer is spoilt, it is lost, and asked once."""
     engine = flash(sandbox)
     sandbox.fault(Fault(what=what, route=Route.CHAT))
     with pytest.raises(AnswerLost):
         engine.start(local())
+    assert sum(seen.route is Route.CHAT for seen in sandbox.requests) == 1
+
+
+@pytest.mark.parametrize("what", [Wire.NOT_JSON, Wire.HUGE, Wire.ENDLESS])
+def test_what_is_no_answer_is_kept(sandbox: Sandbox, what: Wire) -> None:
+    """A page, or more than an answer can be, is kept as far as is sensible, and asked for once [A05]."""
+    engine = flash(sandbox)
+    sandbox.fault(Fault(what=what, route=Route.CHAT, size=20_000_000))
+    heard = engine.start(local())
+    assert isinstance(heard, Heard)
+    assert 0 < len(heard.answer.raw) <= 2**20
+    with pytest.raises(RecordingError, match="no transcript"):
+        engine.read(heard.answer)
     assert sum(seen.route is Route.CHAT for seen in sandbox.requests) == 1
 
 

@@ -49,9 +49,16 @@ def problems(tmp_path: Path, text: str | bytes) -> list[str]:
 # The example.
 
 
-def test_example_loads_and_shows_every_key() -> None:
+def own(file: Path, folder: Path) -> Path:
+    """A copy that is ours, whoever owns the checkout."""
+    copy = folder / file.name
+    copy.write_bytes(file.read_bytes())
+    return copy
+
+
+def test_example_loads_and_shows_every_key(tmp_path: Path) -> None:
     """`config.example.yaml` loads as it stands, and every key of every section stands in it."""
-    settings = load(EXAMPLE)
+    settings = load(own(EXAMPLE, tmp_path))
     raw: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())
     assert set(raw) == (set(Settings.model_fields) - {"source"}) | {"defaults"}
     assert set(raw["cloud"]) == set(CloudSettings.model_fields)
@@ -59,9 +66,9 @@ def test_example_loads_and_shows_every_key() -> None:
     assert [inbox.name for inbox in settings.inboxes] == ["dictation", "meetings"]
 
 
-def test_example_shows_the_values_that_hold_anyway() -> None:
+def test_example_shows_the_values_that_hold_anyway(tmp_path: Path) -> None:
     """What the example says of its first inbox and of the cloud is what holds without it, as it promises."""
-    shown = load(EXAMPLE)
+    shown = load(own(EXAMPLE, tmp_path))
     plain = load(None, (Path("/srv/dictation"),))
     assert shown.inboxes[0].model_copy(update={"exclude": ()}) == plain.inboxes[0]
     assert shown.cloud == plain.cloud
@@ -235,6 +242,70 @@ def test_files_that_are_no_configuration(tmp_path: Path, text: bytes, problem: s
     found = problems(tmp_path, text)
     assert any(line.startswith(problem) or problem in line for line in found), found
     assert not any("\n" in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("mode", "problem"),
+    [
+        (0o600, None),
+        (0o644, None),
+        (0o444, None),
+        (0o646, "everybody may change it (mode 0646)"),
+        (0o666, "everybody may change it (mode 0666)"),
+    ],
+)
+def test_a_file_that_others_may_write_is_refused(
+    tmp_path: Path, mode: int, problem: str | None
+) -> None:
+    """Whoever can write the configuration can have files moved and deleted: it must be ours alone. [X11]."""
+    file = tmp_path / "asrwatch.yaml"
+    file.write_text("workers: 3")
+    file.chmod(mode)
+    if problem is None:
+        assert load(file).workers == 3
+        return
+    with pytest.raises(ConfigError) as raised:
+        load(file)
+    assert problem in raised.value.message
+    assert f"chmod go-w {file}" in raised.value.message
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize(
+    ("uid", "gid", "mode", "problem"),
+    [
+        (65_534, 0, 0o600, "it belongs to"),
+        (0, 54_321, 0o664, "the group gid 54321 may change it"),
+        (0, 54_321, 0o644, None),
+        (0, 0, 0o664, None),  # root's own group, with nobody else in it
+    ],
+)
+def test_whose_file_it_is_counts(
+    tmp_path: Path, uid: int, gid: int, mode: int, problem: str | None
+) -> None:
+    """Another owner may change the file; so may a group, unless it is its owner's alone. [X11]."""
+    file = tmp_path / "asrwatch.yaml"
+    file.write_text("workers: 3")
+    os.chown(file, uid, gid)
+    file.chmod(mode)
+    if problem is None:
+        assert load(file).workers == 3
+        return
+    with pytest.raises(ConfigError) as raised:
+        load(file)
+    assert problem in raised.value.message
+
+
+def test_a_folder_that_is_open_to_all_is_refused(tmp_path: Path) -> None:
+    """Where everybody may rename files, a good file can be exchanged; a sticky folder forbids that. [X11]."""
+    file = tmp_path / "open" / "asrwatch.yaml"
+    file.parent.mkdir()
+    file.write_text("workers: 3")
+    file.parent.chmod(0o777)
+    with pytest.raises(ConfigError, match="its folder is open to all"):
+        load(file)
+    file.parent.chmod(0o1777)
+    assert load(file).workers == 3
 
 
 def test_empty_file_is_a_configuration(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from asrwatch.crash import PLACES
@@ -25,6 +26,7 @@ def _named(node: ast.expr) -> set[str]:
             raise AssertionError(msg)
 
 
+@cache
 def _called() -> dict[str, list[str]]:
     """Every name that the code passes, and the modules that do."""
     called: dict[str, list[str]] = {}

@@ -124,6 +124,7 @@ def test_a_bad_key_holds_and_heals(installed: Installed, sandbox: Sandbox) -> No
     key_file = installed.root / "key"
     key_file.write_text("sk-wrong")
     key_file.chmod(0o600)
+    key_file.chmod(0o600)
     installed.more = {"cloud": {"base_url": sandbox.url, "api_key_file": str(key_file)}}
     daemon = installed.start()
     for number in range(20):
@@ -279,13 +280,17 @@ def test_a_submission_that_never_arrived_is_made_again(
     assert len(sandbox.bill.paid) == 1
 
 
-def test_an_answer_that_is_not_json_is_unknown(installed: Installed, sandbox: Sandbox) -> None:
-    """A sync answer in HTML proves nothing: it is asked again, and the ledger says it may be paid twice."""
+def test_an_answer_that_is_not_json_is_kept(installed: Installed, sandbox: Sandbox) -> None:
+    """A page in place of an answer was paid for: it is kept, fails alone, and nothing is bought again [A05]."""
     sandbox.fault(Fault(what=Wire.NOT_JSON, route=Route.CHAT, times=1, after_work=True))
-    write_wav(installed.inbox / "short.wav")
-    assert installed.call("once").returncode == 0
-    assert installed.status()["ever"]["perhaps_twice"] == 1
-    assert len(sandbox.bill.paid) == 2
+    recording = write_wav(installed.inbox / "short.wav")
+    ended = installed.call("once")
+    assert ended.returncode == 1
+    assert "The cloud's answer holds no transcript." in ended.stderr
+    shutil.copy(recording, installed.inbox / "copy.wav")
+    assert installed.call("once").returncode == 1
+    assert installed.status()["ever"]["perhaps_twice"] == 0
+    assert len(sandbox.bill.paid) == 1
 
 
 def test_a_task_the_cloud_has_forgotten_is_parked(installed: Installed, sandbox: Sandbox) -> None:

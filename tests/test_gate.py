@@ -77,7 +77,7 @@ def test_a_successful_probe_lifts_the_hold() -> None:
     _refuse(gate, EngineTrouble.THROTTLED)
     until = gate.holds[0].until
     gate.take("slow", until)
-    assert [hold.scope for hold in gate.succeed("slow")] == ["slow"]
+    assert [hold.scope for hold in gate.succeed("slow", now=until, asked_at=until)] == ["slow"]
     assert gate.is_open("slow", until + SECOND)
 
 

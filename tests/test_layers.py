@@ -12,7 +12,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 PARTS = ("engines", "storages", "formats", "notifiers")
 BOTTOM = {"errors", "values"}
 # Small helpers that know nothing of recordings, engines or the cloud.
-HELPERS = BOTTOM | {"logs", "parts", "crash", "clock", "heartbeats"}
+HELPERS = BOTTOM | {"logs", "parts", "crash", "clock", "heartbeats", "trust"}
 RECORDING = HELPERS | {"recording"}
 
 # Which rooms a room may import from, besides itself. The design's picture (section 2), from the bottom up:
@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "parts": BOTTOM,
     "crash": BOTTOM,
     "clock": BOTTOM,
+    "trust": BOTTOM,
     "heartbeats": BOTTOM,
     "supervision": BOTTOM | {"logs", "heartbeats", "systemd"},
     "logs": BOTTOM,

@@ -78,7 +78,7 @@ def test_pass_finds_wanted_files_at_every_depth(tmp_path: Path) -> None:
 
 
 def test_look_says_what_lstat_says(tmp_path: Path) -> None:
-    """The signature is lstat's device, inode, size, blocks and mtime in nanoseconds; names are counted."""
+    """The signature is lstat's device, inode, size, blocks, mtime and ctime; names are counted."""
     path = touch(tmp_path / "a.wav", b"12345")
     os.link(path, tmp_path / "b.wav")
     (seen,) = look_at(rule_for(tmp_path), raw(tmp_path), ["a.wav"])
@@ -87,7 +87,7 @@ def test_look_says_what_lstat_says(tmp_path: Path) -> None:
     assert seen.path == raw(path)
     assert seen.nlink == 2
     assert seen.signature == (
-        real.st_dev, real.st_ino, 5, real.st_blocks, real.st_mtime_ns,
+        real.st_dev, real.st_ino, 5, real.st_blocks, real.st_mtime_ns, real.st_ctime_ns,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from asrwatch.audio.chunks import chunks
 from asrwatch.audio.reader import HeaderError, HeaderReader
-from asrwatch.audio.sound import NoSoundError, Sound
+from asrwatch.audio.sound import NothingYetError, Sound
 
 __all__ = ["aiff"]
 
@@ -27,7 +27,7 @@ def aiff(reader: HeaderReader) -> Sound:
     """What an AIFF file's headers tell; the duration is unknown if not all of the sound is there.
 
     Raises:
-        NoSoundError: headers only, no sound.
+        NothingYetError: headers only, no sound.
         HeaderError: not to be made sense of.
     """
     common: tuple[int, int, int, int] | None = None
@@ -49,15 +49,16 @@ def aiff(reader: HeaderReader) -> Sound:
     if common is None:
         raise HeaderError("no common chunk")
     if there is None or there <= 0:
-        raise NoSoundError("its headers are there, but no sound follows them")
+        raise NothingYetError("its headers are there, but no sound follows them")
     channels, frames, bits, rate = common
+    cut = not whole
     name = codec.format(bits=bits) if codec else None
     width = 1 if name in _EIGHT_BITS else (bits + 7) // 8
     if name is not None:
         # Blocks of fixed length: what is there can be counted, and must be what is claimed.
         whole = whole and frames * channels * width <= there
     seconds = frames / rate if whole and rate else None
-    return Sound(codec=name, seconds=seconds, sample_rate=rate, channels=channels)
+    return Sound(codec=name, seconds=seconds, sample_rate=rate, channels=channels, cut=cut)
 
 
 def _rate(exponent: int, mantissa: int) -> int:

@@ -1,6 +1,8 @@
 """Read the headers of AVI files."""
 
-from asrwatch.audio.chunks import Chunk, chunks
+from dataclasses import replace
+
+from asrwatch.audio.chunks import ENDLESS, SLACK, Chunk, chunks
 from asrwatch.audio.reader import HeaderError, HeaderReader
 from asrwatch.audio.riff import parse_format
 from asrwatch.audio.sound import NoSoundError, Sound
@@ -31,7 +33,7 @@ def avi(reader: HeaderReader) -> Sound:
         for stream in streams:
             sound = _sound(reader, stream, whole=whole)
             if sound is not None:
-                return sound
+                return replace(sound, cut=reader.size + SLACK < claimed < ENDLESS)
         if streams:
             raise NoSoundError("it is a video without sound")
     raise HeaderError("no stream headers")

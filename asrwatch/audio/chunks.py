@@ -5,10 +5,14 @@ from dataclasses import dataclass
 
 from asrwatch.audio.reader import HeaderError, HeaderReader
 
-__all__ = ["MOST_CHUNKS", "Chunk", "chunks", "closes_with_chunks"]
+__all__ = ["ENDLESS", "MOST_CHUNKS", "SLACK", "Chunk", "chunks", "closes_with_chunks"]
 
 # Real files have a handful; a walk through a million empty ones tells nothing.
 MOST_CHUNKS = 1_000
+# What programs that cannot know the end write for a size: arecord and SoX stay a little below 2 GiB.
+ENDLESS = 0x7FFF0000
+# Some programs count a header or two as sound.
+SLACK = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

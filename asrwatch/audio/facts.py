@@ -18,16 +18,30 @@ from asrwatch.audio.containers import CONTAINERS, Container
 from asrwatch.audio.flac import flac
 from asrwatch.audio.flv import flv
 from asrwatch.audio.frames import NoFramesError
-from asrwatch.audio.magic import HEAD, container_of, id3_size, marked, refuse_other
+from asrwatch.audio.magic import (
+    HEAD,
+    container_of,
+    id3_size,
+    looks_like_audio,
+    marked,
+    refuse_other,
+)
 from asrwatch.audio.matroska import matroska
 from asrwatch.audio.mp3 import mp3
 from asrwatch.audio.mp4 import mp4
 from asrwatch.audio.ogg import ogg
 from asrwatch.audio.reader import HeaderError, HeaderReader
 from asrwatch.audio.riff import wav
-from asrwatch.audio.sound import CutOffError, NoSoundError, ProtectedError, Sound, believed
+from asrwatch.audio.sound import (
+    CutOffError,
+    NoSoundError,
+    NothingYetError,
+    ProtectedError,
+    Sound,
+    believed,
+)
 from asrwatch.audio.tagged import TAGGED, tagged
-from asrwatch.errors import RecordingError
+from asrwatch.errors import Incomplete, RecordingError
 from asrwatch.journey.recording import AudioFacts
 from asrwatch.values import printable
 
@@ -35,6 +49,8 @@ __all__ = ["probe"]
 
 _UNPAID = "Nothing was sent or paid."
 _MOST_TAGS = 8
+_MAGIC = 12
+"""Bytes by which most containers are known; zeros there are space that a header is written to last."""
 
 # These begin where an ID3 tag, which programs put before them, ends.
 _BEHIND_TAG: Mapping[str, Callable[[HeaderReader, int], Sound]] = MappingProxyType(
@@ -56,42 +72,48 @@ _FROM_START: Mapping[str, Callable[[HeaderReader], Sound]] = MappingProxyType(
 )
 
 
-def probe(stream: BinaryIO, name: bytes) -> AudioFacts:
+def probe(stream: BinaryIO, name: bytes, *, whole: bool = False) -> AudioFacts:
     """What a recording's headers tell; whatever its content, the answer comes within bounded time and memory.
 
     Args:
         stream: the open file, seekable; its position is at the start afterwards.
         name: file name or path, for its ending and for messages.
+        whole: refuse a file that ends before what its headers promise, which may well be playable.
 
     Returns:
         The facts; `container` is a key of `CONTAINERS`, or None if neither content nor name tells.
 
     Raises:
         RecordingError: `not-audio` (text, a picture, a playlist, ...), `no-audio` (headers without sound,
-            a video without sound), `cut-off` (nobody could play it), `protected` (encrypted).
+            a video without sound), `protected` (encrypted).
+        Incomplete: `no-audio` (headers, and nothing behind them yet), `cut-off` (nobody could play it),
+            `truncated` (only if `whole`: the end is missing, or the beginning is not written yet).
         OSError: the stream itself failed.
     """
     try:
-        return _probe(HeaderReader(stream), name)
+        return _probe(HeaderReader(stream), name, whole=whole)
     finally:
         stream.seek(0)
 
 
-def _probe(reader: HeaderReader, name: bytes) -> AudioFacts:
+def _probe(reader: HeaderReader, name: bytes, *, whole: bool) -> AudioFacts:
     if not reader.size:
         raise _no_audio(name, "it is empty")
     begin, head = _behind_tags(reader)
     if not head:
-        raise _no_audio(name, "there is a tag, but no sound behind it")
+        raise _no_audio(name, "there is a tag, but no sound behind it", yet=True)
+    if whole and not any(head[:_MAGIC]) and not looks_like_audio(name, head):
+        raise _truncated(name, "its beginning is not written yet")
     container = _container(name, head, tagged_before=begin > 0)
     if container is None:
         return AudioFacts()
     try:
         sound = _read(reader, container, begin)
     except NoSoundError as error:
-        raise _no_audio(name, str(error)) from error
+        yet = isinstance(error, NothingYetError)
+        raise _no_audio(name, str(error), yet=yet) from error
     except CutOffError as error:
-        raise RecordingError(
+        raise Incomplete(
             f"{printable(name)} cannot be played: {error}.",
             code="cut-off",
             advice=f"{_UNPAID} Copy it once more, or repair it.",
@@ -110,6 +132,8 @@ def _probe(reader: HeaderReader, name: bytes) -> AudioFacts:
         ) from error
     except HeaderError:
         return AudioFacts(container=container.name)
+    if whole and sound.cut:
+        raise _truncated(name, "it ends before its headers say it does")
     return believed(container.name, sound)
 
 
@@ -147,9 +171,18 @@ def _read(reader: HeaderReader, container: Container, begin: int) -> Sound:
     raise HeaderError("no reader for this container")
 
 
-def _no_audio(name: bytes, why: str) -> RecordingError:
-    return RecordingError(
+def _no_audio(name: bytes, why: str, *, yet: bool = False) -> RecordingError:
+    kind = Incomplete if yet else RecordingError
+    return kind(
         f"There is no sound in {printable(name)}: {why}.",
         code="no-audio",
         advice=f"{_UNPAID} Remove it, or put the recording in its place.",
+    )
+
+
+def _truncated(name: bytes, why: str) -> Incomplete:
+    return Incomplete(
+        f"{printable(name)} is not whole: {why}.",
+        code="truncated",
+        advice=f"{_UNPAID} Copy it once more; `asrwatch transcribe FILE` takes it as it is.",
     )

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 
 from asrwatch.audio.reader import HeaderError, HeaderReader
 from asrwatch.audio.sound import NoSoundError, Sound
@@ -60,7 +61,7 @@ def matroska(reader: HeaderReader) -> Sound:
     for _, begin, end in tracks:
         sound = _sound(reader, begin, end, seconds)
         if sound is not None:
-            return sound
+            return replace(sound, cut=segment[2] > reader.size)
     raise NoSoundError("it is a video without sound")
 
 

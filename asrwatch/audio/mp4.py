@@ -5,7 +5,7 @@ was cut off.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asrwatch.audio.reader import HeaderError, HeaderReader
 from asrwatch.audio.sound import CutOffError, NoSoundError, ProtectedError, Sound
@@ -67,7 +67,7 @@ def mp4(reader: HeaderReader) -> Sound:
     for track in tracks:
         sound = _sound(reader, track, whole=whole and not fragmented)
         if sound is not None:
-            return sound
+            return replace(sound, cut=not whole)
     if tracks:
         raise NoSoundError("it is a video without sound")
     raise HeaderError("no tracks")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from asrwatch.audio.flac import stream_info
 from asrwatch.audio.reader import HeaderError, HeaderReader
-from asrwatch.audio.sound import NoSoundError, Sound
+from asrwatch.audio.sound import NoSoundError, NothingYetError, Sound
 
 __all__ = ["ogg"]
 
@@ -69,7 +69,7 @@ def ogg(reader: HeaderReader) -> Sound:
             return _sound(reader, found[1], page)
         offset = page.end
     if found is not None and offset >= reader.size:
-        raise NoSoundError("its headers are there, but no sound follows them")
+        raise NothingYetError("its headers are there, but no sound follows them")
     raise HeaderError("no page of sound")
 
 
@@ -86,7 +86,13 @@ def _sound(reader: HeaderReader, stream: _Stream, first: _Page) -> Sound:
         seconds=seconds,
         sample_rate=stream.sample_rate,
         channels=stream.channels,
+        cut=last is not None and _is_cut(reader, last.end),
     )
+
+
+def _is_cut(reader: HeaderReader, end: int) -> bool:
+    """Whether a page begins behind the last whole one."""
+    return reader.some(end, 4) == b"OggS" and _page(reader, end) is None
 
 
 def _page(reader: HeaderReader, offset: int) -> _Page | None:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from asrwatch.audio.chunks import MOST_CHUNKS, Chunk, chunks, closes_with_chunks
+from asrwatch.audio.chunks import ENDLESS, MOST_CHUNKS, SLACK, Chunk, chunks, closes_with_chunks
 from asrwatch.audio.reader import HeaderError, HeaderReader
-from asrwatch.audio.sound import NoSoundError, Sound
+from asrwatch.audio.sound import NothingYetError, Sound
 
 __all__ = ["Format", "parse_format", "wav"]
 
@@ -100,7 +100,7 @@ def wav(reader: HeaderReader) -> Sound:
     have no fixed length and its size is not certain.
 
     Raises:
-        NoSoundError: headers only, no sound behind them.
+        NothingYetError: headers only, no sound behind them.
         HeaderError: not to be made sense of.
     """
     magic = reader.at(0, 4)
@@ -129,24 +129,26 @@ def wav(reader: HeaderReader) -> Sound:
                 pass
     if layout is None:
         raise HeaderError("neither format nor sound")
-    raise NoSoundError("its headers are there, but no sound follows them")
+    raise NothingYetError("its headers are there, but no sound follows them")
 
 
 def _sound(
     reader: HeaderReader, layout: Format, begin: int, *, declared: int | None, samples: int | None
 ) -> Sound:
     there = reader.size - begin
+    cut = declared is not None and there + SLACK < declared < ENDLESS
     if declared is not None and not 0 < declared <= there:
         if declared == 0 and there > 0 and closes_with_chunks(reader, begin):
             there = 0
         declared = None
     if min(there, declared or there) < (layout.block or 1):
-        raise NoSoundError("its headers are there, but no sound follows them")
+        raise NothingYetError("its headers are there, but no sound follows them")
     return Sound(
         codec=layout.codec,
         seconds=_seconds(reader, layout, begin, declared=declared, samples=samples),
         sample_rate=layout.sample_rate,
         channels=layout.channels,
+        cut=cut,
     )
 
 

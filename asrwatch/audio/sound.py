@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from asrwatch.journey.recording import AudioFacts
 
-__all__ = ["CutOffError", "NoSoundError", "ProtectedError", "Sound", "believed"]
+__all__ = ["CutOffError", "NoSoundError", "NothingYetError", "ProtectedError", "Sound", "believed"]
 
 # The longest recording any engine takes is 12 hours (contract section 4.1); a month leaves room for a
 # logger that never stops. Beyond these bounds a header is broken or hostile (a billion seconds, a
@@ -19,6 +19,10 @@ class NoSoundError(Exception):
     """The headers are whole and say that there is no sound in this file; the text says how they say it."""
 
 
+class NothingYetError(NoSoundError):
+    """The headers are whole and no sound follows them, as in a file whose recorder has only just begun."""
+
+
 class CutOffError(Exception):
     """The file lacks a part without which nobody can play it."""
 
@@ -29,12 +33,16 @@ class ProtectedError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sound:
-    """One stream of sound as the headers describe it; `seconds` is None where they do not tell."""
+    """One stream of sound as the headers describe it; `seconds` is None where they do not tell.
+
+    `cut` says that the file ends before what its headers promise.
+    """
 
     codec: str | None = None
     seconds: float | None = None
     sample_rate: int | None = None
     channels: int | None = None
+    cut: bool = False
 
 
 def believed(container: str, sound: Sound) -> AudioFacts:

@@ -81,7 +81,8 @@ def _complain(error: AsrwatchError) -> None:
 
 def _flush() -> None:
     """Write out what is left; if nobody reads it any more (`asrwatch status | head`), say nothing."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

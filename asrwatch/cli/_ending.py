@@ -25,11 +25,12 @@ class Leftover:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
-    """How it ended; `empty` are files without any bytes, which are neither done nor waited for."""
+    """How it ended; `empty` and `unmarked` are files that nobody waits for: without bytes, without marker."""
 
     delivered: tuple[Recording, ...]
     leftovers: tuple[Leftover, ...]
     empty: tuple[bytes, ...]
+    unmarked: tuple[bytes, ...]
     stopped: bool
 
 
@@ -49,13 +50,17 @@ def _tell(ended: Ended) -> None:
     done = counted(len(ended.delivered), "recording")
     rest = f", {len(ended.leftovers)} not done (see above)" if ended.leftovers else ""
     typer.echo(f"{done} transcribed{rest}.")
-    if ended.empty:
-        number = len(ended.empty)
-        were = "was" if number == 1 else "were"
-        first = printable(ended.empty[0]) + (", ..." if number > 1 else "")
-        typer.echo(f"{counted(number, 'file')} without any bytes {were} left ({first}).")
+    _tell_left(ended.empty, "any bytes")
+    _tell_left(ended.unmarked, "a marker")
     if ended.stopped:
         typer.echo("Stopped before everything was done; run it again to go on.")
+
+
+def _tell_left(paths: tuple[bytes, ...], lacking: str) -> None:
+    if paths:
+        were = "was" if len(paths) == 1 else "were"
+        first = printable(paths[0]) + (", ..." if len(paths) > 1 else "")
+        typer.echo(f"{counted(len(paths), 'file')} without {lacking} {were} left ({first}).")
 
 
 def _as_json(ended: Ended) -> dict[str, JsonValue]:
@@ -78,4 +83,5 @@ def _as_json(ended: Ended) -> dict[str, JsonValue]:
             for each in ended.leftovers
         ],
         "empty": [os.fsdecode(path) for path in ended.empty],
+        "unmarked": [os.fsdecode(path) for path in ended.unmarked],
     }

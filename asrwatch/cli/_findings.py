@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 from asrwatch.bootstrap import Parts
@@ -21,11 +20,9 @@ from asrwatch.errors import AsrwatchError, EngineError
 from asrwatch.journey.dispatch import Question
 from asrwatch.journey.journey import Route, plan_for
 from asrwatch.journey.recording import AudioFacts
-from asrwatch.values import printable
 
 __all__ = ["findings"]
 
-_OTHERS_MAY_READ: Final = 0o077
 _SPEECH_PER_SECOND: Final = 8000
 """Bytes of the example recordings: speech as MP3 of 64 kbit/s."""
 
@@ -34,7 +31,7 @@ def findings(settings: Settings, built: Parts, *, online: bool) -> Iterator[Find
     """Everything, in the order in which it would stop a recording."""
     file = settings.source
     yield good("config", "no file; the defaults" if file == "the command line" else file)
-    yield from _key(settings, built)
+    yield from _key(built)
     if online:
         yield _answers(built)
     if not settings.inboxes:
@@ -53,7 +50,7 @@ def findings(settings: Settings, built: Parts, *, online: bool) -> Iterator[Find
     yield from service_findings(properties_of_service(), folder_needs(settings))
 
 
-def _key(settings: Settings, built: Parts) -> Iterator[Finding]:
+def _key(built: Parts) -> Iterator[Finding]:
     keys = built.cloud.keys
     try:
         keys.key()
@@ -61,20 +58,6 @@ def _key(settings: Settings, built: Parts) -> Iterator[Finding]:
         yield bad("key", error.message, error.advice)
         return
     yield good("key", f"found in {keys.source()}")
-    file = settings.cloud.api_key_file
-    if file is not None and _open_to_others(file):
-        yield doubtful(
-            "key",
-            f"{printable(str(file))} can be read by other users.",
-            f"chmod 600 {printable(str(file))}",
-        )
-
-
-def _open_to_others(file: Path) -> bool:
-    try:
-        return bool(file.stat().st_mode & _OTHERS_MAY_READ)
-    except OSError:
-        return False
 
 
 def _answers(built: Parts) -> Finding:

@@ -1,17 +1,17 @@
 """Checks folders: readable, really writable, with room, on a file system that suits."""
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from asrwatch.cli._barriers import advice_on
 from asrwatch.cli._finding import Finding, bad, doubtful, good
 from asrwatch.cli._needs import written_folders
+from asrwatch.cli._probing import Refused, try_reading, try_writing
 from asrwatch.config import InboxSettings, Settings
-from asrwatch.files import TEMPORARY_PREFIX
 from asrwatch.inbox.mounts import WatchMode, choose, file_system_of, is_network
 from asrwatch.values import format_size, printable
 
@@ -29,13 +29,12 @@ def inbox_findings(settings: Settings) -> Iterator[Finding]:
     for inbox in settings.inboxes:
         about, path = f"inbox {inbox.name}", printable(str(inbox.path))
         try:
-            with os.scandir(inbox.path) as entries:
-                next(entries, None)
-        except OSError as error:
+            try_reading(inbox.root)
+        except Refused as refused:
             yield bad(
                 about,
-                f"{path} cannot be read: {error.strerror}.",
-                "Create or mount it, or give the user asrwatch runs as access.",
+                f"{path} cannot be {refused.step}: {refused.reason.strerror}.",
+                advice_on(inbox.path, refused.reason, write=False),
             )
             continue
         choice = choose(inbox.watch, file_system_of(inbox.root))
@@ -88,35 +87,33 @@ def space_findings(settings: Settings) -> Iterator[Finding]:
 
 def existing(folder: Path) -> Path:
     """The folder, or the nearest one above it that is there: missing ones are created when needed."""
-    return next((each for each in (folder, *folder.parents) if each.exists()), Path("/"))
+    return next((each for each in (folder, *folder.parents) if _is_there(each)), Path("/"))
+
+
+def _is_there(folder: Path) -> bool:
+    """Whether something is there, or nobody may look: that is told when it is tried."""
+    try:
+        folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _writing(about: str, folder: Path) -> Finding:
     there = existing(folder)
     shown = printable(str(folder))
     try:
-        _try_writing(os.fsencode(there))
-    except OSError as error:
+        try_writing(os.fsencode(there))
+    except Refused as refused:
         return bad(
             about,
-            f"{shown} cannot be written: {error.strerror}.",
-            "Give the user asrwatch runs as access, or choose another folder.",
+            f"{shown} cannot be {refused.step}: {refused.reason.strerror}.",
+            advice_on(there, refused.reason, write=True),
         )
     created = "" if there == folder else " (is created when needed)"
     return good(about, f"{shown} is writable{created}")
-
-
-def _try_writing(folder: bytes) -> None:
-    """Create a file, put it on the disk, remove it: what a transcript needs."""
-    name = TEMPORARY_PREFIX + b"check-" + secrets.token_hex(8).encode()
-    path = os.path.join(folder, name)  # noqa: PTH118 - bytes, which pathlib cannot hold
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(descriptor, b"asrwatch check\n")
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-        os.unlink(path)  # noqa: PTH108 - bytes, which pathlib cannot hold
 
 
 def _count_folders(inbox: InboxSettings) -> int:

@@ -1,9 +1,10 @@
 """Runs the daemon for a command: signals, control socket, and an end that waits for no hurried worker."""
 
+import faulthandler
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,21 +12,18 @@ from asrwatch import logs
 from asrwatch.bootstrap import Parts, build_daemon
 from asrwatch.config import Settings
 from asrwatch.control import ControlServer
-from asrwatch.daemon import Daemon, Stop
+from asrwatch.daemon import Call, Daemon, Stop
 from asrwatch.desk import Desk
 from asrwatch.errors import EngineError
 from asrwatch.journey.keeper import Change
 from asrwatch.journey.store import Store
 
-__all__ = ["leave", "warn_without_key", "work"]
+__all__ = ["leave", "stoppable", "warn_without_key", "work"]
 
 log = logs.get("daemon")
 
-_ENDING = tuple(
-    number
-    for name in ("SIGTERM", "SIGINT", "SIGHUP")
-    if (number := getattr(signal, name, None)) is not None
-)
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+_STDERR = 2
 
 
 def work(
@@ -64,18 +62,50 @@ def leave(daemon: Daemon, code: int) -> None:
 
 
 @contextmanager
+def stoppable(code: int) -> Iterator[None]:
+    """From the first line of a command on, a signal ends it in order: with `code` where nothing has begun yet.
+
+    A crash of the interpreter, or systemd's watchdog, leaves every thread's stack on stderr.
+    """
+    faulthandler.enable(file=_STDERR, all_threads=True)
+
+    def end(number: int, _: Any) -> None:
+        log.info("stopping", reason=signal.Signals(number).name, under_way=0)
+        raise SystemExit(code)
+
+    with _handled(dict.fromkeys(_ENDING, end)):
+        yield
+
+
+@contextmanager
 def _stopped_by_signals(daemon: Daemon) -> Iterator[None]:
-    """Signals ask the daemon to stop; a second one asks it to hurry."""
+    """Signals ask the daemon to stop, a second one to hurry; SIGHUP asks it to look at everything again."""
+    terminals = [number for number in range(3) if os.isatty(number)]
 
     def stop(number: int, _: Any) -> None:
         daemon.post(Stop(reason=signal.Signals(number).name))
 
-    before = {number: signal.getsignal(number) for number in _ENDING}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # nohup and background jobs of a shell ignore some
-            signal.signal(number, stop)
+    def look_around(number: int, _: Any) -> None:
+        # The kernel sends the same signal when the terminal goes away, and with it whoever started this.
+        if daemon.house.until_quiet or not all(os.isatty(each) for each in terminals):
+            daemon.post(Stop(reason="SIGHUP: the terminal is gone"))
+        else:
+            reason = signal.Signals(number).name
+            daemon.post(Call(answer=lambda daemon: daemon.look_around(reason)))
+
+    with _handled({**dict.fromkeys(_ENDING, stop), signal.SIGHUP: look_around}):
+        yield
+
+
+@contextmanager
+def _handled(handlers: Mapping[signal.Signals, Callable[[int, Any], None]]) -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in handlers}
+    for number, handler in handlers.items():
+        # nohup and background jobs of a shell ignore some
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, handler)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, was in before.items():
+            signal.signal(number, was)

@@ -43,6 +43,8 @@ _OUTCOMES = {
     "again": "answer lost and asked again, perhaps paid twice",
 }
 
+_LACKS = {"empty": "it has no bytes yet", "unmarked": "its marker has not come"}
+
 
 def explain(
     path: Annotated[
@@ -92,7 +94,7 @@ def rows_of_explanation(report: Explanation) -> Iterator[Row]:
             yield "belongs to", printable(story.path)
         yield from _story(story)
     for file in report.settling:
-        why = "it has no bytes yet" if file.why == "empty" else "it is still changing or just seen"
+        why = _LACKS.get(file.why, "it is still changing or just seen")
         yield "settling", f"{printable(file.path)}: {why}, for {format_duration(file.waits_for)}"
     if report.foresight is not None:
         yield from _foresight(report, report.foresight)

@@ -3,6 +3,8 @@
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 
 import typer
 from rich.console import Console
@@ -13,11 +15,12 @@ from asrwatch.cli._ending import Ended, Leftover, tell_end
 from asrwatch.cli._house import settings_for, with_inboxes
 from asrwatch.cli._options import AsJson, ConfigFile, Folders, LogLevel, LogLevels
 from asrwatch.cli._progress import Bar, Lines, Shown, Tally
-from asrwatch.cli._working import leave, work
+from asrwatch.cli._working import leave, stoppable, work
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
 from asrwatch.errors import EngineError
 from asrwatch.inbox.looks import Why
+from asrwatch.journey.journey import utc_now
 from asrwatch.journey.keeper import Change
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import EVERY_ENGINE, Hold, Store
@@ -28,6 +31,7 @@ __all__ = ["once"]
 _LEFT = (State.SETTLED, State.STAGED, State.ASKING, State.SUBMITTED, State.TRANSCRIBED)
 
 
+@stoppable(1)
 def once(
     folders: Folders,
     config: ConfigFile = None,
@@ -42,7 +46,7 @@ def once(
     """
     settings = with_inboxes(settings_for(config, folders))
     logs.configure(log_level)
-    built = build_parts(settings)
+    built = _without_waiting(build_parts(settings))
     delivered: list[Recording] = []
     names = {inbox.name for inbox in settings.inboxes}
 
@@ -64,14 +68,25 @@ def once(
                 on_change=(note, tally.take, shown.tell),
             )
         leftovers = (*_troubled_inboxes(daemon), *_left_over(settings, store, daemon))
-        empty = tuple(_empty(daemon))
     ended = Ended(
-        delivered=tuple(delivered), leftovers=leftovers, empty=empty, stopped=daemon.stopping
+        delivered=tuple(delivered),
+        leftovers=leftovers,
+        empty=tuple(_held(daemon, Why.EMPTY)),
+        unmarked=tuple(_held(daemon, Why.UNMARKED)),
+        stopped=daemon.stopping,
     )
     tell_end(ended, as_json=as_json)
     code = 1 if leftovers or daemon.stopping else 0
     leave(daemon, code)
     raise typer.Exit(code)
+
+
+def _without_waiting(built: Parts) -> Parts:
+    """A file that is not whole is looked at twice, and not waited for: nobody is there when its rest comes."""
+    routes = {
+        name: replace(route, rest_within=timedelta(0)) for name, route in built.routes.items()
+    }
+    return replace(built, routes=routes)
 
 
 def _shown(tally: Tally, *, as_json: bool) -> Shown:
@@ -106,6 +121,7 @@ def _troubled_inboxes(daemon: Daemon) -> Iterator[Leftover]:
 def _left_over(settings: Settings, store: Store, daemon: Daemon) -> Iterator[Leftover]:
     """Every recording of these inboxes that has not arrived, with what it waits for."""
     names = {inbox.name for inbox in settings.inboxes}
+    holds = daemon.keeper.holds(utc_now())
     for recording in reversed(store.in_state(State.FAILED, State.PARKED, *_LEFT)):
         if recording.inbox not in names:
             continue
@@ -114,7 +130,7 @@ def _left_over(settings: Settings, store: Store, daemon: Daemon) -> Iterator[Lef
             why = f"{failure.message} {failure.advice}".rstrip()
             yield _leftover(recording, failure.code, why)
             continue
-        hold = _hold_over(recording, daemon.gate.holds)
+        hold = _hold_over(recording, holds)
         if hold is not None:
             why = f"{hold.message} {hold.advice}".rstrip()
             yield _leftover(recording, hold.code, why, state="held")
@@ -136,8 +152,8 @@ def _hold_over(recording: Recording, holds: tuple[Hold, ...]) -> Hold | None:
     return next((hold for hold in holds if hold.scope in {engine, EVERY_ENGINE}), None)
 
 
-def _empty(daemon: Daemon) -> Iterator[bytes]:
-    """Files without any bytes: nothing waits for them, since they may stay so for ever."""
+def _held(daemon: Daemon, why: Why) -> Iterator[bytes]:
+    """Files that lack something for which nothing waits, since it may never come."""
     for lookout in daemon.lookouts.values():
         last = lookout.snapshot().last
-        yield from (each.path for each in (last.waiting if last else ()) if each.why is Why.EMPTY)
+        yield from (each.path for each in (last.waiting if last else ()) if each.why is why)

@@ -4,11 +4,12 @@ from asrwatch import logs
 from asrwatch.bootstrap import build_parts, open_store
 from asrwatch.cli._house import settings_for, with_inboxes
 from asrwatch.cli._options import ConfigFile, Folders, LogLevel, LogLevels
-from asrwatch.cli._working import leave, warn_without_key, work
+from asrwatch.cli._working import leave, stoppable, warn_without_key, work
 
 __all__ = ["run"]
 
 
+@stoppable(0)
 def run(
     folders: Folders,
     config: ConfigFile = None,
@@ -16,9 +17,9 @@ def run(
 ) -> None:
     """Watch folders and transcribe what appears in them.
 
-    Runs until it is stopped. The first SIGTERM or Ctrl-C lets the steps under way finish, the second
-    does not wait for them; either way nothing is lost. Without an API key recordings wait until there
-    is one.
+    Runs until it is stopped. The first SIGTERM or Ctrl-C lets the requests under way finish, the second
+    does not wait for them; either way nothing is lost. SIGHUP asks for another look at everything.
+    Without an API key recordings wait until there is one.
     """
     settings = with_inboxes(settings_for(config, folders))
     logs.configure(log_level)

@@ -1,12 +1,14 @@
 """`asrwatch status`: how things stand."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from asrwatch.cli._house import consult, settings_for
 from asrwatch.cli._options import AsJson, ConfigFile
 from asrwatch.cli._printing import Row, local, print_json, show
 from asrwatch.desk.reports import (
     AskStatus,
+    BudgetLine,
     ForAPerson,
     HoldLine,
     InboxHealth,
@@ -27,6 +29,7 @@ from asrwatch.values import (
 
 __all__ = ["rows_of_status", "status"]
 
+_LONG_LOOK = timedelta(seconds=5)
 _SHOWN = 5
 """How many of a list a person wants to see; --json has more."""
 
@@ -73,6 +76,8 @@ def rows_of_status(report: Status) -> Iterator[Row]:
         ("ever", report.ever),
     ):
         yield label, _money(money, report.currency)
+    for number, period in enumerate(report.budget):
+        yield ("" if number else "budget"), _budget(period, report.currency)
     if report.doubts:
         yield (
             "",
@@ -125,6 +130,8 @@ def _settling(report: Status) -> Iterator[Row]:
 
 def _inbox(inbox: InboxHealth) -> Iterator[Row]:
     told = [f"{inbox.name}: {printable(inbox.path)}"]
+    if inbox.health == "degraded":
+        told.append("DEGRADED")
     if inbox.watching is not None:
         told.append(f"watched by {inbox.watching} ({inbox.watching_reason})")
     if inbox.files is not None:
@@ -133,11 +140,14 @@ def _inbox(inbox: InboxHealth) -> Iterator[Row]:
         told.append(f"{inbox.empty} without any bytes")
     if inbox.unreadable:
         told.append(f"{counted(inbox.unreadable, 'place')} cannot be read")
+    if inbox.scan_took is not None and inbox.scan_took > _LONG_LOOK:
+        told.append(f"a look at it takes {format_duration(inbox.scan_took)}")
     if inbox.alive is False:
-        told.append("NOBODY LOOKS AT IT: its lookout died; restart asrwatch and report the log")
+        told.append("nobody looks at it at this moment")
     yield "inbox", ", ".join(told)
     for trouble in inbox.troubles:
-        yield "", f"{trouble.message} {trouble.advice}".rstrip()
+        since = f" (since {local(trouble.since)})" if trouble.since else ""
+        yield "", f"{trouble.message}{since} {trouble.advice}".rstrip()
 
 
 def _tasks(report: Status) -> Iterator[Row]:
@@ -155,6 +165,17 @@ def _hold(hold: HoldLine) -> str:
     scope = "every engine" if hold.scope == "*" else hold.scope
     told = f"{scope} until {local(hold.until)}: {hold.reason.message} {hold.reason.advice}"
     return told.rstrip()
+
+
+def _budget(line: BudgetLine, currency: str) -> str:
+    told = []
+    if line.audio_allowed is not None:
+        told.append(f"{format_hours(line.audio)} of {format_hours(line.audio_allowed)}")
+    if line.money_allowed is not None:
+        limit = format_money(line.money_allowed, currency)
+        told.append(f"{format_money(line.money, currency)} of {limit}")
+    state = "spent, waits until" if line.spent else "until"
+    return f"{', '.join(told)} in this {line.period} ({state} {local(line.until)})"
 
 
 def _money(money: Money, currency: str) -> str:

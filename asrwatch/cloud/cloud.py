@@ -1,12 +1,13 @@
 """The cloud as the engines and storages see it: one object that knows where it is and which key to show."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from asrwatch.cloud import loose
 from asrwatch.cloud.bodies import Body
 from asrwatch.cloud.desk import QUERIES_PER_SECOND, TaskDesk
 from asrwatch.cloud.envelopes import refused_in
+from asrwatch.cloud.hosts import Hosts, check_hosts
 from asrwatch.cloud.keys import KeyRing
 from asrwatch.cloud.pacer import Pacer
 from asrwatch.cloud.refusals import NoSpeech, Where, refusal
@@ -33,6 +34,7 @@ class Cloud:
         region: one of `regions.REGIONS`.
         keys: where the key is found, anew for each request.
         base_url: replaces the region's host as a whole, such as for a workspace host or the sandbox.
+        trusted_hosts: from which results are fetched and to which files are uploaded, beside the vendor's.
         proxy: URL of an HTTP proxy; proxies in the environment are not looked at.
         connect_timeout: to reach the other side.
         workspace: selects a sub-workspace on the shared hosts (contract section 1.1).
@@ -40,7 +42,7 @@ class Cloud:
         pacer: the pace of task queries.
 
     Raises:
-        ConfigError: no such region; a base URL or proxy that is not one.
+        ConfigError: no such region; a base URL, proxy or host that is not one.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Cloud:
         region: str,
         keys: KeyRing,
         base_url: str | None = None,
+        trusted_hosts: Sequence[str] = (),
         proxy: str | None = None,
         connect_timeout: timedelta = _CONNECT_TIMEOUT,
         workspace: str | None = None,
@@ -56,17 +59,20 @@ class Cloud:
         pacer: Pacer | None = None,
     ) -> None:
         check_proxy(proxy)
+        check_hosts(trusted_hosts)
         self.region = region
         self.base_url = root_of(region, base_url)
         self.keys = keys
         self.now = now
         self._workspace = workspace
+        self._hosts = Hosts(self.base_url, trusted_hosts)
         self._wire = Wire(proxy=proxy, connect_timeout=connect_timeout)
         self.tasks = TaskDesk(
             wire=self._wire,
             root=self.base_url,
             headers=lambda: self._headers(self.keys.key()),
             judge=self._judge,
+            hosts=self._hosts,
             pacer=pacer or Pacer(QUERIES_PER_SECOND),
         )
 
@@ -139,9 +145,10 @@ class Cloud:
 
         Raises:
             RecordingError: the space does not take this file.
-            TemporaryError: not now.
+            TemporaryError: not now, or the cloud named a host that is not its own.
             SourceChanged: the file changed meanwhile.
         """
+        self._hosts.check(form.url, what="its temporary space")
         reply = self._wire.send(
             Request(
                 method="POST",

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from asrwatch.cloud import loose
 from asrwatch.cloud.envelopes import refused_in
+from asrwatch.cloud.hosts import Hosts
 from asrwatch.cloud.pacer import Pacer
 from asrwatch.cloud.refusals import Where
 from asrwatch.cloud.tasks import (
@@ -31,8 +32,11 @@ QUERIES_PER_SECOND = 10.0
 _PAUSES = (0.2, 1.0)
 """Seconds before a free question is asked again; after the last of them the trouble is reported."""
 
-_LARGEST_RESULT = 256 * 1024 * 1024
+_LARGEST_RESULT = 128 * 1024 * 1024
 """Bytes: twelve hours of words with their times are some tens of megabytes."""
+
+_STAYS_SO = frozenset({"answer-too-large", "foreign-host"})
+"""Codes of trouble that is the same a second later."""
 
 _NOT_FOUND = frozenset({"notfound", "tasknotfound", "task_not_found"})
 """The contract documents a 200 with UNKNOWN; any of these says the same."""
@@ -57,6 +61,7 @@ class TaskDesk:
         root: of the cloud's URLs.
         headers: of every request, made anew each time, since the key may have changed.
         judge: what an answer means.
+        hosts: where results may lie.
         pacer: the pace of queries, lists and cancels.
     """
 
@@ -67,12 +72,14 @@ class TaskDesk:
         root: str,
         headers: Callable[[], Mapping[str, str]],
         judge: Judge,
+        hosts: Hosts,
         pacer: Pacer,
     ) -> None:
         self._wire = wire
         self._root = root
         self._headers = headers
         self._judge = judge
+        self._hosts = hosts
         self._pacer = pacer
 
     @contextmanager
@@ -84,6 +91,7 @@ class TaskDesk:
                 root=self._root,
                 headers=self._headers,
                 judge=self._judge,
+                hosts=self._hosts,
                 pacer=self._pacer,
             )
 
@@ -109,12 +117,14 @@ class Visit:
         root: str,
         headers: Callable[[], Mapping[str, str]],
         judge: Judge,
+        hosts: Hosts,
         pacer: Pacer,
     ) -> None:
         self._line = line
         self._root = root
         self._headers = headers
         self._judge = judge
+        self._hosts = hosts
         self._pacer = pacer
 
     def query(self, ticket: str) -> Answered:
@@ -164,10 +174,10 @@ class Visit:
         """A result file, which is JSON. No key is sent: the URL is signed, and may be plain http.
 
         Raises:
-            TemporaryError: it could not be fetched, or is not JSON; a new query gives a new URL.
+            TemporaryError: it could not be fetched, or is not JSON; a new query gives a new URL. Or it
+                lies at a host that is not the cloud's (`foreign-host`).
         """
-        if not url.startswith(("http://", "https://")):
-            raise TemporaryError("The result's URL is not http.", code="bad-result-url")
+        self._hosts.check(url, what="the result")
         request = Request(
             method="GET",
             url=url,
@@ -222,7 +232,7 @@ class Visit:
             try:
                 return ask()
             except TemporaryError as error:
-                if error.retry_after is not None:
+                if error.retry_after is not None or error.code in _STAYS_SO:
                     raise
                 self._pacer.pause(pause)
         return ask()

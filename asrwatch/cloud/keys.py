@@ -2,11 +2,15 @@
 
 import configparser
 import hashlib
+import os
+import shlex
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from asrwatch.errors import EngineError, EngineTrouble
+from asrwatch.trust import strangers_who_may_read
 from asrwatch.values import Secret, printable
 
 __all__ = ["KeyRing"]
@@ -14,6 +18,11 @@ __all__ = ["KeyRing"]
 _LARGEST_FILE = 64 * 1024
 """A key file is one line; anything larger was named by mistake."""
 
+_PRIVATE = (
+    "A key that others can read is everybody's: if it may have been read, make a new one in the console. Then "
+    "`chmod 600 {path}`, and `chown` it to the account asrwatch runs as if it is another's. Recordings wait "
+    "meanwhile, and go on by themselves."
+)
 _ADVICE = (
     "Put the key in one of these places: {places}. Files are read anew, "
     "a changed configuration or environment variable needs a restart."
@@ -30,6 +39,10 @@ class _Place:
 
     name: str
     key: str | None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 class KeyRing:
@@ -129,13 +142,25 @@ class KeyRing:
             yield _Place(name=credentials, key=self._from_ini(text, called=credentials))
 
     def _read(self, path: Path, *, called: str) -> str | None:
-        """The stripped text of a key file; None where there is none.
+        """The stripped text of a key file that is ours alone; None where there is none.
 
-        This is the one place where key files are opened: a check of their mode belongs here.
+        This is the one place where key files are opened, and where it is seen who else can read them.
         """
         try:
-            with path.open("rb") as file:
-                held = file.read(_LARGEST_FILE + 1)
+            # not blocking, as a FIFO would without a writer
+            with open(path, "rb", opener=_without_waiting) as file:
+                strangers = strangers_who_may_read(file.fileno())
+                regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+                held = file.read(_LARGEST_FILE + 1) if regular else b""
+            if not regular:
+                raise self._trouble(f"{called} is not a regular file.", "no-key")
+            if strangers:
+                raise EngineError(
+                    f"{called} is not used, as it is no secret: {strangers}.",
+                    code="key-file-open",
+                    trouble=EngineTrouble.KEY,
+                    advice=_PRIVATE.format(path=shlex.quote(printable(str(path)))),
+                )
             if len(held) > _LARGEST_FILE:
                 raise self._trouble(f"{called} is too large to hold a key.", "no-key")
             return held.decode("utf-8-sig").strip()

@@ -1,5 +1,6 @@
 """Read the answer of a synchronous request, whole or streamed, in whichever dialect it came."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -20,6 +21,10 @@ _LAYERS: tuple[tuple[str, ...], ...] = ((), ("output",), ("output", "output"))
 """Where an answer may lie; the first that has it counts (contract section 2.3)."""
 
 
+_STREAMED = re.compile(rb"(data|event|id|retry)?:")
+"""How a line of a stream begins (text/event-stream)."""
+
+
 def billed(raw: bytes) -> timedelta | None:
     """How much audio the answer says was billed; None where it does not say."""
     spans = [_billed_in(document) for document in _documents(raw)]
@@ -28,6 +33,9 @@ def billed(raw: bytes) -> timedelta | None:
 
 def complete(reply: Reply, *, refusal: Callable[[int, bytes], AsrwatchError]) -> bytes:
     """The answer as JSON, if it is all there; a stream comes as `{"stream": [...]}`.
+
+    What is all there and yet no answer (a page, another document, one larger than any can be) comes as it
+    is: it was paid for, so it is kept, fails when it is read, and is never asked for again by itself.
 
     Args:
         reply: to a synchronous request, with a good status.
@@ -48,7 +56,30 @@ def complete(reply: Reply, *, refusal: Callable[[int, bytes], AsrwatchError]) ->
     ended = stream.done or any(_finish(event.document) for event in stream.events)
     if stream.events and ended:
         return stream.raw()
+    if not stream.events and _is_something_else(reply):
+        return reply.body
     raise lost(reply)
+
+
+def _is_something_else(reply: Reply) -> bool:
+    """Whether the whole of an answer came, and it is none; what merely broke off is not meant."""
+    if reply.oversized:
+        return True
+    text = reply.body.strip()
+    if not reply.whole or not text or _STREAMED.match(text):
+        return False
+    if text[:1] in b"{[":
+        # bytes that are not UTF-8 spoil an answer, but do not cut it off
+        return loose.parse(text.decode("utf-8", "replace").encode()) is not None
+    return text[:1] == b"<" or loose.parse(text) is not None or not _is_text(text)
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def lost(reply: Reply) -> AnswerLost:

@@ -32,6 +32,9 @@ _PIECE = 64 * 1024
 
 _MEGABYTE = 1024 * 1024
 
+_EVIDENCE = _MEGABYTE
+"""Bytes that are kept of a paid answer which is larger than any can be."""
+
 _SLACK = timedelta(minutes=1)
 """For what no deadline of ours ends, such as asking for a host's address; whoever takes longer is stuck."""
 
@@ -65,12 +68,16 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """What came back: status, headers (any case), body, and whether the body came to its end."""
+    """What came back: status, headers (any case), body, and whether the body came to its end.
+
+    `oversized`: it was larger than an answer may be, and `body` is only its beginning.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     whole: bool = True
+    oversized: bool = False
 
 
 class Wire:
@@ -153,7 +160,7 @@ class Line:
                 pieces.append(piece)
                 size += len(piece)
                 if size > request.largest_answer:
-                    raise _too_large(request)
+                    return _beginning(request, answer, pieces)
                 if request.paid:
                     crash_point("answer-half-read")
         except (HTTPError, OSError, ValueError):
@@ -249,11 +256,22 @@ def _prepared(request: Request, sending: _Sending, *, last: bool) -> requests.Pr
     return made
 
 
-def _too_large(request: Request) -> AsrwatchError:
-    message = f"The answer is larger than {format_size(request.largest_answer)}."
-    if request.paid:
-        return AnswerLost(message, code="answer-too-large")
-    return TemporaryError(message, code="answer-too-large")
+def _beginning(request: Request, answer: requests.Response, pieces: list[bytes]) -> Reply:
+    """What is kept of an answer that is too large: it was paid for, and asking again would bring another.
+
+    Raises:
+        TemporaryError: it cost nothing.
+    """
+    if not request.paid:
+        message = f"The answer is larger than {format_size(request.largest_answer)}."
+        raise TemporaryError(message, code="answer-too-large")
+    return Reply(
+        status=answer.status_code,
+        headers=CaseInsensitiveDict(answer.headers),
+        body=b"".join(pieces)[:_EVIDENCE],
+        whole=False,
+        oversized=True,
+    )
 
 
 def _reason(error: BaseException) -> str:

@@ -9,13 +9,14 @@ from asrwatch.audio.facts import probe
 from asrwatch.config import InboxSettings, Settings
 from asrwatch.desk.reports import Foresight
 from asrwatch.desk.scene import is_below
-from asrwatch.errors import AsrwatchError
+from asrwatch.errors import AsrwatchError, Incomplete
 from asrwatch.files import open_recording
 from asrwatch.files.oserrors import kind_of
 from asrwatch.journey.dispatch import Question
 from asrwatch.journey.journey import Route, plan_for
 from asrwatch.journey.recording import AudioFacts
-from asrwatch.values import printable
+from asrwatch.journey.source import check_arrived
+from asrwatch.values import format_duration, printable
 
 __all__ = ["foresee"]
 
@@ -86,6 +87,14 @@ def _foreseen(
             inbox=inbox.name,
             verdict="It has no bytes yet; it is taken up when it has some and has settled.",
         )
+    marker = inbox.ignore_rule().marker
+    if marker is not None and not marker.is_there(path):
+        name = marker.of(os.fsdecode(os.path.basename(path)))  # noqa: PTH119 - bytes, which pathlib cannot hold
+        return Foresight(
+            taken=True,
+            inbox=inbox.name,
+            verdict=f"It waits for its marker, {printable(name)}.",
+        )
     return _planned(path, status.st_size, routes()[inbox.name])
 
 
@@ -127,17 +136,23 @@ def _planned(path: bytes, size: int, route: Route) -> Foresight:
     """Read the file's headers and dispatch it, as its first step would."""
     facts = AudioFacts()
     try:
-        with open_recording(path) as stream:
-            facts = probe(stream, path)
+        care = route.care
+        with open_recording(path, root=care.root if care else None) as stream:
+            check_arrived(stream, path, care)
+            facts = probe(stream, path, whole=True)
         question = Question(
             facts=facts, size=size, wishes=route.wishes, region=route.region, engine=route.engine
         )
         plan = plan_for(question, route)
     except AsrwatchError as error:
+        waits = isinstance(error, Incomplete)
+        rest = format_duration(route.rest_within)
         return Foresight(
             taken=True,
             inbox=route.inbox,
-            verdict=f"It would fail: {error.message}",
+            verdict=f"It would wait for its rest, for {rest} at most, then fail: {error.message}"
+            if waits
+            else f"It would fail: {error.message}",
             container=facts.container,
             codec=facts.codec,
             duration=facts.duration,

@@ -4,7 +4,6 @@ The JSON form is what travels through the control socket and what `--json` print
 are not UTF-8 as surrogate escapes), dates as ISO 8601, spans as seconds.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,10 +16,12 @@ from asrwatch.errors import AsrwatchError
 from asrwatch.journey.recording import State
 
 __all__ = [
+    "Ailment",
     "AskExplain",
     "AskForget",
     "AskRetry",
     "AskStatus",
+    "BudgetLine",
     "Doubt",
     "EventLine",
     "Explanation",
@@ -55,15 +56,17 @@ def _to_bytes(written: Any) -> bytes:
     if isinstance(written, bytes):
         return written
     if isinstance(written, str) and "\0" not in written:
-        return os.fsencode(written)
+        return written.encode("utf-8", "surrogateescape")
     msg = "not a path"
     raise ValueError(msg)
 
 
-FileName = Annotated[
-    bytes, PlainValidator(_to_bytes), PlainSerializer(os.fsdecode, when_used="json")
-]
-"""A path as the file system knows it; text in JSON."""
+def _to_text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")
+
+
+FileName = Annotated[bytes, PlainValidator(_to_bytes), PlainSerializer(_to_text, when_used="json")]
+"""A path as the file system knows it; text in JSON, the same whatever the locale of who asks and who answers."""
 
 Span = Annotated[timedelta, PlainSerializer(lambda span: span.total_seconds(), when_used="json")]
 """A span of time; seconds in JSON."""
@@ -173,10 +176,20 @@ class Settling:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Ailment(Reason):
+    """What is wrong with an inbox, what to do about it, and since when."""
+
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class InboxHealth:
     """How an inbox is doing. Everything but name and path is unknown (None) where no daemon runs.
 
-    `files` counts what may be a recording, whatever became of it, as of the last look.
+    `health` is `ok` or `degraded`, which has its `troubles`. `files` counts what may be a recording, whatever
+    became of it, as of the last look. `looked_at` is when the last pass over everything ended, `scanning_since`
+    when the one under way began. Of the events: how often some were lost (`events_lost`), and how often they
+    were armed afresh (`events_rearmed`).
     """
 
     name: str
@@ -189,7 +202,12 @@ class InboxHealth:
     empty: int | None = None
     unreadable: int | None = None
     scan_took: Span | None = None
-    troubles: tuple[Reason, ...] = ()
+    health: Literal["ok", "degraded"] | None = None
+    looked_at: datetime | None = None
+    scanning_since: datetime | None = None
+    events_lost: int | None = None
+    events_rearmed: int | None = None
+    troubles: tuple[Ailment, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -237,6 +255,19 @@ class Money:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BudgetLine:
+    """A limit for the day or month under way: what was asked for in it at most, of how much, and its end."""
+
+    period: str
+    until: datetime
+    audio: Span
+    audio_allowed: Span | None
+    money: Sum
+    money_allowed: Sum | None
+    spent: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Doubt:
     """A request of which nobody knows whether it was paid, and what that would be; to be looked for on the bill."""
 
@@ -275,6 +306,7 @@ class Status:
     ever: Money
     currency: str
     doubts: tuple[Doubt, ...] = ()
+    budget: tuple[BudgetLine, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,11 +3,15 @@
 import time
 from collections.abc import Iterator
 
+from asrwatch.bootstrap import budget_of
+from asrwatch.cloud.regions import currency_of
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
 from asrwatch.desk.reports import RecordingLine, Settling
 from asrwatch.desk.story import line_of
 from asrwatch.inbox.lookout import Lookout, Snapshot
+from asrwatch.journey.budget import Fuse
+from asrwatch.journey.journey import utc_now
 from asrwatch.journey.recording import Recording
 from asrwatch.journey.store import Hold, Store
 
@@ -27,6 +31,10 @@ class Scene:
         self.settings = settings
         self.store = store
         self.daemon = daemon
+        currency = currency_of(settings.cloud.region)
+        self.fuse = (
+            daemon.keeper.fuse if daemon else Fuse(budget_of(settings), store, currency=currency)
+        )
 
     def at(self, path: bytes) -> tuple[Recording, ...]:
         """The recordings at a path, newest first; or the one whose output or moved original lies there."""
@@ -48,7 +56,9 @@ class Scene:
 
     def holds(self) -> tuple[Hold, ...]:
         """Every hold there is."""
-        return self.daemon.gate.holds if self.daemon else self.store.holds()
+        blown = self.fuse.blown(utc_now())
+        holds = self.daemon.gate.holds if self.daemon else self.store.holds()
+        return (*holds, blown) if blown else holds
 
     def snapshots(self) -> dict[str, Snapshot]:
         """How every lookout is doing; empty where no daemon runs."""

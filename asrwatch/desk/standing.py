@@ -2,16 +2,16 @@
 
 import os
 import shlex
-from collections.abc import Iterator
 from datetime import datetime
 
 from asrwatch import __version__
 from asrwatch.cloud.regions import currency_of
+from asrwatch.desk.health import inboxes
 from asrwatch.desk.reports import (
+    BudgetLine,
     Doubt,
     ForAPerson,
     HoldLine,
-    InboxHealth,
     Money,
     Reason,
     Status,
@@ -19,7 +19,7 @@ from asrwatch.desk.reports import (
 )
 from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import line_of, reason_of
-from asrwatch.inbox.looks import Why
+from asrwatch.journey.budget import Period, day_of, month_of
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Bought, Hold, Ledger
 from asrwatch.values import printable
@@ -51,13 +51,14 @@ def standing(scene: Scene, now: datetime) -> Status:
         parked=_for_a_person(scene, State.PARKED),
         settling=settling[:LISTED],
         settling_count=len(settling),
-        inboxes=tuple(_inboxes(scene)),
+        inboxes=tuple(inboxes(scene, now)),
         holds=tuple(_hold_line(hold) for hold in scene.holds()),
         tasks=tuple(_task_line(each, now) for each in outstanding[:LISTED]),
         task_count=len(outstanding),
-        today=_money(store.ledger(since=_midnight(now))),
-        this_month=_money(store.ledger(since=_midnight(now, day=1))),
+        today=_money(store.ledger(since=day_of(now)[0])),
+        this_month=_money(store.ledger(since=month_of(now)[0])),
         ever=_money(store.ledger()),
+        budget=tuple(_budget_line(each) for each in scene.fuse.periods(now)),
         currency=currency_of(scene.settings.cloud.region),
         doubts=tuple(_doubt(each) for each in store.doubts(limit=LISTED)),
     )
@@ -78,36 +79,16 @@ def _for_a_person(scene: Scene, state: State) -> tuple[ForAPerson, ...]:
     )
 
 
-def _inboxes(scene: Scene) -> Iterator[InboxHealth]:
-    snapshots = scene.snapshots()
-    for inbox in scene.settings.inboxes:
-        snapshot = snapshots.get(inbox.name)
-        if snapshot is None:
-            yield InboxHealth(name=inbox.name, path=inbox.root)
-            continue
-        last, whole = snapshot.last, snapshot.last_whole
-        yield InboxHealth(
-            name=inbox.name,
-            path=inbox.root,
-            alive=snapshot.alive,
-            watching=last.watching.value if last else None,
-            watching_reason=last.watching_reason if last else None,
-            files=snapshot.known + len(last.waiting) if last else None,
-            settling=last.settling if last else None,
-            empty=sum(each.why is Why.EMPTY for each in last.waiting) if last else None,
-            unreadable=whole.trouble_count if whole else None,
-            scan_took=whole.took if whole else None,
-            troubles=tuple(
-                Reason(code=each.code, message=each.message, advice=each.advice)
-                for each in snapshot.troubles
-            ),
-        )
-
-
-def _midnight(now: datetime, day: int | None = None) -> datetime:
-    """The last local midnight, or that with which a day of this month began."""
-    local = now.astimezone().replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
-    return local.replace(day=day or local.day).astimezone()
+def _budget_line(period: Period) -> BudgetLine:
+    return BudgetLine(
+        period=period.name,
+        until=period.end,
+        audio=period.audio,
+        audio_allowed=period.allowed.audio,
+        money=period.money,
+        money_allowed=period.allowed.money,
+        spent=period.is_spent,
+    )
 
 
 def _hold_line(hold: Hold) -> HoldLine:

@@ -146,6 +146,8 @@ def _unknown(scene: Scene, path: bytes) -> str:
         return _UNKNOWN
     if file.why == Why.EMPTY.value:
         return "It has no bytes yet; it is taken up by itself when it has some."
+    if file.why == Why.UNMARKED.value:
+        return "It waits for its marker (the inbox's `done_marker`); it is taken up by itself then."
     return "It is still settling; it is taken up by itself when it stops changing."
 
 

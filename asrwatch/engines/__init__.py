@@ -109,9 +109,10 @@ class Pending:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StillOut:
-    """A task that is not finished: the cloud's word for how far it is."""
+    """A task that is not finished: the cloud's word for how far it is, and what keeps its answer away."""
 
     status: str
+    trouble: AsrwatchError | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

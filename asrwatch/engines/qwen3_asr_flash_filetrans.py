@@ -223,7 +223,8 @@ class Qwen3AsrFlashFiletrans(Engine[FiletransOptions]):
             result = visit.result(answered.poll.result_url)
         except TemporaryError as trouble:
             # it is paid for: only its fetching is repeated
-            return StillOut(status=f"SUCCEEDED, its result is not here yet: {trouble.message}")
+            said = f"SUCCEEDED, its result is not here yet: {trouble.message}"
+            return StillOut(status=said, trouble=trouble)
         return self._heard(ticket, answered, result)
 
     def _heard(self, ticket: str, answered: Answered, result: bytes | None) -> Heard:

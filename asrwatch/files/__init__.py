@@ -15,7 +15,7 @@ from time import time
 from typing import BinaryIO
 
 from asrwatch.errors import RecordingError, SourceChanged, Vanished
-from asrwatch.files.folders import TEMPORARY_PREFIX, open_folder
+from asrwatch.files.folders import TEMPORARY_PREFIX, descend, open_folder
 from asrwatch.files.oserrors import kind_of, trouble
 from asrwatch.heartbeats import beat
 from asrwatch.journey.recording import Fingerprint
@@ -48,12 +48,16 @@ def fingerprint_of(status: os.stat_result) -> Fingerprint:
     )
 
 
-def open_recording(path: bytes, fingerprint: Fingerprint | None = None) -> BinaryIO:
+def open_recording(
+    path: bytes, fingerprint: Fingerprint | None = None, *, root: bytes | None = None
+) -> BinaryIO:
     """The recording, open at its start; never a link, never something that blocks.
 
     Args:
         path: where it lies.
         fingerprint: of the file that settled; None takes any regular file.
+        root: a folder above `path`, below which symbolic links to folders are not followed either;
+            None follows them, as a person who names a file himself expects.
 
     Raises:
         Vanished: there is no such file any more.
@@ -61,11 +65,14 @@ def open_recording(path: bytes, fingerprint: Fingerprint | None = None) -> Binar
         SourceChanged: it is not the file that settled.
         TemporaryError: it cannot be opened now (permissions, a share that is away).
     """
+    folder, name = os.path.split(path)
     try:
-        _must_be_regular(os.lstat(path), path)
-        stream = open(path, "rb", opener=_opener)  # noqa: SIM115 - bytes path; the caller's to close
+        with descend(*split_below(folder or b".", root)) as above:
+            _must_be_regular(os.stat(name, dir_fd=above, follow_symlinks=False), path)
+            descriptor = os.open(name, _READ_FLAGS, dir_fd=above)
     except OSError as error:
         raise _reading_trouble(error, path) from error
+    stream = open(path, "rb", opener=lambda *_: descriptor)  # noqa: SIM115 - a name for messages; the caller's to close
     with ExitStack() as on_trouble:
         on_trouble.callback(stream.close)
         seen = os.fstat(stream.fileno())
@@ -76,16 +83,27 @@ def open_recording(path: bytes, fingerprint: Fingerprint | None = None) -> Binar
     return stream
 
 
-def check_unchanged(stream: BinaryIO, path: bytes, fingerprint: Fingerprint) -> None:
+def check_unchanged(
+    stream: BinaryIO, path: bytes, fingerprint: Fingerprint, *, root: bytes | None = None
+) -> None:
     """Make sure that what was read from `stream` is the whole settled file, which still lies there.
+
+    Args:
+        stream: what was read.
+        path: where it lay when it was opened.
+        fingerprint: of the file that settled.
+        root: as for `open_recording`.
 
     Raises:
         SourceChanged: written to, or replaced, while it was read.
         Vanished: renamed or deleted while it was read.
         TemporaryError: it cannot be looked at now.
     """
+    folder, name = os.path.split(path)
     try:
-        read, lying = os.fstat(stream.fileno()), os.lstat(path)
+        read = os.fstat(stream.fileno())
+        with descend(*split_below(folder or b".", root)) as above:
+            lying = os.stat(name, dir_fd=above, follow_symlinks=False)
     except OSError as error:
         raise _reading_trouble(error, path) from error
     if fingerprint_of(read) != fingerprint or fingerprint_of(lying) != fingerprint:
@@ -177,10 +195,6 @@ def split_below(folder: bytes, root: bytes | None) -> tuple[bytes, bytes]:
     return root, folder[len(below) :]
 
 
-def _opener(path: str | bytes, _: int) -> int:
-    return os.open(path, _READ_FLAGS)
-
-
 def _must_be_regular(status: os.stat_result, path: bytes) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = kind_of(status.st_mode)
@@ -193,7 +207,8 @@ def _must_be_regular(status: os.stat_result, path: bytes) -> None:
 
 def _reading_trouble(error: OSError, path: bytes) -> Exception:
     match error.errno:
-        case errno.ENOENT | errno.ENOTDIR:
+        # a folder on the way that became a link is no folder of the inbox any more
+        case errno.ENOENT | errno.ENOTDIR | errno.ELOOP:
             return Vanished(
                 f"{printable(path)} is gone.",
                 code="vanished",

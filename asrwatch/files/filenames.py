@@ -2,11 +2,16 @@
 
 import hashlib
 import os
+import re
 
-__all__ = ["LONGEST_NAME", "fitted", "split_name"]
+__all__ = ["LONGEST_NAME", "fitted", "portable", "split_name"]
 
 LONGEST_NAME = 255
 """Bytes in a name on every common file system; encrypted shares take 143 (reliability N05)."""
+
+# What Windows, SMB shares and FAT refuse in a name; names of devices are refused with any ending.
+_UNPORTABLE = re.compile(r"[\x00-\x1f\x7f<>:\"/\\|?*\ufffd]|[. ]+$")
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.IGNORECASE)
 
 _MARK_LENGTH = 11  # "~" and ten hexadecimal digits
 
@@ -14,6 +19,17 @@ _MARK_LENGTH = 11  # "~" and ten hexadecimal digits
 def split_name(name: bytes) -> tuple[bytes, bytes]:
     """A name's stem and its ending with the dot, or no ending."""
     return os.path.splitext(name)  # noqa: PTH122 - bytes, which pathlib cannot hold
+
+
+def portable(name: bytes) -> bytes:
+    """`name` as every common file system takes it: each thing that one refuses becomes `_`.
+
+    That is what Windows refuses, control characters, bytes that are not UTF-8, dots and spaces at the end,
+    and the names of devices (`con`, `nul`, ...), which get `_` in front.
+    """
+    text = name.decode("utf-8", "replace")
+    safe = _UNPORTABLE.sub(lambda found: "_" * len(found[0]), text)
+    return (f"_{safe}" if _DEVICE.match(safe) else safe).encode()
 
 
 def fitted(stem: bytes, tail: bytes, limit: int = LONGEST_NAME) -> bytes:

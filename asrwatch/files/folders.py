@@ -20,7 +20,7 @@ from asrwatch.files.filenames import LONGEST_NAME
 from asrwatch.files.oserrors import trouble
 from asrwatch.values import printable
 
-__all__ = ["TEMPORARY_PREFIX", "Draft", "Folder", "open_folder"]
+__all__ = ["TEMPORARY_PREFIX", "Draft", "Folder", "descend", "open_folder"]
 
 TEMPORARY_PREFIX = b".asrwatch-"
 """How our temporary files begin; with 16 more bytes, as encrypted shares allow only 143 (N05)."""
@@ -55,6 +55,28 @@ def open_folder(root: bytes, inside: bytes = b"", *, create: bool = True) -> Ite
             os.close(descriptor)
             descriptor = below
         yield Folder(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def descend(root: bytes, inside: bytes = b"") -> Iterator[int]:
+    """The descriptor of the folder `inside` of `root`, opened step by step; nothing is created.
+
+    Symbolic links are followed in `root`, which a person configured, never below it.
+
+    Raises:
+        OSError: as the system says; a link on the way is ENOTDIR or ELOOP.
+    """
+    descriptor = os.open(root, _FOLDER_FLAGS)
+    try:
+        for step in inside.split(b"/"):
+            if step in (b"", b"."):
+                continue
+            below = os.open(step, _FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        yield descriptor
     finally:
         os.close(descriptor)
 

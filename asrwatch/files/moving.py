@@ -20,7 +20,7 @@ from asrwatch.files import (
     split_below,
 )
 from asrwatch.files.filenames import fitted, split_name
-from asrwatch.files.folders import Folder, open_folder
+from asrwatch.files.folders import Folder, descend, open_folder
 from asrwatch.files.oserrors import trouble
 from asrwatch.journey.recording import Fingerprint
 from asrwatch.values import printable
@@ -28,6 +28,7 @@ from asrwatch.values import printable
 __all__ = ["delete", "move_without_clobbering"]
 
 _COPY_AT_ONCE = 2**20
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
 def move_without_clobbering(
@@ -38,6 +39,7 @@ def move_without_clobbering(
     fingerprint: Fingerprint,
     sha256: str | None = None,
     root: bytes | None = None,
+    source_root: bytes | None = None,
 ) -> bytes:
     """Move the recording `source` into a folder; never over another file, on whichever file system.
 
@@ -51,6 +53,7 @@ def move_without_clobbering(
         fingerprint: of the recording that is meant.
         sha256: of its content, if known; recognises a copy that arrived before a crash.
         root: a folder above `target_folder`, below which symbolic links are not followed.
+        source_root: the same above `source`.
 
     Returns:
         Where it lies now.
@@ -60,28 +63,33 @@ def move_without_clobbering(
         Vanished: it lies neither at its source nor at the target.
         TemporaryError: not now; nothing is lost.
     """
-    original = _Original(path=source, fingerprint=fingerprint, sha256=sha256)
+    original = _Original(path=source, root=source_root, fingerprint=fingerprint, sha256=sha256)
     with open_folder(*split_below(target_folder, root)) as target:
         for candidate in _names(name, target.name_limit()):
             if _has_arrived(target, candidate, original):
                 if _is_second_name(target, candidate, original):
-                    delete(source, fingerprint)
+                    delete(source, fingerprint, root=source_root)
             elif target.look(candidate) is not None or not _move(original, target, candidate):
                 continue
             return target.path_of(candidate)
     raise AssertionError  # pragma: no cover - _names never ends
 
 
-def delete(path: bytes, fingerprint: Fingerprint) -> None:
+def delete(path: bytes, fingerprint: Fingerprint, *, root: bytes | None = None) -> None:
     """Delete the recording; one that is gone already is fine.
+
+    Args:
+        path: where it lies.
+        fingerprint: of the recording that is meant.
+        root: a folder above `path`, below which symbolic links are not followed.
 
     Raises:
         SourceChanged: another file lies there; it was left alone.
         TemporaryError: not now.
     """
-    if _look(path) is None:
+    if _look(path, root) is None:
         return
-    with _folder_of(path) as folder:
+    with _folder_of(path, root) as folder:
         seen = folder.look(_name_of(path))
         if seen is not None and fingerprint_of(seen) != fingerprint:
             raise changed(path)
@@ -92,26 +100,33 @@ def delete(path: bytes, fingerprint: Fingerprint) -> None:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Original:
     path: bytes
+    root: bytes | None
     fingerprint: Fingerprint
     sha256: str | None
 
     def lies(self) -> bool:
         """Whether it is still where it was."""
-        seen = _look(self.path)
+        seen = _look(self.path, self.root)
         return seen is not None and fingerprint_of(seen) == self.fingerprint
 
 
-def _look(path: bytes) -> os.stat_result | None:
+def _look(path: bytes, root: bytes | None) -> os.stat_result | None:
     try:
-        return os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        with descend(*split_below(_above(path), root)) as above:
+            return os.stat(_name_of(path), dir_fd=above, follow_symlinks=False)
     except OSError as error:
+        # a folder on the way that became a link is no folder of the inbox any more
+        if error.errno in _GONE:
+            return None
         raise trouble(error, "look at", path) from error
 
 
-def _folder_of(path: bytes) -> AbstractContextManager[Folder]:
-    return open_folder(os.path.dirname(path) or b".", create=False)  # noqa: PTH120 - bytes
+def _folder_of(path: bytes, root: bytes | None) -> AbstractContextManager[Folder]:
+    return open_folder(*split_below(_above(path), root), create=False)
+
+
+def _above(path: bytes) -> bytes:
+    return os.path.dirname(path) or b"."  # noqa: PTH120 - bytes, which pathlib cannot hold
 
 
 def _name_of(path: bytes) -> bytes:
@@ -135,7 +150,7 @@ def _has_arrived(target: Folder, name: bytes, original: _Original) -> bool:
         return True
     sha256 = original.sha256
     if sha256 is None and original.lies():
-        with open_recording(original.path, original.fingerprint) as stream:
+        with open_recording(original.path, original.fingerprint, root=original.root) as stream:
             sha256 = hash_whole(stream)
     return sha256 is not None and target.sha256_of(name, size=seen.st_size) == sha256
 
@@ -148,7 +163,7 @@ def _is_second_name(target: Folder, name: bytes, original: _Original) -> bool:
     """
     if not original.lies():
         return False
-    with _folder_of(original.path) as folder:
+    with _folder_of(original.path, original.root) as folder:
         here, there = os.fstat(folder.descriptor), os.fstat(target.descriptor)
     arrived = target.look(name)
     if arrived is None or (os.path.samestat(here, there) and name == _name_of(original.path)):
@@ -160,7 +175,7 @@ def _is_second_name(target: Folder, name: bytes, original: _Original) -> bool:
 def _move(original: _Original, target: Folder, name: bytes) -> bool:
     """Rename, or copy over a file system's border; False if `name` was taken meanwhile."""
     source = original.path
-    seen = _look(source)
+    seen = _look(source, original.root)
     if seen is None:
         raise Vanished(
             f"{printable(source)} is gone, and not in {printable(target.path)}.",
@@ -169,7 +184,7 @@ def _move(original: _Original, target: Folder, name: bytes) -> bool:
         )
     if fingerprint_of(seen) != original.fingerprint:
         raise changed(source)
-    with _folder_of(source) as folder:
+    with _folder_of(source, original.root) as folder:
         try:
             if not target.place(name, folder, _name_of(source), replace=False):
                 return False
@@ -192,7 +207,11 @@ def _move(original: _Original, target: Folder, name: bytes) -> bool:
 def _copy(original: _Original, target: Folder, name: bytes) -> bool:
     """Copy, make the copy durable, and only then delete the source; False if `name` is taken."""
     source = original.path
-    with open_recording(source, original.fingerprint) as stream, target.draft(name) as draft:
+    root = original.root
+    with (
+        open_recording(source, original.fingerprint, root=root) as stream,
+        target.draft(name) as draft,
+    ):
         digest = hashlib.sha256()
         status = os.fstat(stream.fileno())
         try:
@@ -203,7 +222,7 @@ def _copy(original: _Original, target: Folder, name: bytes) -> bool:
             with suppress(OSError):
                 os.fchmod(draft.descriptor, stat.S_IMODE(status.st_mode) & 0o777)
                 os.utime(draft.descriptor, ns=(status.st_atime_ns, status.st_mtime_ns))
-            check_unchanged(stream, source, original.fingerprint)
+            check_unchanged(stream, source, original.fingerprint, root=root)
             if original.sha256 not in (None, digest.hexdigest()):
                 raise changed(source)
             if not draft.place(replace=False):
@@ -211,5 +230,5 @@ def _copy(original: _Original, target: Folder, name: bytes) -> bool:
         except OSError as error:
             raise trouble(error, "copy", source) from error
     crash_point("original-copied")
-    delete(source, original.fingerprint)
+    delete(source, original.fingerprint, root=root)
     return True

@@ -5,6 +5,8 @@ import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 
+from asrwatch.inbox.marker import Marker
+
 __all__ = ["IgnoreRule"]
 
 # Sources: how recorders, synchronisers, browsers and NAS systems name what is not (yet) a recording,
@@ -77,6 +79,7 @@ class IgnoreRule:
         outputs: extensions our own transcripts have in this inbox; part of the built-in rule.
         leave_out: absolute folders to stay out of, such as output folders.
         defaults: False switches the built-in rule off.
+        marker: what a recording's marker is called, which is never a recording itself.
     """
 
     def __init__(
@@ -89,7 +92,9 @@ class IgnoreRule:
         outputs: Collection[str] = (),
         leave_out: Collection[bytes] = (),
         defaults: bool = True,
+        marker: Marker | None = None,
     ) -> None:
+        self.marker = marker
         self.root = os.path.normpath(root)
         self.leave_out = frozenset(os.path.normpath(folder) for folder in leave_out)
         self._include = _either(include)
@@ -109,6 +114,13 @@ class IgnoreRule:
         """Whether the name may be a recording's; absolute, or relative to the inbox."""
         relative = self._relative(path)
         return relative is not None and self.wants_file_named(relative.rpartition("/")[2], relative)
+
+    def concerns(self, path: bytes) -> bool:
+        """Whether an event at this path is a reason to look: it may be a recording, or the marker of one."""
+        if self.wants_file(path):
+            return True
+        name = os.fsdecode(path.rpartition(b"/")[2])
+        return self.marker is not None and self.marker.is_one(name)
 
     def wants_folder(self, path: bytes) -> bool:
         """Whether to enter the folder; absolute, or relative to the inbox."""
@@ -139,6 +151,8 @@ class IgnoreRule:
             return False
         if self._defaults and self._is_ignored_file(lower):
             return False
+        if self.marker is not None and self.marker.is_one(name):
+            return False
         return self._exclude_file is None or not _matches(self._exclude_file, name, relative)
 
     def wants_folder_named(self, name: str, relative: str) -> bool:
@@ -154,6 +168,8 @@ class IgnoreRule:
     def _why_not(self, name: str, relative: str) -> str:
         if self._defaults and self._is_ignored_file(name.lower()):
             return f"{self._kind_of_ignored(name.lower())} (the built-in ignore rule)"
+        if self.marker is not None and self.marker.is_one(name):
+            return "its name is that of a marker (the inbox's `done_marker`)"
         if self._exclude_file and _matches(self._exclude_file, name, relative):
             return "the inbox's `exclude` names it"
         if self._include:

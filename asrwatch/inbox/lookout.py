@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from asrwatch.crash import crash_point
-from asrwatch.heartbeats import Heartbeats, allow, idle
+from asrwatch.heartbeats import Heartbeats, idle
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.looks import Look
 from asrwatch.inbox.messages import (
@@ -26,9 +26,10 @@ from asrwatch.inbox.messages import (
 )
 from asrwatch.inbox.mounts import WatchMode
 from asrwatch.inbox.nudges import Errands, Nudges
+from asrwatch.inbox.presence import Presence
 from asrwatch.inbox.rounds import Round, Rounds
 from asrwatch.inbox.settle import Settler
-from asrwatch.inbox.tending import Tending
+from asrwatch.inbox.tending import Hearing, Tending
 from asrwatch.inbox.troubles import Troubles, root_trouble
 from asrwatch.journey.recording import Fingerprint
 
@@ -45,16 +46,18 @@ _LOOKS_PAUSE = 0.1
 _LONGEST_SLEEP = 60.0
 _AWAY_SLEEP = 5.0
 _TROUBLES_TOLD = 100
-# How long one look may take before its share counts as hanging, and listening to a whole tree.
+_NOTHING_HEARD = Hearing()
+# How long one look may take before its share counts as hanging.
 _STUCK = timedelta(seconds=60)
-_LISTENING = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InboxView:
     """What the lookout needs to know of an inbox; `ignore.root` is its folder, absolute.
 
-    `settle` is the quiet time, `scan_every` the time between passes over everything.
+    `settle` is the quiet time, `scan_every` the time between passes over everything, `presence` what tells an
+    empty inbox from one that is away (shared with whoever else needs to know). After `empty_for` a file without
+    any bytes is reported as it is.
     """
 
     name: str
@@ -63,13 +66,17 @@ class InboxView:
     watch: WatchMode = WatchMode.AUTO
     settle: timedelta = timedelta(seconds=5)
     scan_every: timedelta = timedelta(seconds=60)
+    empty_for: timedelta = timedelta(hours=1)
+    presence: Presence | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
-    """How a lookout is doing: its last passes, its troubles, how many files it knows.
+    """How a lookout is doing: its last passes, its troubles, how many files it knows, how its events come.
 
-    `alive` is False before it was started, after it has stopped, and if its thread died of a bug.
+    `alive` is False before it was started, after it has stopped, and if its thread died of a bug. `busy_since`
+    is when it began what it is doing now, None where it sleeps. `looked_at` is when the last pass over
+    everything ended.
     """
 
     inbox: str
@@ -78,6 +85,9 @@ class Snapshot:
     last: ScanDone | None
     last_whole: ScanDone | None
     troubles: tuple[InboxTrouble, ...]
+    busy_since: datetime | None = None
+    looked_at: datetime | None = None
+    hearing: Hearing = _NOTHING_HEARD
 
 
 class Lookout:
@@ -108,18 +118,23 @@ class Lookout:
         self._nudges = Nudges()
         # Only what the rule wants, so that a pass need not ask it about known files again.
         wanted = (each for each in known if view.ignore.wants_file(each[0]))
-        self._settler = Settler(settle=view.settle, known=wanted)
+        self._settler = Settler(settle=view.settle, empty_for=view.empty_for, known=wanted)
         self._rounds = Rounds(
             rule=view.ignore,
             recursive=view.recursive,
             settler=self._settler,
             settled=self._settled,
             clock=clock,
+            presence=view.presence,
             stopping=lambda: self._nudges.stopping,
         )
         self._troubles = Troubles(view.name, post)
         self._tending = Tending(
-            view.ignore, recursive=view.recursive, wish=view.watch, nudge=self._nudge
+            view.ignore,
+            recursive=view.recursive,
+            wish=view.watch,
+            nudge=self._nudge,
+            inbox=view.name,
         )
         self._errands = Errands(everything=True)
         self._whole_due = 0.0
@@ -128,6 +143,8 @@ class Lookout:
         self._last: ScanDone | None = None
         self._last_whole: ScanDone | None = None
         self._known_count = 0
+        self._busy_since: datetime | None = None
+        self._looked_at: datetime | None = None
         self._thread = threading.Thread(target=self._run, name=f"lookout {view.name}", daemon=True)
 
     def start(self) -> None:
@@ -152,6 +169,11 @@ class Lookout:
             self._thread.join(timeout.total_seconds())
         return not self._thread.is_alive()
 
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def snapshot(self) -> Snapshot:
         """How it is doing, from any thread and without waiting."""
         return Snapshot(
@@ -161,6 +183,9 @@ class Lookout:
             last=self._last,
             last_whole=self._last_whole,
             troubles=self._troubles.now,
+            busy_since=self._busy_since,
+            looked_at=self._looked_at,
+            hearing=self._tending.hearing,
         )
 
     def _run(self) -> None:
@@ -169,7 +194,9 @@ class Lookout:
         with self._hearts.pulse(looking, usual=_STUCK, vital=False, key=self._view.name):
             try:
                 while not self._nudges.stopping:
+                    self._busy_since = datetime.now(tz=UTC)
                     self._turn()
+                    self._busy_since = None
                     self._sleep()
             finally:
                 self._tending.end()
@@ -190,10 +217,9 @@ class Lookout:
     def _whole(self) -> None:
         self._errands = Errands()
         started = self._clock()
-        with allow(_LISTENING):
-            deafness = (
-                self._tending.tend()
-            )  # before the pass, so that no file falls between the two
+        tended = self._tending.tend()  # before the pass, so that no file falls between the two
+        if tended.noticed or tended.left:
+            self._troubles.events(tended.left or tended.noticed)
         found = self._rounds.whole()
         crash_point("scanned")
         if self._nudges.stopping:
@@ -201,7 +227,8 @@ class Lookout:
         trouble = root_trouble(self._view.name, self._view.ignore.root, found.troubles)
         if trouble is None:
             self._troubles.healed(About.ROOT)
-            self._troubles.events(deafness)
+            self._troubles.below(found.troubles, self._view.ignore.root)
+            self._troubles.events(self._tending.compare(found.folders) or tended.left)
         else:
             self._tending.end()  # an inbox that is away is listened to afresh when it is back
             self._troubles.begin(trouble)
@@ -237,6 +264,7 @@ class Lookout:
         self._last = done
         if found.kind is PassKind.WHOLE:
             self._last_whole = done
+            self._looked_at = datetime.now(tz=UTC)
         self._post(done)
 
     def _sleep(self) -> None:

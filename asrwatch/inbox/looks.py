@@ -10,16 +10,29 @@ from typing import NamedTuple
 from asrwatch.journey.recording import Fingerprint
 from asrwatch.values import printable
 
-__all__ = ["ABSENT", "Look", "ScanTrouble", "Signature", "Waiting", "Why"]
+__all__ = [
+    "ABSENT",
+    "EMPTIED",
+    "MARKER_MISSING",
+    "Look",
+    "ScanTrouble",
+    "Signature",
+    "Waiting",
+    "Why",
+]
 
 # What a share says whose server is away (FUSE, NFS, SMB): the files are absent, which is not the same as gone.
 ABSENT = frozenset({errors.ENOTCONN, errors.ESTALE, errors.EHOSTDOWN, errors.EIO, errors.ETIMEDOUT})
+# Absences that no system call reports, under numbers that none of those we make returns.
+MARKER_MISSING = errors.ENOMEDIUM
+EMPTIED = errors.ENODATA
 
 
 class Signature(NamedTuple):
     """What must not change while a file settles.
 
-    `blocks` tells a preallocated file from a written one, where the size stays the same.
+    `blocks` and `ctime_ns` tell a file that is being filled where its size and its date stay the same:
+    space is reserved first, copying tools put the date back.
     """
 
     device: int
@@ -27,15 +40,23 @@ class Signature(NamedTuple):
     size: int
     blocks: int
     mtime_ns: int
+    ctime_ns: int
 
     @classmethod
     def of(cls, stat: os.stat_result) -> "Signature":
         """The signature in an `lstat` answer."""
-        return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_blocks, stat.st_mtime_ns)
+        return cls(
+            stat.st_dev,
+            stat.st_ino,
+            stat.st_size,
+            stat.st_blocks,
+            stat.st_mtime_ns,
+            stat.st_ctime_ns,
+        )
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """What the store remembers of it; blocks may still move when a file has long settled."""
+        """What the store remembers of it; blocks and ctime may still move when a file has long settled."""
         return Fingerprint(
             device=self.device, inode=self.inode, size=self.size, mtime_ns=self.mtime_ns
         )
@@ -54,13 +75,15 @@ class Why(StrEnum):
 
     CHANGING = "changing"
     EMPTY = "empty"
+    UNMARKED = "unmarked"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiting:
     """A file that has not settled: what it looked like last, and since when on the monotonic clock.
 
-    `first_seen` and `unchanged_since` are seconds; `looks` counts those that found `signature`.
+    `first_seen` and `unchanged_since` are seconds; `looks` counts those that found `signature`. `held` is
+    what it lacks although it is quiet.
     """
 
     path: bytes
@@ -68,6 +91,7 @@ class Waiting:
     first_seen: float
     unchanged_since: float
     looks: int
+    held: Why | None = None
 
     @property
     def size(self) -> int:
@@ -76,8 +100,8 @@ class Waiting:
 
     @property
     def why(self) -> Why:
-        """What it waits for: quiet, or its first byte."""
-        return Why.CHANGING if self.signature.size else Why.EMPTY
+        """What it waits for: quiet, its first byte, or its marker."""
+        return (self.held or Why.CHANGING) if self.signature.size else Why.EMPTY
 
     def age(self, now: float) -> timedelta:
         """How long it has been waiting, at `now` on the same clock."""

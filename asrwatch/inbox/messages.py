@@ -1,7 +1,7 @@
 """What a lookout tells the daemon: files that settled, passes that ended, trouble that came and went."""
 
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from asrwatch.inbox.looks import ScanTrouble, Waiting, Why
@@ -29,10 +29,12 @@ class PassKind(StrEnum):
 
 
 class About(StrEnum):
-    """What an inbox has trouble with: the folder itself, or the events that only hurry things up."""
+    """What has trouble: the folder, places below it, events that hurry things up, or whoever looks at it."""
 
     ROOT = "root"
+    BELOW = "below"
     EVENTS = "events"
+    LOOKOUT = "lookout"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,13 +80,17 @@ class ScanDone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InboxTrouble:
-    """An inbox cannot be read, or its events cannot be had; posted when it begins or changes."""
+    """An inbox cannot be read, or its events cannot be had; posted when it begins or changes.
+
+    Two are the same trouble whenever it began.
+    """
 
     inbox: str
     about: About
     code: str
     message: str
     advice: str
+    since: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +105,8 @@ class InboxHealed:
 class Deafness:
     """Why events cannot be relied upon, now.
 
-    `partial`: they come, but not from everywhere. `root_away`: there is nothing to listen to.
+    `partial`: they come, but not from everywhere. `root_away`: there is nothing to listen to. `lost`: they come
+    again, and some were lost.
     """
 
     code: str
@@ -107,6 +114,7 @@ class Deafness:
     advice: str
     partial: bool = False
     root_away: bool = False
+    lost: bool = False
 
 
 Message = FileSettled | ScanDone | InboxTrouble | InboxHealed

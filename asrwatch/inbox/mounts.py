@@ -16,6 +16,7 @@ __all__ = [
     "file_system_of",
     "find_mount",
     "is_network",
+    "mounts_here",
     "parse_mountinfo",
 ]
 
@@ -94,10 +95,15 @@ class WatchMode(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mount:
-    """A mounted file system: where, and its type as the kernel names it ("ext4", "fuse.sshfs")."""
+    """A mounted file system: where, and its type as the kernel names it ("ext4", "fuse.sshfs").
+
+    `read_only` is said of this mount, `device_read_only` of the whole file system behind it.
+    """
 
     point: bytes
     file_system: str
+    read_only: bool = False
+    device_read_only: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,12 +136,16 @@ def is_network(file_system: str | None) -> bool:
 
 def file_system_of(path: bytes) -> str | None:
     """The type of the file system that holds `path`, symlinks followed; None where nobody tells."""
-    try:
-        mounts = parse_mountinfo(Path("/proc/self/mountinfo").read_bytes())
-    except OSError:  # not Linux, or /proc is hidden
-        return None
-    mount = find_mount(os.path.realpath(path), mounts)
+    mount = find_mount(os.path.realpath(path), mounts_here())
     return None if mount is None else mount.file_system
+
+
+def mounts_here() -> tuple[Mount, ...]:
+    """Everything that is mounted as this process sees it; nothing where nobody tells."""
+    try:
+        return parse_mountinfo(Path("/proc/self/mountinfo").read_bytes())
+    except OSError:  # not Linux, or /proc is hidden
+        return ()
 
 
 def parse_mountinfo(text: bytes) -> tuple[Mount, ...]:
@@ -149,7 +159,14 @@ def parse_mountinfo(text: bytes) -> tuple[Mount, ...]:
             continue
         if len(fields) >= dash + _FIELDS_AFTER_DASH:
             file_system = fields[dash + 1].decode("ascii", "replace")
-            mounts.append(Mount(point=_unescaped(fields[4]), file_system=file_system))
+            mounts.append(
+                Mount(
+                    point=_unescaped(fields[4]),
+                    file_system=file_system,
+                    read_only=b"ro" in fields[5].split(b","),
+                    device_read_only=b"ro" in fields[-1].split(b","),
+                )
+            )
     return tuple(mounts)
 
 

@@ -7,22 +7,30 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from asrwatch.inbox.ignore import IgnoreRule
-from asrwatch.inbox.looks import Look, ScanTrouble
+from asrwatch.inbox.looks import EMPTIED, Look, ScanTrouble, Why
 from asrwatch.inbox.messages import PassKind
+from asrwatch.inbox.presence import Presence
 from asrwatch.inbox.scan import Folder, look_at, nearest_device, scan
-from asrwatch.inbox.settle import Settler
+from asrwatch.inbox.settle import FolderLooks, Settler
 
 __all__ = ["Round", "Rounds"]
+
+# How long, in seconds, an inbox that lost everything at once is taken to be away and not to be tidied.
+_EMPTIED_BELIEVED = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Round:
-    """What one round found; `complete` unless something in its reach could not be looked at."""
+    """What one round found; `complete` unless something in its reach could not be looked at.
+
+    `folders` are the inodes of the folders that a whole pass entered.
+    """
 
     kind: PassKind
     files: int
     troubles: tuple[ScanTrouble, ...] = ()
     gone: tuple[bytes, ...] = ()
+    folders: frozenset[int] = frozenset()
 
     @property
     def complete(self) -> bool:
@@ -39,6 +47,7 @@ class Rounds:
         settler: takes the looks in and decides.
         settled: told of each file the moment it has settled.
         clock: monotonic seconds.
+        presence: tells an emptied inbox from one that is away.
         stopping: asked between folders; True ends the round early.
     """
 
@@ -50,6 +59,7 @@ class Rounds:
         settler: Settler,
         settled: Callable[[Look], None],
         clock: Callable[[], float],
+        presence: Presence | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._rule = rule
@@ -57,18 +67,35 @@ class Rounds:
         self._settler = settler
         self._settled = settled
         self._clock = clock
+        self._presence = presence or Presence(root=rule.root)
         self._stopping = stopping
+        self._root_device: int | None = None
+        self._emptied_at: float | None = None
+        self._folders: set[int] = set()
 
     def whole(self) -> Round:
         """Pass over the whole inbox, and forget what is no longer in it."""
+        away = self._presence.proof()
+        if away is not None:
+            return Round(kind=PassKind.WHOLE, files=0, troubles=(away,))
         unvisited = self._settler.folders()
+        self._folders.clear()
         files, troubles = self._pass(None, deep=self._recursive, unvisited=unvisited)
         if not self._stopping():
             troubles += self._forget(unvisited, troubles)
-        return Round(kind=PassKind.WHOLE, files=files, troubles=tuple(troubles))
+        self._presence.expected = self._settler.known_count
+        return Round(
+            kind=PassKind.WHOLE,
+            files=files,
+            troubles=tuple(troubles),
+            folders=frozenset(self._folders),
+        )
 
     def part(self, dirty: Mapping[bytes, bool]) -> Round:
         """Pass over some folders; True where the folders below are meant, too."""
+        away = self._presence.proof()
+        if away is not None:
+            return Round(kind=PassKind.PART, files=0, troubles=(away,))
         files = 0
         troubles: list[ScanTrouble] = []
         for folder, deep in dirty.items():
@@ -77,6 +104,7 @@ class Rounds:
             more_files, more_troubles = self._pass(folder, deep=deep and self._recursive)
             files += more_files
             troubles += more_troubles
+        self._presence.expected = self._settler.known_count
         return Round(kind=PassKind.PART, files=files, troubles=tuple(troubles))
 
     def looks(self) -> Round:
@@ -84,6 +112,7 @@ class Rounds:
         due = sorted(path.rpartition(b"/")[::2] for path in self._settler.due(self._clock()))
         troubles = []
         gone = []
+        devices = {each.path: each.signature.device for each in self._settler.waiting()}
         for folder, paths in groupby(due, key=lambda path: path[0]):
             names = (os.fsdecode(name) for _, name in paths)
             for found in look_at(self._rule, folder or b"/", names):
@@ -92,6 +121,9 @@ class Rounds:
                 elif isinstance(found, ScanTrouble):
                     self._settler.could_not_look(found.path, self._clock())
                     troubles.append(found)
+                elif away := self._presence.away(found, devices[found]):
+                    self._settler.could_not_look(found, self._clock())
+                    troubles.append(away)
                 elif self._settler.gone(found):
                     gone.append(found)
         return Round(kind=PassKind.LOOK, files=len(due), troubles=tuple(troubles), gone=tuple(gone))
@@ -113,6 +145,7 @@ class Rounds:
                 continue
             if unvisited is not None:
                 unvisited.pop(found.path, None)
+            self._folders.add(found.identity[1])
             files += self._folder(found, troubles)
         return files, troubles
 
@@ -122,18 +155,40 @@ class Rounds:
             self._take(look)
         if folder.troubles:
             troubles += folder.troubles
-        elif looks.looks_unmounted:
+        elif looks.looks_unmounted and (folder.path != self._rule.root or not self._is_proven):
             troubles.append(ScanTrouble(path=folder.path, errno=errors.ENODEV))
+        elif folder.path == self._rule.root and self._is_emptied(folder, looks):
+            troubles.append(ScanTrouble(path=folder.path, errno=EMPTIED))
         else:
             if looks.missing:
                 self._forget_missing(folder, troubles)
             self._settler.leave(looks, device=folder.device)
         return looks.files
 
+    @property
+    def _is_proven(self) -> bool:
+        """Whether a marker has said that the inbox is there: rounds do not begin without it."""
+        return self._presence.marker is not None
+
+    def _is_emptied(self, root: Folder, looks: FolderLooks) -> bool:
+        """Whether everything went at once, and too short a time ago to be believed."""
+        self._presence.expected = self._settler.known_count
+        if looks.files or root.has_folders or not self._presence.emptied():
+            self._emptied_at = None
+            return False
+        now = self._clock()
+        if self._emptied_at is None:
+            self._emptied_at = now
+        return now < self._emptied_at + _EMPTIED_BELIEVED
+
     def _take(self, look: Look) -> None:
-        # Proof of completeness beyond quiet (a marker file, a container that parses) belongs here:
-        # between the settler's yes and telling anybody.
-        if self._settler.look(look, self._clock()):
+        # Whether the container is whole is asked by the first step, which reads the file anyway.
+        marker = self._rule.marker
+        held = None if marker is None or marker.is_there(look.path) else Why.UNMARKED
+        if self._settler.look(look, self._clock(), held=held):
+            folder, device = look.path.rpartition(b"/")[0] or b"/", look.signature.device
+            # Should the share go before the next pass, it is known where the folder lay.
+            self._settler.leave(self._settler.enter(folder, device=device), device=device)
             self._settled(look)
 
     def _forget_missing(self, folder: Folder, troubles: list[ScanTrouble]) -> None:
@@ -147,10 +202,16 @@ class Rounds:
     ) -> list[ScanTrouble]:
         """Forget folders the pass did not come through, unless they may be there and just unseen."""
         unmounted: dict[bytes, ScanTrouble] = {}
+        root = self._rule.root
+        if any(trouble.path == root for trouble in troubles):
+            return []
+        before, self._root_device = self._root_device, nearest_device(root + b"/.")
         for folder, device in unvisited.items():
             if any(_holds(trouble.path, folder) for trouble in troubles):
                 continue
-            if device is None or nearest_device(folder) == device:
+            # Where the whole inbox came back under another number, a folder that it lost is gone.
+            remounted = device == before != self._root_device
+            if device is None or remounted or nearest_device(folder) == device:
                 self._settler.forget_folder(folder)
             else:
                 parent = folder.rpartition(b"/")[0]

@@ -7,7 +7,7 @@ symlink, so that nobody who may write in an inbox can lead the pass out of it.
 import errno as errors
 import os
 import stat as modes
-from collections.abc import Collection, Container, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from pathlib import Path
 
 from asrwatch.heartbeats import beat
@@ -103,6 +103,11 @@ class Folder:
             for _ in self.files():
                 pass
 
+    @property
+    def has_folders(self) -> bool:
+        """Whether folders below have been found that nobody asked for yet."""
+        return bool(self._folders)
+
     def next_folder(self) -> str | None:
         """A folder below that has not been asked for yet."""
         return self._folders.pop() if self._folders else None
@@ -165,11 +170,13 @@ def look_at(
 
 def nearest_device(folder: bytes) -> int | None:
     """The device of `folder` or of its nearest parent that still exists; None if it cannot be told."""
+    look: Callable[[bytes], os.stat_result] = os.lstat
     while True:
         try:
-            return os.lstat(folder).st_dev
+            return look(folder).st_dev
         except (FileNotFoundError, NotADirectoryError):
             folder = folder.rpartition(b"/")[0] or b"/"
+            look = os.stat  # a parent may be the inbox, and the inbox a symlink
         except OSError:
             return None
 

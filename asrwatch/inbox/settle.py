@@ -1,6 +1,7 @@
 """Decides when a file has settled: fed with looks and the time, it does no I/O and has no clock.
 
-A file has settled when its signature stayed the same for the inbox's quiet time, over two looks at least.
+A file has settled when its signature stayed the same for the inbox's quiet time, over two looks at least,
+and nothing else is known to be missing (its first byte, its marker).
 The time is seconds on a monotonic clock; a file's own dates are compared with nothing but themselves,
 since recorders, shares and copying tools set them as they like.
 """
@@ -11,37 +12,44 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from asrwatch.inbox.looks import Look, Signature, Waiting
+from asrwatch.inbox.looks import Look, Signature, Waiting, Why
 from asrwatch.journey.recording import Fingerprint
 
 __all__ = ["FolderLooks", "Settler"]
 
-# An empty file is looked at again by every pass and on every event. This slower round in between is for
-# placeholders of synchronisers (recorders.md 1.1) on file systems that report nothing.
-_EMPTY_LOOK = 30.0
+# A quiet file that lacks something is looked at again by every pass and on every event. This slower round in
+# between is for placeholders of synchronisers (recorders.md 1.1) on file systems that report nothing.
+_HELD_LOOK = 30.0
 # One look cannot tell a file at rest from one between two writes, even with a quiet time of nothing.
 _LOOKS = 2
 
 
 class Settler:
-    """Remembers every file of an inbox: known, still settling, or empty.
+    """Remembers every file of an inbox: known, still settling, or quiet and held.
 
     Args:
         settle: the quiet time.
+        empty_for: how long a file may be empty; then it is reported as it is, for a person to see.
         known: paths, each with the fingerprint the store has it under; of several for one path the last
             counts. They are not reported until their fingerprint changes.
     """
 
     def __init__(
-        self, *, settle: timedelta, known: Iterable[tuple[bytes, Fingerprint]] = ()
+        self,
+        *,
+        settle: timedelta,
+        empty_for: timedelta = timedelta(hours=1),
+        known: Iterable[tuple[bytes, Fingerprint]] = (),
     ) -> None:
         self._quiet = settle.total_seconds()
+        self._empty_for = max(empty_for, settle).total_seconds()
+        self._held_look = min(_HELD_LOOK, max(self._empty_for, 1.0))
         # Folder -> name -> 64 bits of the fingerprint: about 180 bytes per file, and one look-up in a pass.
         self._known: dict[bytes, dict[str, int]] = {}
         self._devices: dict[bytes, int] = {}
         # Both ordered by when their next look is due, which is a constant after what they are ordered by.
         self._settling: OrderedDict[bytes, Waiting] = OrderedDict()
-        self._empty: OrderedDict[bytes, tuple[float, Waiting]] = OrderedDict()
+        self._held: OrderedDict[bytes, tuple[float, Waiting]] = OrderedDict()
         for path, fingerprint in known:
             self._know(
                 path,
@@ -68,8 +76,14 @@ class Settler:
         if looks.folder in self._known:
             self._devices[looks.folder] = device
 
-    def look(self, look: Look, now: float) -> bool:
-        """Take in one look, made at `now`; True if the file has settled with it, once per fingerprint."""
+    def look(self, look: Look, now: float, *, held: Why | None = None) -> bool:
+        """Take in one look, made at `now`; True if the file has settled with it, once per fingerprint.
+
+        Args:
+            look: what was seen.
+            now: seconds on the monotonic clock.
+            held: what the file lacks however quiet it is.
+        """
         path, signature, _ = look
         before = self._waiting(path)
         if before is None and self._is_known(path, signature):
@@ -77,30 +91,31 @@ class Settler:
         if before is None or not before.looks or before.signature != signature:
             self._start_over(look, now, first_seen=before.first_seen if before else now)
             return False
-        after = replace(before, looks=before.looks + 1)
-        if not signature.size:
-            self._empty[path] = (now, after)
-            self._empty.move_to_end(path)
-            return False
-        if after.looks < _LOOKS or now < before.unchanged_since + self._quiet:
+        after = replace(before, looks=before.looks + 1, held=None)
+        quiet = self._quiet if signature.size else self._empty_for
+        if after.looks >= _LOOKS and now >= before.unchanged_since + quiet:
+            if held is None:
+                self._drop(path)
+                self._know(path, _mark(signature))
+                return True
+            self._hold(replace(after, held=held), now)
+        elif signature.size:
             self._settling[path] = after
-            return False
-        del self._settling[path]
-        self._know(path, _mark(signature))
-        return True
+        else:
+            self._hold(after, now)
+        return False
 
     def could_not_look(self, path: bytes, now: float) -> None:
         """A look at a waiting file failed: its quiet time begins anew with the next that does not."""
         before = self._waiting(path)
         if before is None:
             return
-        after = replace(before, unchanged_since=now, looks=0)
-        if path in self._empty:
-            self._empty[path] = (now, after)
-            self._empty.move_to_end(path)
-        else:
+        after = replace(before, unchanged_since=now, looks=0, held=None)
+        if after.size:
+            self._drop(path)
             self._settling[path] = after
-            self._settling.move_to_end(path)
+        else:
+            self._hold(after, now)
 
     def gone(self, path: bytes) -> bool:
         """The file is no longer there; True if it was still waiting."""
@@ -113,8 +128,8 @@ class Settler:
         due = []
         if self._settling:
             due.append(next(iter(self._settling.values())).unchanged_since + self._quiet)
-        if self._empty:
-            due.append(next(iter(self._empty.values()))[0] + _EMPTY_LOOK)
+        if self._held:
+            due.append(next(iter(self._held.values()))[0] + self._held_look)
         return min(due, default=None)
 
     def due(self, now: float) -> tuple[bytes, ...]:
@@ -124,20 +139,19 @@ class Settler:
             if now < waiting.unchanged_since + self._quiet:
                 break
             paths.append(path)
-        for path, (looked, _) in self._empty.items():
-            if now < looked + _EMPTY_LOOK:
+        for path, (looked, _) in self._held.items():
+            if now < looked + self._held_look:
                 break
             paths.append(path)
         return tuple(paths)
 
     def waiting(self) -> tuple[Waiting, ...]:
-        """Every file that has not settled: the longest quiet first, empty files last."""
-        return (*self._settling.values(), *(waiting for _, waiting in self._empty.values()))
+        """Every file that has not settled: the longest quiet first, those that lack something last."""
+        return (*self._settling.values(), *(waiting for _, waiting in self._held.values()))
 
     def forget(self, path: bytes) -> None:
         """Know nothing of this file: it settles and is reported like a new one."""
-        self._settling.pop(path, None)
-        self._empty.pop(path, None)
+        self._drop(path)
         folder, name = _split(path)
         names = self._known.get(folder)
         if names is not None and names.pop(name, None) is not None and not names:
@@ -170,8 +184,16 @@ class Settler:
         settling = self._settling.get(path)
         if settling is not None:
             return settling
-        empty = self._empty.get(path)
-        return None if empty is None else empty[1]
+        held = self._held.get(path)
+        return None if held is None else held[1]
+
+    def _drop(self, path: bytes) -> None:
+        self._settling.pop(path, None)
+        self._held.pop(path, None)
+
+    def _hold(self, waiting: Waiting, now: float) -> None:
+        self._drop(waiting.path)
+        self._held[waiting.path] = (now, waiting)
 
     def _start_over(self, look: Look, now: float, *, first_seen: float) -> None:
         self.forget(look.path)
@@ -185,7 +207,7 @@ class Settler:
         if waiting.size:
             self._settling[look.path] = waiting
         else:
-            self._empty[look.path] = (now, waiting)
+            self._hold(waiting, now)
 
     def _is_known(self, path: bytes, signature: Signature) -> bool:
         folder, name = _split(path)
@@ -245,7 +267,7 @@ class FolderLooks:
 
 
 def _mark(signature: Signature) -> int:
-    device, inode, size, _, mtime_ns = signature
+    device, inode, size, _, mtime_ns, _ = signature
     return hash((device, inode, size, mtime_ns))
 
 

@@ -7,6 +7,7 @@ and `deaf` tells what watchdog itself does not.
 
 import errno as errors
 import os
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +61,9 @@ _EVENTS: list[type[FileSystemEvent]] = [
 ]
 
 
+_WATCHED_INODE = re.compile(r"^inotify .*?\bino:([0-9a-f]+)", re.MULTILINE)
+
+
 class Watch:
     """Events of one inbox, with an inotify instance of its own: what breaks for one breaks for one.
 
@@ -95,6 +99,14 @@ class Watch:
     def overflows(self) -> int:
         """How often the kernel's queue ran over since it was last armed; each asked for a whole pass."""
         return 0 if self._reader is None else self._reader.overflows
+
+    def folders(self) -> frozenset[int] | None:
+        """The inodes of the folders the kernel watches for us, by its own word; None where it does not say.
+
+        Watchdog's books would not do: it enters folders there that it may not watch.
+        """
+        reader = self._reader
+        return None if reader is None else reader.watched()
 
     def arm(self) -> Deafness | None:
         """Listen, afresh if need be; returns what is in the way, if something is."""
@@ -215,6 +227,16 @@ class _Reader(InotifyFD):
             super().run()
         finally:
             self.close()  # where it ends by an exception, or the descriptors would stay open
+
+    def watched(self) -> frozenset[int] | None:
+        """The inodes in the kernel's own list of this instance's watches (proc(5), fdinfo)."""
+        if self._closed:
+            return None
+        try:
+            told = Path(f"/proc/self/fdinfo/{self._inotify_fd}").read_text(encoding="ascii")
+        except OSError:  # /proc is hidden, or the instance is closed
+            return None
+        return frozenset(int(inode, 16) for inode in _WATCHED_INODE.findall(told))
 
     def handle_event(self, event: InotifyEvent) -> None:
         try:

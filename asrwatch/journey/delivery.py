@@ -17,7 +17,7 @@ from typing import Literal, Self
 from asrwatch.crash import crash_point
 from asrwatch.errors import OurBug, SourceChanged, Vanished
 from asrwatch.files import split_below
-from asrwatch.files.filenames import LONGEST_NAME, fitted, split_name
+from asrwatch.files.filenames import LONGEST_NAME, fitted, portable, split_name
 from asrwatch.files.folders import Folder, open_folder
 from asrwatch.files.moving import delete, move_without_clobbering
 from asrwatch.journey.recording import Output, Recording
@@ -32,13 +32,15 @@ class Rules:
     """What an inbox wants done with its transcripts and originals.
 
     `inbox` is the inbox's folder; `output` is `beside` or a folder in which its sub-folders are mirrored;
-    `after` is `keep`, `delete` or a folder the originals are moved to, mirrored too.
+    `after` is `keep`, `delete` or a folder the originals are moved to, mirrored too. `portable` gives the
+    outputs, and the folders mirrored for them, names that every common file system takes.
     """
 
     inbox: bytes
     output: Literal["beside"] | bytes
     formats: tuple[str, ...]
     after: Literal["keep", "delete"] | bytes = "keep"
+    portable: bool = False
 
     @property
     def outputs_root(self) -> bytes:
@@ -102,7 +104,7 @@ def decide(
         ]
         return recording.path not in paths and owners_of(paths) <= {recording.id}
 
-    base = next(base for base in _bases(_name_of(recording.path)) if is_free(base))
+    base = next(base for base in _bases(_name_of(recording.path), rules) if is_free(base))
     paths = {name: _join(folder, fitted(base, _ending(name), limit)) for name in rules.formats}
     return tuple(
         decided.get(name, Output(format=name, path=path, sha256="")) for name, path in paths.items()
@@ -148,7 +150,7 @@ def finish(recording: Recording, rules: Rules) -> Original:
             case "keep":
                 return Original(path=path)
             case "delete":
-                delete(path, recording.fingerprint)
+                delete(path, recording.fingerprint, root=rules.inbox)
                 return Original(path=None)
             case folder:
                 moved = move_without_clobbering(
@@ -158,6 +160,7 @@ def finish(recording: Recording, rules: Rules) -> Original:
                     fingerprint=recording.fingerprint,
                     sha256=recording.reading.sha256 if recording.reading else None,
                     root=folder,
+                    source_root=rules.inbox,
                 )
                 return Original(path=moved)
     except SourceChanged as error:
@@ -213,7 +216,10 @@ def _named(
 def _output_folder(recording: Recording, rules: Rules) -> bytes:
     if rules.output == "beside":
         return _folder_of(recording.path)
-    return _join(rules.output, _inside(recording, rules))
+    inside = _inside(recording, rules)
+    if rules.portable:
+        inside = b"/".join(portable(step) for step in inside.split(b"/"))
+    return _join(rules.output, inside)
 
 
 def _inside(recording: Recording, rules: Rules) -> bytes:
@@ -222,13 +228,15 @@ def _inside(recording: Recording, rules: Rules) -> bytes:
     return inside if root == rules.inbox else b""
 
 
-def _bases(name: bytes) -> Iterator[bytes]:
+def _bases(name: bytes, rules: Rules) -> Iterator[bytes]:
     """What the outputs may be called without their endings, best first.
 
     None ends as `write` ends those it puts beside a foreign file: no recording's `.new` transcript may
     have the name that is decided for another.
     """
     stem, _ = split_name(name)
+    if rules.portable:
+        stem, name = portable(stem), portable(name)
     numbered = (b"%s.%d" % (name, number) for number in count(2))
     return (base for base in chain((stem, name), numbered) if not _NEW.search(base))
 

@@ -183,6 +183,9 @@ def _waited_for(
             match news:
                 case Heard(answer=answer):
                     return recording.hear(answer, now=now)
+                case StillOut(trouble=TemporaryError(code="foreign-host") as barrier):
+                    said = f"{barrier.message} {barrier.advice}"
+                    raise _outstanding(task.ticket, status, barrier.code, said) from barrier
                 case StillOut():
                     heard_of, status = now, news.status
                 case AsrwatchError():

@@ -1,16 +1,19 @@
 """When an engine may be asked: its pace, and the holds that refusals put on it.
 
 Pace turns requests per minute into dates (contract section 8: limits are enforced per second too, so starts
-are evenly spaced). A hold ends on a date with a single request as its probe, when a request succeeds, or, if
-the key was at fault, when the key changes. Holds are in the store, so a restart does not forget them.
+are evenly spaced); after throttling it grows back slowly. A hold ends on a date with a single request as its
+probe, when a request succeeds, or, if the key was at fault, when the key changes. Holds are in the store, so a
+restart does not forget them. An engine that loses one answer after the other is held, too: each may be paid.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from asrwatch.errors import EngineError, EngineTrouble
 from asrwatch.journey.store import EVERY_ENGINE, Hold
+from asrwatch.values import counted
 
 __all__ = ["Gate"]
 
@@ -20,6 +23,8 @@ _FIRST = {
     EngineTrouble.KEY: timedelta(seconds=15),
     EngineTrouble.MONEY: timedelta(minutes=1),
     EngineTrouble.FORBIDDEN: timedelta(minutes=1),
+    EngineTrouble.UNANSWERED: timedelta(seconds=30),
+    EngineTrouble.BUDGET: timedelta(hours=1),
 }
 _LONGEST = {
     EngineTrouble.THROTTLED: timedelta(minutes=2),
@@ -27,11 +32,19 @@ _LONGEST = {
     EngineTrouble.KEY: timedelta(minutes=10),
     EngineTrouble.MONEY: timedelta(hours=1),
     EngineTrouble.FORBIDDEN: timedelta(hours=1),
+    EngineTrouble.UNANSWERED: timedelta(hours=1),
+    EngineTrouble.BUDGET: timedelta(days=1),
 }
 _TOGETHER = timedelta(milliseconds=20)
 """Requests whose dates lie this close start together: one turn of the daemon hands them all out."""
 _SHARED = frozenset({EngineTrouble.KEY, EngineTrouble.MONEY})
 """Trouble of the key or the account, which every engine shares."""
+_OF_THE_KEY = _SHARED | {EngineTrouble.FORBIDDEN}
+"""Trouble that another key may not have."""
+_SLOWED = 8.0
+"""After throttling, requests start this many times further apart than the pace allows."""
+_HALVED_EVERY = timedelta(seconds=10)
+"""How long it takes until the distance is half of that, and half of that again, down to the pace."""
 
 
 class Gate:
@@ -41,6 +54,7 @@ class Gate:
         requests_per_minute: by engine.
         holds: as they were when the last daemon ended.
         chance: for jitter, from 0 up to 1.
+        lost_in_a_row: by engine, after how many lost answers in a row it is held; left out, it never is.
     """
 
     def __init__(
@@ -49,7 +63,11 @@ class Gate:
         holds: Iterable[Hold],
         *,
         chance: Callable[[], float],
+        lost_in_a_row: Mapping[str, int] | None = None,
     ) -> None:
+        self._lost_in_a_row = dict(lost_in_a_row or {})
+        self._lost: Counter[str] = Counter()
+        self._slowed_at: dict[str, datetime] = {}
         self._spacing = {
             engine: timedelta(minutes=1) / number for engine, number in requests_per_minute.items()
         }
@@ -62,6 +80,11 @@ class Gate:
     def holds(self) -> tuple[Hold, ...]:
         """Every hold there is."""
         return tuple(self._holds.values())
+
+    @property
+    def engines(self) -> frozenset[str]:
+        """Every engine it knows."""
+        return frozenset(self._spacing)
 
     def waiting(self, now: datetime) -> frozenset[str]:
         """The engines that may not be asked at this moment."""
@@ -83,7 +106,8 @@ class Gate:
 
     def take(self, engine: str, now: datetime) -> None:
         """A request starts: the next one has to keep its distance, and a held engine is being probed."""
-        self._next[engine] = max(self._next.get(engine, now), now) + self._spacing[engine]
+        spacing = self._spacing[engine] * self._slowness(engine, now)
+        self._next[engine] = max(self._next.get(engine, now), now) + spacing
         self._probing.update(hold.scope for hold in self._over(engine))
 
     def refuse(
@@ -96,6 +120,53 @@ class Gate:
         key_digest: str | None,
     ) -> Hold | None:
         """An engine refused: hold it, longer each time. None: the request was older than the hold there is."""
+        self._lost.pop(engine, None)
+        return self._hold(engine, error, now=now, asked_at=asked_at, key_digest=key_digest)
+
+    def lose(
+        self,
+        engine: str,
+        why: str,
+        *,
+        now: datetime,
+        asked_at: datetime | None,
+        key_digest: str | None,
+    ) -> Hold | None:
+        """An answer was lost: one too many in a row holds the engine, and a probe that is lost holds it longer."""
+        self._lost[engine] += 1
+        probed = [
+            hold
+            for hold in self._over(engine)
+            if hold.scope in self._probing and (asked_at is None or asked_at >= hold.since)
+        ]
+        for hold in probed:  # of at most two, the wider one comes last
+            self._probing.discard(hold.scope)
+            waited = self._wait(hold.trouble, hold.count + 1)
+            self._holds[hold.scope] = replace(hold, until=now + waited, count=hold.count + 1)
+        if probed:
+            return self._holds[probed[-1].scope]
+        most = self._lost_in_a_row.get(engine)
+        if most is None or self._lost[engine] < most:
+            return None
+        held = EngineError(
+            f"{counted(self._lost[engine], 'answer')} of {engine} in a row were lost, each of them perhaps paid "
+            f"for. The last: {why}",
+            code="answers-lost",
+            trouble=EngineTrouble.UNANSWERED,
+            advice="Check the network, cloud.proxy and whether something cuts long connections off. asrwatch "
+            "tries a single request, the shortest, from time to time.",
+        )
+        return self._hold(engine, held, now=now, asked_at=None, key_digest=key_digest)
+
+    def _hold(
+        self,
+        engine: str,
+        error: EngineError,
+        *,
+        now: datetime,
+        asked_at: datetime | None,
+        key_digest: str | None,
+    ) -> Hold | None:
         scope = EVERY_ENGINE if error.trouble in _SHARED else engine
         before = self._holds.get(scope)
         if before is not None and asked_at is not None and asked_at < before.since:
@@ -107,7 +178,7 @@ class Gate:
         hold = Hold(
             scope=scope,
             since=before.since if before else now,
-            until=now + self._wait(error, count),
+            until=now + self._wait(error.trouble, count, error.retry_after),
             count=count,
             trouble=error.trouble,
             code=error.code,
@@ -118,9 +189,28 @@ class Gate:
         self._holds[scope] = hold
         return hold
 
-    def succeed(self, engine: str) -> tuple[Hold, ...]:
-        """A request went through: every hold over this engine is lifted and returned."""
-        return tuple(self._lift(hold) for hold in self._over(engine))
+    def succeed(self, engine: str, *, now: datetime, asked_at: datetime | None) -> tuple[Hold, ...]:
+        """A request went through: every hold over this engine that is older than it is lifted and returned."""
+        self._lost.pop(engine, None)
+        lifted = tuple(
+            self._lift(hold)
+            for hold in self._over(engine)
+            if asked_at is None or asked_at >= hold.since
+        )
+        if any(hold.trouble is EngineTrouble.THROTTLED for hold in lifted):
+            self._slowed_at[engine] = now
+        return lifted
+
+    def heard_from(self, engine: str) -> None:
+        """An answer came, whatever it says: the lost ones before it were not in a row with the next."""
+        self._lost.pop(engine, None)
+
+    def probes(self, engine: str) -> frozenset[str]:
+        """The engines of which one request, the next, is the probe; none where this engine is not held."""
+        held = self._over(engine)
+        if any(hold.scope == EVERY_ENGINE for hold in held):
+            return frozenset(self._spacing)
+        return frozenset({engine}) if held else frozenset()
 
     def give_up_probe(self, engine: str) -> None:
         """The probe ended without telling anything of the engine: another may follow."""
@@ -135,7 +225,7 @@ class Gate:
         return tuple(
             self._lift(hold)
             for hold in self.holds
-            if hold.trouble in _SHARED and hold.key_digest != key_digest
+            if hold.trouble in _OF_THE_KEY and hold.key_digest != key_digest
         )
 
     def open_now(self, now: datetime) -> None:
@@ -150,8 +240,21 @@ class Gate:
         self._probing.discard(hold.scope)
         return self._holds.pop(hold.scope)
 
-    def _wait(self, error: EngineError, count: int) -> timedelta:
-        longest = _LONGEST[error.trouble]
-        doubled = _FIRST[error.trouble].total_seconds() * 2.0 ** min(count - 1, 20)
+    def _slowness(self, engine: str, now: datetime) -> float:
+        """How many times further apart than the pace allows: many after throttling, then fewer, then 1."""
+        since = self._slowed_at.get(engine)
+        if since is None:
+            return 1.0
+        slowness = _SLOWED * 2.0 ** -(max(now - since, timedelta(0)) / _HALVED_EVERY)
+        if slowness <= 1.0:
+            del self._slowed_at[engine]
+            return 1.0
+        return float(slowness)
+
+    def _wait(
+        self, trouble: EngineTrouble, count: int, retry_after: timedelta | None = None
+    ) -> timedelta:
+        longest = _LONGEST[trouble]
+        doubled = _FIRST[trouble].total_seconds() * 2.0 ** min(count - 1, 20)
         wait = min(timedelta(seconds=doubled), longest) * (0.75 + self._chance() / 2)
-        return min(max(wait, error.retry_after or wait), longest * 2)
+        return min(max(wait, retry_after or wait), longest * 2)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, BinaryIO, TypeVar, assert_never
+from typing import Any, TypeVar, assert_never
 from uuid import uuid4
 
 from asrwatch.audio.containers import extension_of, mime_of
@@ -34,14 +34,14 @@ from asrwatch.errors import (
     AnswerLost,
     EngineError,
     OurBug,
-    RecordingError,
     SourceChanged,
     TemporaryError,
-    Vanished,
 )
-from asrwatch.files import check_unchanged, fingerprint_of, hash_whole, open_recording, sweep
+from asrwatch.files import check_unchanged, hash_whole, sweep
 from asrwatch.formats import Format
-from asrwatch.journey import delivery
+from asrwatch.inbox.presence import Presence
+from asrwatch.journey import delivery, source
+from asrwatch.journey.away import patient
 from asrwatch.journey.cost import expected_bill
 from asrwatch.journey.dispatch import Candidate, Question, choose
 from asrwatch.journey.provenance import provenance_of
@@ -67,6 +67,7 @@ __all__ = [
     "announce",
     "answered",
     "ask",
+    "awaits_its_answer",
     "candidate_of",
     "is_ours",
     "plan_for",
@@ -94,7 +95,8 @@ class Route:
     """Everything an inbox's recordings need on their way, as objects.
 
     `engine` is None for automatic choice; `park_unknown` parks a sync answer lost in a crash instead of
-    asking again.
+    asking again. `presence` tells a file that is gone from one whose share is away. `care` is None for files a
+    person names himself; `rest_within` is how long a file that is not whole may wait for its rest.
     """
 
     inbox: str
@@ -107,6 +109,9 @@ class Route:
     rules: delivery.Rules
     patience: timedelta
     park_unknown: bool
+    presence: Presence | None = None
+    care: source.Care | None = None
+    rest_within: timedelta = timedelta(hours=1)
 
 
 def advance(
@@ -128,14 +133,15 @@ def advance(
         AsrwatchError: what the daemon does next is in the class (see `journey.trouble`).
     """
     match recording.state:
-        case State.SETTLED if recording.reading is None:
-            return _read(recording, route, clock)
         case State.SETTLED:
-            return _stage(recording, route, clock)
+            with patient(recording, route.presence):
+                first = recording.reading is None
+                return (_read if first else _stage)(recording, route, clock)
         case State.ASKING:
             return _reconcile(recording, route, clock, known)
         case State.TRANSCRIBED:
-            return _deliver(recording, route, clock)
+            with patient(recording, route.presence):
+                return _deliver(recording, route, clock)
         case State.STAGED | State.SUBMITTED | State.DELIVERED | State.FAILED | State.PARKED:
             msg = f"no worker's step leads out of {recording.state}"
             raise OurBug(msg)
@@ -145,10 +151,13 @@ def advance(
 
 def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
     """Read the whole file once: what it contains, what it is, where it goes."""
-    with open_recording(recording.path, recording.fingerprint) as stream:
+    care = route.care
+    with source.opened(recording, care, fingerprint=recording.fingerprint) as stream:
+        source.check_arrived(stream, recording.path, care)
+        facts = probe(stream, recording.path, whole=care is not None)
         sha256 = hash_whole(stream)
-        facts = probe(stream, recording.path)
-        check_unchanged(stream, recording.path, recording.fingerprint)
+        root = care.root if care else None
+        check_unchanged(stream, recording.path, recording.fingerprint, root=root)
     crash_point("read")
     question = Question(
         facts=facts,
@@ -171,7 +180,7 @@ def _stage(recording: Recording, route: Route, clock: Clock) -> Recording:
     ask_id = uuid4().hex
     if not _needs_url(recording, route):
         return recording.stage(Staging(ask_id=ask_id), now=clock())
-    with open_recording(recording.path, recording.fingerprint) as stream:
+    with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
         watched = Watched(stream)
         published = route.storage.publish(
             Source(
@@ -184,7 +193,7 @@ def _stage(recording: Recording, route: Route, clock: Clock) -> Recording:
             ask_id=ask_id,
             model=reading.plan.model,
         )
-        _check_sent(watched, stream, recording)
+        source.check_sent(watched, stream, recording, route.care)
     crash_point("published")
     staging = Staging(ask_id=ask_id, url=published.url, url_expires=published.expires)
     return recording.stage(staging, now=clock())
@@ -214,6 +223,13 @@ def is_ours(recording: Recording) -> bool:
     return recording.asking is not None and recording.asking.who == WHO
 
 
+def awaits_its_answer(recording: Recording) -> bool:
+    """Whether its paid request was made by this run, and nothing was heard of it yet, not even that it is lost."""
+    trouble = recording.trouble
+    told = trouble is not None and trouble.lost_at == recording.attempts
+    return recording.state is State.ASKING and is_ours(recording) and not told
+
+
 def ask(recording: Recording, route: Route, *, clock: Clock) -> Recording:
     """Make the paid request that was announced. Only the request itself lies inside the window.
 
@@ -221,7 +237,8 @@ def ask(recording: Recording, route: Route, *, clock: Clock) -> Recording:
         AnswerLost: it may have been accepted; every other error says that it was not.
     """
     crash_point("before-request")
-    outcome = send(recording, route)
+    with patient(recording, route.presence):
+        outcome = send(recording, route)
     crash_point("after-request")
     return answered(recording, outcome, now=clock())
 
@@ -232,7 +249,7 @@ def send(recording: Recording, route: Route) -> Heard | Pending:
     engine = route.engines[reading.plan.engine]
     if staging.url is not None:
         return engine.start(_ask(staging, RemoteAudio(url=staging.url), route))
-    with open_recording(recording.path, recording.fingerprint) as stream:
+    with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
         watched = Watched(stream)
         local = LocalAudio(
             stream=watched,
@@ -313,7 +330,7 @@ def _reconcile(
 def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
     """Render the stored answer in every format, put the files in place, then deal with the original."""
     reading, answer = _evidence(recording.reading), _evidence(recording.answer)
-    _check_still_current(recording)
+    source.check_still_current(recording, route.care, route.presence)
     transcript = route.engines[reading.plan.engine].read(answer)
     provenance = provenance_of(recording, transcript, region=route.region)
     rendered = tuple(
@@ -391,42 +408,6 @@ UNKNOWN_ANSWER = Failure(
 
 def _needs_url(recording: Recording, route: Route) -> bool:
     return not route.engines[_evidence(recording.reading).plan.engine].takes_bytes
-
-
-def _check_sent(watched: Watched, stream: BinaryIO, recording: Recording) -> None:
-    """What was sent must be what was read when the purchase was decided."""
-    check_unchanged(stream, recording.path, recording.fingerprint)
-    if watched.all_read and watched.digest != _evidence(recording.reading).sha256:
-        raise SourceChanged(
-            "The file changed while it was being uploaded.",
-            code="changed-while-uploaded",
-            advice="It is taken up again once it has settled.",
-        )
-
-
-def _check_still_current(recording: Recording) -> None:
-    """A transcript of content that the file no longer has is never delivered as final."""
-    try:
-        status = os.lstat(recording.path)
-        if fingerprint_of(status) == recording.fingerprint:
-            return
-        with open_recording(recording.path) as stream:
-            if hash_whole(stream) == _evidence(recording.reading).sha256:
-                return
-    except (FileNotFoundError, Vanished):
-        return  # deleted, or moved away by a delivery that a crash cut short: what was paid for is kept
-    except OSError as error:
-        raise TemporaryError(
-            f"The recording cannot be looked at before its transcript is written: {error.strerror}.",
-            code="source-unreadable",
-            advice="It goes on by itself once the folder can be read again.",
-        ) from error
-    raise RecordingError(
-        "The file was changed after it had been sent; the transcript of its earlier content is kept in the "
-        "store and not delivered.",
-        code="superseded",
-        advice="Nothing: the new content is a recording of its own.",
-    )
 
 
 def _evidence(value: ValueT | None) -> ValueT:

@@ -21,17 +21,20 @@ from asrwatch.errors import (
     EngineTrouble,
     OurBug,
     SourceChanged,
+    Superseded,
     TemporaryError,
     TicketLost,
     Vanished,
 )
 from asrwatch.inbox.messages import FileSettled
-from asrwatch.journey import delivery, journey, trouble
+from asrwatch.journey import away, delivery, journey, trouble
+from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route
 from asrwatch.journey.poller import OVERDUE_AFTER, TaskNews, next_wait
-from asrwatch.journey.recording import Failure, Fingerprint, Recording, State
-from asrwatch.journey.store import STEPS_LEFT, Store
+from asrwatch.journey.recording import SUPERSEDED, Failure, Fingerprint, Recording, State
+from asrwatch.journey.store import STEPS_LEFT, Hold, Store
+from asrwatch.journey.suspects import POISON, Suspects, step_of
 from asrwatch.values import format_duration, printable
 
 __all__ = ["Change", "Keeper", "Step"]
@@ -69,7 +72,7 @@ class Change:
 class Keeper:
     """See the module. Every method is called from the main thread, inside a transaction."""
 
-    SETTLE_AGAIN = (SourceChanged, Vanished)
+    SETTLE_AGAIN = (SourceChanged, Superseded, Vanished)
     """Errors after which the file's lookout must forget it."""
 
     def __init__(
@@ -80,9 +83,13 @@ class Keeper:
         gate: Gate,
         key_digest: Callable[[], str | None],
         chance: Callable[[], float],
+        fuse: Fuse | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.store = store
+        self.fuse = fuse or Fuse(Budget(), store, currency="")
+        self._budget_told: datetime | None = None
+        self._served: dict[frozenset[State], str] = {}
         self.routes = routes
         self.gate = gate
         self._key_digest = key_digest
@@ -96,21 +103,15 @@ class Keeper:
         self._unknown: dict[int, int] = {}
         self._barred: set[str] = set()
         self._in_trouble: dict[str, set[int]] = {}
+        self.suspects = Suspects()
 
     # Arrivals.
 
     def open_up(self, now: datetime) -> None:
-        """At start: requests that were under way when asrwatch ended are now unknown, and said to be.
-
-        Drafts that a killed process left beside outputs are removed.
-        """
-        for recording in self.store.in_state(State.TRANSCRIBED):
-            route = self.routes.get(recording.inbox)
-            if route is not None:
-                journey.tidy_up(recording, route)
-        crash_point("tidied")
+        """At start: requests that were under way when asrwatch ended are now unknown, and said to be."""
         with self.store.transaction():
             self._bring_home(now)
+            self._count_deaths()
             self._seen_path = {recording.id for recording in self.store.in_state(State.SETTLED)}
             for recording in self.store.in_state(State.ASKING):
                 self._save(
@@ -120,6 +121,38 @@ class Keeper:
                     outcome="lost",
                 )
             crash_point("asks-marked")
+
+    def _count_deaths(self) -> None:
+        """What was under way when asrwatch died is suspected of having been the reason."""
+        for one in self.store.count_deaths():
+            self.suspects.suspect([one])
+            recording = self.store.get(one.recording)
+            if recording is not None:
+                log.warning(
+                    "suspected",
+                    recording=one.recording,
+                    file=printable(recording.path),
+                    died_in=one.died_in,
+                    deaths=one.deaths,
+                )
+
+    def broken_off(self, recording_ids: Collection[int]) -> None:
+        """An orderly end leaves these steps unfinished."""
+        if recording_ids:
+            self.store.leave_tries(recording_ids)
+
+    def _survived(self, before: Recording) -> None:
+        """A step came to an end, whichever: asrwatch lives."""
+        self.store.end_try(before.id, cleared=self.suspects.survived(before))
+
+    def interrupted(self) -> dict[str, list[tuple[Recording, Route]]]:
+        """By inbox, recordings whose delivery may have left drafts beside outputs, for a worker to tidy up."""
+        found: dict[str, list[tuple[Recording, Route]]] = {}
+        for recording in self.store.in_state(State.TRANSCRIBED):
+            route = self.routes.get(recording.inbox)
+            if route is not None:
+                found.setdefault(recording.inbox, []).append((recording, route))
+        return found
 
     def _bring_home(self, now: datetime) -> None:
         """Unfinished recordings of an inbox that was renamed go on, also where their files are gone."""
@@ -159,7 +192,7 @@ class Keeper:
                 again = latest.resettle(now=now, fingerprint=found.fingerprint)
                 note = "the file is back" if same else "the file changed"
                 self._save(latest, again, note=note)
-        elif not same:
+        elif not same or (latest.failure is not None and latest.failure.code == SUPERSEDED):
             self._add(found, now, latest=latest)
 
     def _at_home(self, recording: Recording, inbox: str, now: datetime) -> Recording:
@@ -185,8 +218,9 @@ class Keeper:
 
     def moved(self, before: Recording, after: Recording, *, now: datetime) -> None:
         """A step succeeded."""
+        self._survived(before)
         if before.state is State.ASKING and after.reading is not None:
-            self._request_ended(after.reading.plan.engine, before, after)
+            self._request_ended(after.reading.plan.engine, before, now)
         if before.state is State.SETTLED and self._absorbed(before, after):
             return
         outcome = self._outcome(before, after)
@@ -201,12 +235,11 @@ class Keeper:
         self._overdue.pop(after.id, None)
         self._settle_newer(after, now)
 
-    def _request_ended(self, engine: str, before: Recording, after: Recording) -> None:
-        fresh = journey.is_ours(before) and after.state in {State.SUBMITTED, State.TRANSCRIBED}
-        if not fresh:
-            self.gate.give_up_probe(engine)
-            return
-        for hold in self.gate.succeed(engine):
+    def _request_ended(self, engine: str, before: Recording, now: datetime) -> None:
+        if not journey.awaits_its_answer(before):
+            return  # what became of a request that was lost says nothing of the next one
+        asked_at = before.asking.asked_at if before.asking else None
+        for hold in self.gate.succeed(engine, now=now, asked_at=asked_at):
             self.store.release(hold.scope)
             log.info("hold-lifted", scope=hold.scope, code=hold.code)
 
@@ -277,17 +310,20 @@ class Keeper:
 
     def suffered(self, before: Recording, error: AsrwatchError, *, now: datetime) -> None:
         """A step ended in an error that asrwatch knows."""
+        if before.state is not State.SUBMITTED:
+            self._survived(before)
         route = self.routes.get(before.inbox)
         # What became of a request cannot be found out with a bad key either.
         cause = error.__cause__ if isinstance(error, AnswerLost) else None
         blamed = cause if isinstance(cause, EngineError) else error
-        if before.state is State.ASKING or isinstance(blamed, EngineError):
+        if isinstance(blamed, EngineError) or journey.awaits_its_answer(before):
             self._engine_suffered(before, blamed, now)
         after, note, outcome = trouble.suffer(
             before,
             error,
             now=now,
             patience=route.patience if route else DEFAULT_PATIENCE,
+            rest_within=route.rest_within if route else DEFAULT_PATIENCE,
             automatic=route is not None and route.engine is None,
             chance=self._chance,
         )
@@ -318,18 +354,25 @@ class Keeper:
             )
         self._in_trouble.setdefault(last.code, set()).add(after.id)
 
-    def _engine_suffered(self, before: Recording, error: AsrwatchError, now: datetime) -> None:
+    def _engine_suffered(self, before: Recording, error: Exception, now: datetime) -> None:
+        """What a request that was refused, or whose answer was lost, says of its engine."""
         engine = before.reading.plan.engine if before.reading else ""
-        if not isinstance(error, EngineError):
-            self.gate.give_up_probe(engine)
-            return
-        hold = self.gate.refuse(
-            engine,
-            error,
-            now=now,
-            asked_at=before.asking.asked_at if before.asking else None,
-            key_digest=self._key_digest(),
-        )
+        asked_at = before.asking.asked_at if before.asking else None
+        digest = self._key_digest()
+        match error:
+            case EngineError():
+                hold = self.gate.refuse(
+                    engine, error, now=now, asked_at=asked_at, key_digest=digest
+                )
+            case AsrwatchError() if not isinstance(error, AnswerLost):
+                if error.code not in trouble.NEVER_LEFT:
+                    self.gate.heard_from(engine)
+                self.gate.give_up_probe(engine)
+                return
+            case _:
+                hold = self.gate.lose(
+                    engine, str(error), now=now, asked_at=asked_at, key_digest=digest
+                )
         if hold is None:
             return
         self.store.hold(hold)
@@ -346,11 +389,12 @@ class Keeper:
 
     def surprised(self, before: Recording, error: Exception, *, now: datetime) -> None:
         """A step ended in an error nobody foresaw: that recording fails, the daemon goes on."""
+        self._survived(before)
         log.error(
             "unexpected-error", recording=before.id, file=printable(before.path), exc_info=error
         )
-        if before.state is State.ASKING and before.reading is not None:
-            self.gate.give_up_probe(before.reading.plan.engine)
+        if journey.awaits_its_answer(before):
+            self._engine_suffered(before, error, now)
         after, note, outcome = trouble.unexpected(before, error, now=now)
         self._save(before, after, note=note, outcome=outcome)
         self._settle_newer(after, now)
@@ -379,8 +423,10 @@ class Keeper:
             case Heard(answer=answer):
                 self._save(current, current.hear(answer, now=now), outcome="answered")
                 self._overdue.pop(current.id, None)
-            case StillOut(status=status):
+            case StillOut(status=status, trouble=barrier):
                 self._unknown.pop(current.id, None)
+                if barrier is not None:
+                    current = self._kept_away(current, barrier, now)
                 self._still_out(current, status, age, now)
             case EngineError() | TemporaryError() if not told.final:
                 if told.news.code not in self._barred:
@@ -402,6 +448,22 @@ class Keeper:
         """How often in a row the cloud said that it does not know this task."""
         self._unknown[current.id] = self._unknown.get(current.id, 0) + 1
         return self._unknown[current.id]
+
+    def _kept_away(self, current: Recording, error: AsrwatchError, now: datetime) -> Recording:
+        """The task is done and paid for, and its answer cannot be had now: told once, and kept in sight."""
+        met = trouble.met_again(current, error, now=now)
+        if current.trouble is None or current.trouble.last.code != error.code:
+            # a share of the network that is away comes back; another host stays one until a person acts
+            tell = log.error if error.code == "foreign-host" else log.warning
+            tell(
+                "result-kept-away",
+                ticket=_ticket(current),
+                file=printable(current.path),
+                code=error.code,
+                error=error.message,
+                advice=error.advice,
+            )
+        return current.postpone(met, due=current.due)
 
     def _still_out(self, current: Recording, status: str, age: timedelta, now: datetime) -> None:
         self._save(current, replace(current, due=now + next_wait(age)))
@@ -439,7 +501,42 @@ class Keeper:
                 self.store.drop(current)
                 log.info("taken-away", recording=current.id, file=printable(current.path))
 
+    def inbox_back(self, inbox: str, *, now: datetime) -> None:
+        """An inbox that was away is back: what waited for it goes on."""
+        for recording in self.store.in_state(*away.WAIT_FOR_IT):
+            home = away.come_home(recording, now=now) if recording.inbox == inbox else None
+            if home is not None:
+                self._save(recording, home, note="its inbox is back")
+
     # What comes next.
+
+    def waiting(self, now: datetime) -> frozenset[str]:
+        """The engines that may not be asked at this moment."""
+        return self.gate.engines if self._is_spent(now) else self.gate.waiting(now)
+
+    def opens(self, now: datetime) -> datetime | None:
+        """The next date on which an engine may be asked that may not now."""
+        blown = self.fuse.blown(now)
+        return blown.until if blown else self.gate.opens(now)
+
+    def holds(self, now: datetime) -> tuple[Hold, ...]:
+        """Everything that keeps engines from being asked: refusals, and a budget that is spent."""
+        blown = self.fuse.blown(now)
+        return (*self.gate.holds, blown) if blown else self.gate.holds
+
+    def _is_spent(self, now: datetime) -> bool:
+        """Whether the budget is; said once for each day or month."""
+        blown = self.fuse.blown(now)
+        if blown is not None and self._budget_told != blown.until:
+            self._budget_told = blown.until
+            log.error(
+                "budget-spent",
+                code=blown.code,
+                error=blown.message,
+                advice=blown.advice,
+                until=blown.until.isoformat(timespec="seconds"),
+            )
+        return blown is not None
 
     def hand_out(
         self,
@@ -457,25 +554,118 @@ class Keeper:
         steps: list[Step] = []
         passed_over: set[int] = set()
         while (wanted := limit - len(steps)) > 0:
-            chosen = self.store.due(
-                now,
-                limit=wanted,
-                states=states,
-                under_way=(*under_way, *passed_over),
-                waiting_engines=self.gate.waiting(now),
+            chosen = self._in_turn(
+                states,
+                wanted,
+                under_way=(*under_way, *passed_over, *self.suspects.ids),
                 barred_inboxes=barred_inboxes,
+                now=now,
             )
             for recording in chosen:
                 passed_over.add(recording.id)
-                step = self._next_step(recording, now)
+                step = self._next_step(recording, now, barred_inboxes)
                 if step is not None:
+                    passed_over.add(step[0].id)  # a probe is of another recording than its turn was
                     steps.append(step)
+                    self._served[frozenset(states)] = recording.inbox
             if len(chosen) < wanted:
                 break
         return steps
 
-    def _next_step(self, recording: Recording, now: datetime) -> Step | None:
-        """What a worker does next with this recording; None where nothing, or nothing yet, is to be done."""
+    def _in_turn(
+        self,
+        states: Collection[State],
+        wanted: int,
+        *,
+        under_way: Collection[int],
+        barred_inboxes: Collection[str],
+        now: datetime,
+    ) -> tuple[Recording, ...]:
+        """What is due, at most `wanted`; where there is more, each inbox in its turn has one.
+
+        Thousands of files dropped in one inbox must not keep another one's file waiting for all of them.
+        """
+        waiting = self.waiting(now)
+
+        def due(limit: int, passed: Collection[int], inbox: str | None) -> tuple[Recording, ...]:
+            return self.store.due(
+                now,
+                limit=limit,
+                states=states,
+                under_way=(*under_way, *passed),
+                waiting_engines=waiting,
+                barred_inboxes=barred_inboxes,
+                inbox=inbox,
+            )
+
+        whichever = due(wanted + 1, (), None)
+        names = sorted({*self.routes, *(recording.inbox for recording in whichever)})
+        if len(whichever) <= wanted or len(names) == 1:
+            return whichever[:wanted]
+        chosen: list[Recording] = []
+        last = self._served.get(frozenset(states), "")
+        names = [name for name in names if name > last] + [name for name in names if name <= last]
+        while names and len(chosen) < wanted:
+            for name in tuple(names):
+                found = due(1, [one.id for one in chosen], name)
+                if not found:
+                    names.remove(name)
+                    continue
+                chosen += found
+                if len(chosen) == wanted:
+                    break
+        return tuple(chosen)
+
+    def trial(
+        self,
+        *,
+        under_way: Collection[int],
+        now: datetime,
+        barred_inboxes: Collection[str] = (),
+    ) -> list[Step] | None:
+        """The step of a suspect, which is taken alone; None where others may go on."""
+        if not self.suspects.ids:
+            return None
+        if self.suspects.in_trial(under_way):
+            return [] if self.suspects.others_wait(under_way, now) else None
+        ready = self.store.due(
+            now,
+            limit=1,
+            only=self.suspects.ids,
+            waiting_engines=self.waiting(now),
+            barred_inboxes=barred_inboxes,
+        )
+        if not ready:
+            return None
+        if under_way:
+            return []  # what is under way ends first, or a death would tell nothing
+        self.suspects.begins(ready[0].id, now)
+        step = self._next_step(ready[0], now, barred_inboxes)
+        return [step] if step else []
+
+    def _next_step(
+        self, recording: Recording, now: datetime, barred: Collection[str]
+    ) -> Step | None:
+        """What a worker does next with it, written down as begun; None where nothing, or nothing yet."""
+        if self.suspects.is_poison(recording):
+            self._give_up(recording, now)
+            return None
+        step = self._chosen_step(recording, now, barred)
+        if step is not None:
+            self.store.begin_try(recording.id, step_of(step[0]))
+        return step
+
+    def _give_up(self, recording: Recording, now: datetime) -> None:
+        """It has killed asrwatch often enough; a person looks at it, its neighbours go on."""
+        self.suspects.acquit(recording.id)
+        self.store.end_try(recording.id)
+        money = recording.state is State.ASKING  # what was paid is a question of its own
+        after = recording.park(POISON, now=now) if money else recording.fail(POISON, now=now)
+        self._save(recording, after, note=POISON.message, outcome="lost" if money else "")
+
+    def _chosen_step(
+        self, recording: Recording, now: datetime, barred: Collection[str]
+    ) -> Step | None:
         route = self.routes.get(recording.inbox)
         if route is None:
             # Its inbox left the configuration: it stays as it is until the inbox is back.
@@ -487,7 +677,7 @@ class Keeper:
             ):
                 return None
             case State.STAGED:
-                return self._announce(recording, route, now)
+                return self._announce(self._probe(recording, now, barred), now)
             case State.TRANSCRIBED:
                 recording = self._with_outputs(recording, route)
             case _:
@@ -495,11 +685,24 @@ class Keeper:
         known = self.store.known_tickets() if recording.state is State.ASKING else frozenset()
         return recording, partial(journey.advance, recording, route, clock=self._clock, known=known)
 
-    def _announce(self, recording: Recording, route: Route, now: datetime) -> Step | None:
+    def _probe(self, recording: Recording, now: datetime, barred: Collection[str]) -> Recording:
+        """A held engine is tried with the shortest recording that waits for it: the cheapest question there is."""
+        engines = self.gate.probes(recording.reading.plan.engine if recording.reading else "")
+        if not engines:
+            return recording
+        shortest = self.store.shortest_staged(
+            now, engines=engines, inboxes=set(self.routes) - set(barred)
+        )
+        return shortest or recording
+
+    def _announce(self, recording: Recording, now: datetime) -> Step | None:
         reading, staging = recording.reading, recording.staging
+        route = self.routes[recording.inbox]
         if reading is None or staging is None:
             raise OurBug("a staged recording lacks its evidence")
         if not self.gate.is_open(reading.plan.engine, now) or self._paid_already(recording, now):
+            return None
+        if self._is_spent(now):
             return None
         if staging.url_expires is not None and staging.url_expires < now + URL_MARGIN:
             self._save(recording, recording.resettle(now=now), note="its URL is about to expire")
@@ -512,6 +715,8 @@ class Keeper:
         self.gate.take(reading.plan.engine, now)
         announced = journey.announce(recording, route, now=now)
         self._save(recording, announced)
+        if announced.asking is not None:
+            self.fuse.announced(announced.asking)
         return announced, partial(journey.ask, announced, route, clock=self._clock)
 
     def _parked_already(self, recording: Recording, purchase: str, now: datetime) -> bool:
@@ -552,11 +757,13 @@ class Keeper:
         self._save(recording, owning)
         return owning
 
-    def nothing_left(self) -> bool:
-        """Whether nothing is left to do, or all that is left waits for a key, money or a permission."""
+    def nothing_left(self, now: datetime) -> bool:
+        """Whether nothing is left to do, or all that is left waits for a key, money, a permission or a budget."""
         if self.store.left_to_do(self.routes) == 0:
             return True
         held = {hold.scope for hold in self.gate.holds if hold.trouble in _FOR_A_PERSON}
+        if self.fuse.blown(now) is not None:
+            held |= self.gate.engines
         return bool(held) and self.store.left_besides(self.routes, held) == 0
 
     def key_glanced(self, *, now: datetime) -> None:
@@ -586,6 +793,7 @@ class Keeper:
 
     def discard_news(self) -> None:
         """After a commit that failed: nothing of it happened."""
+        self.fuse.read_again()
         self._news.clear()
         self._settled_anew.clear()
 
@@ -593,6 +801,11 @@ class Keeper:
         self, before: Recording, after: Recording, *, note: str = "", outcome: str = ""
     ) -> None:
         self.store.save(before, after, note=note, outcome=outcome)
+        if after.id in self.suspects.ids and after.state not in STEPS_LEFT:
+            self.suspects.acquit(after.id)
+            self.store.end_try(after.id)
+        if outcome:
+            self.fuse.ended(before.asking, after.answer.billed if after.answer else None)
         if before.trouble is not None or after.trouble is not None:
             self._tell_trouble(before, after)
         crash_point(f"saving:{after.state.value}")

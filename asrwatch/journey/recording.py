@@ -20,6 +20,7 @@ from asrwatch.errors import AsrwatchError, OurBug
 
 __all__ = [
     "NEXT",
+    "SUPERSEDED",
     "Answer",
     "Asking",
     "AudioFacts",
@@ -86,6 +87,10 @@ NEXT: Mapping[State, frozenset[State]] = MappingProxyType(
     }
 )
 
+
+SUPERSEDED = "superseded"
+"""The code of a recording whose answer is for content that its file no longer has; what the file has now is
+another recording, even if `lstat` says the same of both."""
 
 _KEEPS_TROUBLE = frozenset({State.SETTLED, State.STAGED, State.ASKING, State.SUBMITTED})
 """Until an answer is in hand, patience counts from the first trouble."""

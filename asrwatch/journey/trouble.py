@@ -9,6 +9,7 @@ from asrwatch.errors import (
     AsrwatchError,
     DoesNotFit,
     EngineError,
+    Incomplete,
     RecordingError,
     SourceChanged,
     TemporaryError,
@@ -20,8 +21,10 @@ from asrwatch.journey.recording import Failure, Recording, State, Trouble
 __all__ = [
     "FIRST_WAIT",
     "LONGEST_WAIT",
+    "NEVER_LEFT",
     "Suffered",
     "backoff",
+    "met_again",
     "one_more_lost",
     "suffer",
     "unexpected",
@@ -36,7 +39,7 @@ FAILED_TASKS = 1
 LOOK_AGAIN = timedelta(seconds=60)
 """After this long a file that changed is read again, should no look have found it settled by then."""
 
-NEVER_LEFT = frozenset({"not-sent", "no-key"})
+NEVER_LEFT = frozenset({"not-sent", "no-key", "inbox-away"})
 """Codes of errors that happened before any byte of a request reached the cloud."""
 
 Chance = Callable[[], float]
@@ -65,6 +68,7 @@ def suffer(
     patience: timedelta,
     automatic: bool,
     chance: Chance,
+    rest_within: timedelta = timedelta(hours=1),
 ) -> Suffered:
     """What the recording is after an error in the step that was under way.
 
@@ -75,6 +79,7 @@ def suffer(
         patience: how long temporary trouble may last.
         automatic: whether the dispatcher may choose another engine.
         chance: for jitter.
+        rest_within: how long a file that is not whole may wait for its rest.
     """
     match error:
         case AnswerLost():
@@ -83,6 +88,8 @@ def suffer(
             return recording.park(Failure.of(error), now=now), error.message, "lost"
         case SourceChanged():
             return _start_over(recording, error, now=now, due=now + LOOK_AGAIN)
+        case Incomplete() if recording.state is State.SETTLED:
+            return _postpone(recording, error, now=now, patience=rest_within, chance=chance)
         case DoesNotFit() if automatic and _has_not_refused(recording):
             engine = recording.reading.plan.engine if recording.reading else ""
             again = recording.resettle(now=now, refused_by=engine)
@@ -122,6 +129,11 @@ def one_more_lost(recording: Recording, last: Failure, *, now: datetime) -> Trou
     if trouble.lost_at == recording.attempts:
         return trouble
     return replace(trouble, lost=trouble.lost + 1, lost_at=recording.attempts)
+
+
+def met_again(recording: Recording, error: AsrwatchError, *, now: datetime) -> Trouble:
+    """The trouble of a recording that stays as it is, with one more error counted."""
+    return _more(recording, Failure.of(error), now)
 
 
 def _has_not_refused(recording: Recording) -> bool:

@@ -3,6 +3,7 @@
 from asrwatch.journey.store.database import StoreTrouble
 from asrwatch.journey.store.money import EVERY_ENGINE, Bought, Hold, Ledger
 from asrwatch.journey.store.recordings import STEPS_LEFT, Event, Store
+from asrwatch.journey.store.tries import Suspect
 
 __all__ = [
     "EVERY_ENGINE",
@@ -13,4 +14,5 @@ __all__ = [
     "Ledger",
     "Store",
     "StoreTrouble",
+    "Suspect",
 ]

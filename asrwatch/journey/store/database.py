@@ -9,7 +9,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -128,10 +128,24 @@ class Database:
         """Write what was kept for the end of the transaction."""
 
 
+def _make_durably(state_dir: Path) -> None:
+    """A folder whose name were lost in a power cut would take along what was committed in it."""
+    missing = [folder for folder in (state_dir, *state_dir.parents) if not folder.exists()]
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for made in missing:
+        # some file systems cannot sync a folder, and some folders may not be read: then it is theirs to keep
+        with suppress(OSError):
+            above = os.open(made.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(above)
+            finally:
+                os.close(above)
+
+
 def _take_lock(state_dir: Path) -> int:
     """Lock the folder with flock, which a killed process gives up by itself."""
     try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_durably(state_dir)
         lock = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StartupError(

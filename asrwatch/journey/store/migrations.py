@@ -64,7 +64,28 @@ def _asks_tell_what_they_cost(connection: Connection) -> None:
             )
 
 
-MIGRATIONS: tuple[Step, ...] = (_asks_tell_what_they_cost,)
+def _inboxes_take_turns(connection: Connection) -> None:
+    """What is due in one inbox is found without looking through the others."""
+    connection.exec_driver_sql("CREATE INDEX recordings_by_inbox ON recordings (state, inbox, due)")
+
+
+def _tries_and_the_clock(connection: Connection) -> None:
+    """Steps are counted before they begin; when the machine was started is kept, as the clock has it."""
+    connection.exec_driver_sql(
+        "CREATE TABLE tries (recording INTEGER NOT NULL PRIMARY KEY, step TEXT, died_in TEXT,"
+        " deaths INTEGER NOT NULL) STRICT"
+    )
+    connection.exec_driver_sql(
+        "CREATE TABLE clock (id INTEGER NOT NULL PRIMARY KEY, boot_id TEXT NOT NULL,"
+        " booted INTEGER NOT NULL) STRICT"
+    )
+
+
+MIGRATIONS: tuple[Step, ...] = (
+    _asks_tell_what_they_cost,
+    _inboxes_take_turns,
+    _tries_and_the_clock,
+)
 """From schema 1 on: the first of them makes schema 2, and so forth."""
 
 

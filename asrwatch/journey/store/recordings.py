@@ -11,7 +11,6 @@ from sqlalchemy import (
     ColumnElement,
     and_,
     bindparam,
-    case,
     delete,
     func,
     insert,
@@ -22,11 +21,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from asrwatch.errors import OurBug
-from asrwatch.journey.recording import Fingerprint, Output, Recording, State
+from asrwatch.journey.recording import SUPERSEDED, Fingerprint, Output, Recording, State
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.money import EVERY_ENGINE, Money
 from asrwatch.journey.store.prepared import Prepared
 from asrwatch.journey.store.rows import COLUMNS, recording_of, row_of
+from asrwatch.journey.store.tries import Tries
 
 __all__ = ["STEPS_LEFT", "Event", "Store"]
 
@@ -63,9 +63,10 @@ def _listed(name: str) -> Any:
     return select(func.json_each(bindparam(name)).table_valued("value").c.value)
 
 
-# Passed over while their engines wait: those whose next step is a request, or an upload for one.
+# Passed over while their engines wait: those whose next step is a request, or an upload for one. One state at a
+# time, so that the index on states and dates answers in order, however many recordings there are.
 _FOR_A_WORKER = and_(
-    _table.c.state.in_(_listed("states")),
+    _table.c.state == bindparam("state"),
     _table.c.id.not_in(_listed("under_way")),
     _table.c.inbox.not_in(_listed("barred")),
     or_(
@@ -76,14 +77,22 @@ _FOR_A_WORKER = and_(
 )
 _DUE = (
     _WITH_ANSWER.where(_FOR_A_WORKER, _table.c.due <= bindparam("now"))
-    .order_by(
-        case({state.value: n for n, state in enumerate(STEPS_LEFT)}, value=_table.c.state),
-        _table.c.due,
-        _table.c.id,
-    )
+    .order_by(_table.c.due, _table.c.id)
     .limit(bindparam("most"))
 )
-_NEXT_DUE = Prepared(select(func.min(_table.c.due)).where(_FOR_A_WORKER))
+_DUE_OF = _DUE.where(_table.c.id.in_(_listed("only")))
+_DUE_IN = _DUE.where(_table.c.inbox == bindparam("inbox"))
+_SHORTEST_STAGED = (
+    _WITH_ANSWER.where(
+        _table.c.state == State.STAGED.value,
+        _table.c.due <= bindparam("now"),
+        _table.c.engine.in_(_listed("engines")),
+        _table.c.inbox.in_(_listed("inboxes")),
+    )
+    .order_by(_table.c.audio.is_(None), _table.c.audio, _table.c.id)
+    .limit(1)
+)
+_NEXT_DUE = Prepared(select(_table.c.due).where(_FOR_A_WORKER).order_by(_table.c.due).limit(1))
 _NEXT_POLL = Prepared(select(func.min(_table.c.due)).where(_table.c.state == State.SUBMITTED.value))
 _OUTPUTS_OF = (
     select(_outputs.c.format, _outputs.c.path, _outputs.c.sha256)
@@ -130,7 +139,7 @@ class Event:
     note: str
 
 
-class Store(Money):
+class Store(Money, Tries):
     """The state of everything. See `Database` for its arguments and for who may open it."""
 
     def add(self, recording: Recording, *, note: str = "") -> Recording:
@@ -214,13 +223,20 @@ class Store(Money):
         return self._many(chosen.order_by(_NEWEST_FIRST).limit(limit))
 
     def known(self, inbox: str) -> Iterator[tuple[bytes, Fingerprint]]:
-        """Path and newest fingerprint of everything seen already in an inbox."""
+        """Path and newest fingerprint of everything seen already in an inbox.
+
+        Without those of superseded recordings: what their files hold now was perhaps not taken up yet.
+        """
         newest = (
             select(func.max(_table.c.id)).where(_table.c.inbox == inbox).group_by(_table.c.path)
         )
         columns = (_table.c.path, _table.c.device, _table.c.inode, _table.c.size, _table.c.mtime_ns)
         with self.transaction():
-            rows = self._connection.execute(select(*columns).where(_table.c.id.in_(newest))).all()
+            code = func.json_extract(_table.c.failure, "$.code")
+            current = or_(_table.c.failure.is_(None), code != SUPERSEDED)
+            rows = self._connection.execute(
+                select(*columns).where(_table.c.id.in_(newest), current)
+            ).all()
             left = self._connection.execute(
                 select(
                     _forgotten.c.path,
@@ -244,7 +260,9 @@ class Store(Money):
         states: Collection[State] = STEPS_LEFT,
         under_way: Collection[int] = (),
         waiting_engines: Collection[str] = (),
+        inbox: str | None = None,
         barred_inboxes: Collection[str] = (),
+        only: Collection[int] | None = None,
     ) -> tuple[Recording, ...]:
         """Recordings that a worker could take a step with, those nearest their end first.
 
@@ -255,17 +273,40 @@ class Store(Money):
             under_way: ids that are being worked on already.
             waiting_engines: engines that take no request now; their recordings are passed over where the
                 next step would be a request or its upload.
+            inbox: only that one's; None: whichever.
             barred_inboxes: whose recordings are passed over.
+            only: ids of those that are meant, of whichever inbox; None for all.
         """
         chosen = {
             "now": now,
-            "most": limit,
-            "states": json.dumps(list(states)),
+            "only": json.dumps(list(only or ())),
+            "inbox": inbox,
             "under_way": json.dumps(list(under_way)),
             "waiting": json.dumps(list(waiting_engines)),
             "barred": json.dumps(list(barred_inboxes)),
         }
-        return self._many(_DUE, chosen)
+        query = _DUE if inbox is None else _DUE_IN
+        query = query if only is None else _DUE_OF
+        found: tuple[Recording, ...] = ()
+        for state in STEPS_LEFT:
+            if state in states and len(found) < limit:
+                asked = {**chosen, "state": state.value, "most": limit - len(found)}
+                found += self._many(query, asked)
+        return found
+
+    def shortest_staged(
+        self, now: datetime, *, engines: Collection[str], inboxes: Collection[str]
+    ) -> Recording | None:
+        """The shortest of the recordings that one of these engines could be asked about now."""
+        found = self._many(
+            _SHORTEST_STAGED,
+            {
+                "now": now,
+                "engines": json.dumps(list(engines)),
+                "inboxes": json.dumps(list(inboxes)),
+            },
+        )
+        return found[0] if found else None
 
     def next_due(
         self,
@@ -277,14 +318,17 @@ class Store(Money):
     ) -> datetime | None:
         """The earliest date on which `due` would have something for a worker."""
         chosen = {
-            "states": json.dumps(list(states)),
             "under_way": json.dumps(list(under_way)),
             "waiting": json.dumps(list(waiting_engines)),
             "barred": json.dumps(list(barred_inboxes)),
         }
         with self.transaction():
-            (earliest,) = _NEXT_DUE.run(self._connection, chosen).fetchone()
-        return tables.moment(earliest)
+            found = [
+                _NEXT_DUE.run(self._connection, {**chosen, "state": state.value}).fetchone()
+                for state in states
+            ]
+        dates = [moment for row in found if row and (moment := tables.moment(row[0]))]
+        return min(dates, default=None)
 
     def next_poll(self) -> datetime | None:
         """The earliest date on which a task is to be asked about."""
@@ -400,6 +444,7 @@ class Store(Money):
             self._flush()
             for table in (_events, _outputs):
                 self._connection.execute(delete(table).where(table.c.recording == recording.id))
+            self.end_try(recording.id)
             self._connection.execute(delete(_table).where(_table.c.id == recording.id))
 
     def forget(self, recording: Recording, *, now: datetime) -> None:

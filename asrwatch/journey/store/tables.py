@@ -25,6 +25,7 @@ from asrwatch.journey.recording import State
 __all__ = [
     "answers",
     "asks",
+    "clock",
     "create",
     "events",
     "forgotten",
@@ -32,6 +33,7 @@ __all__ = [
     "moment",
     "outputs",
     "recordings",
+    "tries",
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -170,6 +172,7 @@ recordings = Table(
     _needs((State.FAILED, State.PARKED), "failure"),
     CheckConstraint("(failure IS NOT NULL) = (state IN ('failed', 'parked'))"),
     Index("recordings_by_due", "state", "due"),
+    Index("recordings_by_inbox", "state", "inbox", "due"),
     Index("recordings_by_path", "path"),
     Index("recordings_by_ticket", "ticket", unique=True, sqlite_where=text("ticket IS NOT NULL")),
     Index("recordings_by_purchase", "purchase"),
@@ -261,6 +264,25 @@ forgotten = Table(
     Column("size", Integer, nullable=False),
     Column("mtime_ns", Integer, nullable=False),
     Column("at", Moment, nullable=False),
+    sqlite_strict=True,
+)
+
+tries = Table(
+    "tries",
+    _metadata,
+    Column("recording", Integer, primary_key=True),
+    Column("step", Text),  # under way at this moment
+    Column("died_in", Text),
+    Column("deaths", Integer, nullable=False),
+    sqlite_strict=True,
+)
+
+clock = Table(
+    "clock",
+    _metadata,
+    Column("id", Integer, primary_key=True),  # one row
+    Column("boot_id", Text, nullable=False),
+    Column("booted", Moment, nullable=False),
     sqlite_strict=True,
 )
 

@@ -1,0 +1,93 @@
+"""Finds the one recording that kills asrwatch among those that were under way when it died.
+
+Whatever was under way at a death is suspected, and tried alone, so that the next death tells. A recording
+that survives the step it was suspected of is cleared; at the third death it is given up and its neighbours
+go on. An orderly end counts for nothing.
+"""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+
+from asrwatch.journey.journey import is_ours
+from asrwatch.journey.recording import Failure, Recording, State
+from asrwatch.journey.store import Suspect
+
+__all__ = ["MOST_DEATHS", "POISON", "Suspects", "step_of"]
+
+MOST_DEATHS = 3
+ALONE = timedelta(seconds=30)
+"""For how long a suspect is alone that was there at one death only: most die at once, and long steps must not
+hold up everybody. From the second death on it is alone for the whole of its step."""
+
+POISON = Failure(
+    error="Poison",
+    code="poison",
+    message=f"asrwatch died {MOST_DEATHS} times in a row while it was at work on this recording.",
+    advice="The log holds the stacks; please report it. Take the file away, or let `asrwatch retry` try again.",
+)
+
+
+def step_of(recording: Recording) -> str:
+    """The step that a worker takes with it, as the books call it."""
+    match recording.state:
+        case State.SETTLED:
+            return "read" if recording.reading is None else "publish"
+        case State.STAGED:
+            return "ask"
+        case State.ASKING:
+            return "ask" if is_ours(recording) else "reconcile"
+        case _:
+            return recording.state.value
+
+
+class Suspects:
+    """Who is suspected of having killed asrwatch."""
+
+    def __init__(self) -> None:
+        self._all: dict[int, Suspect] = {}
+        self._tried_since: dict[int, datetime] = {}
+
+    @property
+    def ids(self) -> frozenset[int]:
+        """Whose steps are taken alone."""
+        return frozenset(self._all)
+
+    def suspect(self, found: Iterable[Suspect]) -> None:
+        """After a death."""
+        self._all.update({one.recording: one for one in found})
+
+    def is_poison(self, recording: Recording) -> bool:
+        """Whether it has had its tries at the step that is next."""
+        one = self._all.get(recording.id)
+        return one is not None and one.deaths >= MOST_DEATHS and one.died_in == step_of(recording)
+
+    def begins(self, recording_id: int, now: datetime) -> None:
+        """Its trial begins."""
+        self._tried_since[recording_id] = now
+
+    def survived(self, recording: Recording) -> bool:
+        """Its step came to an end; answers whether it is free of suspicion (now or before)."""
+        self._tried_since.pop(recording.id, None)
+        one = self._all.get(recording.id)
+        if one is not None and one.died_in != step_of(recording):
+            return False
+        self._all.pop(recording.id, None)
+        return True
+
+    def acquit(self, recording_id: int) -> None:
+        """It is out of reach, given up, or gone."""
+        self._all.pop(recording_id, None)
+        self._tried_since.pop(recording_id, None)
+
+    def others_wait(self, under_way: Collection[int], now: datetime) -> bool:
+        """Whether a trial is under way that nobody else may take part in."""
+        for recording_id in under_way:
+            one = self._all.get(recording_id)
+            since = self._tried_since.get(recording_id)
+            if one is not None and since is not None:
+                return one.deaths > 1 or timedelta(0) <= now - since < ALONE
+        return False
+
+    def in_trial(self, under_way: Collection[int]) -> bool:
+        """Whether one of them is a suspect on its trial."""
+        return any(each in self._all for each in under_way)

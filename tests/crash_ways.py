@@ -1,0 +1,266 @@
+"""The ways of recordings, and on each the places where a daemon is killed."""
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crash_helpers import SYNC, TASK, Disk, Trial
+
+from asrwatch.journey.recording import State
+from asrwatch.journey.store import Store
+from asrwatch.sandbox import Sandbox
+
+EVERY_WAY = frozenset(
+    {
+        "locked",
+        "creating",
+        "store-opened",
+        "tidied",
+        "asks-marked",
+        "opened-up",
+        "lookouts-started",
+        "ready",
+        "scanned",
+        "settled-told",
+        "committing",
+        "committed",
+        "handed-out",
+        "step-done",
+        "stopping",
+        "wound-up",
+        "stopped",
+        "saved:settled",
+        "read",
+        "planned",
+        "saving:staged",
+        "saved:staged",
+        "saving:asking",
+        "saved:asking",
+        "before-request",
+        "request-begun",
+        "request-sent",
+        "answer-begun",
+        "answer-half-read",
+        "answer-read",
+        "after-request",
+        "answer-added",
+        "saving:transcribed",
+        "saved:transcribed",
+        "rendered",
+        "draft-opened",
+        "draft-written",
+        "draft-synced",
+        "linked",
+        "named",
+        "folder-synced",
+        "output-placed",
+        "written",
+        "finished",
+        "saving:delivered",
+        "saved:delivered",
+    }
+)
+TASKS_ONLY = frozenset(
+    {
+        "saving:settled",
+        "policy-got",
+        "upload-begun",
+        "upload-half-sent",
+        "upload-sent",
+        "published",
+        "saving:submitted",
+        "saved:submitted",
+        "polling",
+        "queried",
+        "result-fetched",
+        "told",
+    }
+)
+ONCE = frozenset(
+    {
+        "locked",
+        "creating",
+        "store-opened",
+        "tidied",
+        "asks-marked",
+        "opened-up",
+        "lookouts-started",
+        "ready",
+        "scanned",
+        "stopping",
+        "wound-up",
+        "stopped",
+        "polling",
+        "listed",
+        "handed-out",
+    }
+)
+"""Places that a process may pass once only, however many recordings there are."""
+AT_LEAST = {"committing": 6, "committed": 6}
+"""Transactions there are in any case, whatever the number of recordings."""
+ELSEWHERE = frozenset({"migrating", "migrated"})
+"""Killed there by tests/test_migrations.py and tests/test_upgrade.py."""
+
+
+def once(trial: Trial, place: str, hit: int) -> int:
+    """One death, on the first way."""
+    trial.die(place, hit=hit)
+    return 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """A kind of recording's way, and the places on it where its daemon is killed.
+
+    `dies` lets processes die, the last of them at a place, and says how many; `keys` are the inbox's;
+    `originals` are kept, moved (to another file system with `elsewhere`) or gone.
+    """
+
+    name: str
+    places: frozenset[str]
+    seconds: float = SYNC
+    keys: dict[str, object] = field(default_factory=dict)
+    dies: Callable[[Trial, str, int], int] = once
+    parked: bool = False
+    failed: bool = False
+    originals: str = "kept"
+    elsewhere: bool = False
+
+
+def _after_a_lost_answer(trial: Trial, place: str, hit: int) -> int:
+    trial.die("after-request", hit=len(trial.given))
+    trial.die(place, hit=hit)
+    return 2
+
+
+def _by_a_person(trial: Trial, place: str, hit: int) -> int:
+    """`retry` and `forget` of what is parked, without a daemon: the command itself dies."""
+    del hit
+    trial.die("after-request", hit=len(trial.given))
+    trial.finish(code=1)
+    paths = [str(given.path) for given in trial.given]
+    trial.die(place, {"retrying": "retry", "forgetting": "forget"}[place], *paths)
+    assert trial.world.call("retry", *paths).returncode == 0
+    return 1
+
+
+def _by_a_person_of_the_daemon(trial: Trial, place: str, hit: int) -> int:
+    """The same through the control socket of a daemon, which dies."""
+    del hit
+    trial.die("after-request", hit=len(trial.given))
+    paths = [str(given.path) for given in trial.given]
+    daemon = trial.world.start(**trial.deadly(place))
+    word = "forget" if place == "forgetting" else "retry"
+    done = trial.world.call(word, *paths)
+    assert daemon.wait(60) == -signal.SIGKILL, done.stderr
+    trial.died()
+    trial.world.call("retry", *paths)
+    return 2
+
+
+WAYS = (
+    Way(name="sync", places=EVERY_WAY),
+    Way(name="tasks", places=EVERY_WAY | TASKS_ONLY, seconds=TASK),
+    Way(
+        name="tasks whose answer was lost",
+        places=frozenset(
+            {"asks-marked", "reconciling", "listed", "reconciled", "saving:submitted"}
+        ),
+        seconds=TASK,
+        dies=_after_a_lost_answer,
+    ),
+    Way(
+        name="sync answers that were lost",
+        places=frozenset({"asks-marked", "reconciling", "saving:staged", "before-request"}),
+        dies=_after_a_lost_answer,
+    ),
+    Way(
+        name="parked",
+        places=frozenset({"saving:parked", "saved:parked"}),
+        keys={"unknown": "park"},
+        dies=_after_a_lost_answer,
+        parked=True,
+    ),
+    Way(name="failed", places=frozenset({"saving:failed", "saved:failed"}), failed=True),
+    Way(
+        name="moved",
+        places=frozenset({"original-moved", "linked", "named", "folder-synced", "finished"}),
+        originals="moved",
+    ),
+    Way(
+        name="moved to another file system",
+        places=frozenset({"original-copied", "original-deleted", "draft-written", "finished"}),
+        elsewhere=True,
+        originals="moved",
+    ),
+    Way(
+        name="deleted",
+        places=frozenset({"original-deleted", "finished", "saving:delivered"}),
+        keys={"after": "delete"},
+        originals="gone",
+    ),
+    Way(
+        name="treated by a command",
+        places=frozenset({"retrying", "forgetting"}),
+        keys={"unknown": "park"},
+        dies=_by_a_person,
+    ),
+    Way(
+        name="treated by the daemon",
+        places=frozenset({"retrying", "forgetting", "control-answered"}),
+        keys={"unknown": "park"},
+        dies=_by_a_person_of_the_daemon,
+    ),
+)
+
+
+def trial_on(
+    way: Way, root: Path, sandbox: Sandbox, *, files: int, goal: Path, disk: Disk | None = None
+) -> Trial:
+    """An inbox with recordings that go this way; those that are moved go to `goal`."""
+    keys: dict[str, Any] = dict(way.keys)
+    if way.originals == "moved":
+        keys["after"] = {"move": str(goal)}
+    trial = Trial.at(root, sandbox, disk=disk, **keys)
+    trial.give(way.seconds, number=files)
+    if way.failed:
+        for given in trial.given:
+            given.path.write_bytes(b"RIFF no sound at all" + given.sha256.encode())
+    return trial
+
+
+def kill_and_judge(way: Way, trial: Trial, place: str, hit: int, goal: Path) -> int:
+    """Die, go on, be judged; how many recordings were paid twice."""
+    try:
+        deaths = way.dies(trial, place, hit)
+        trial.explain()
+        trial.finish(code=1 if way.parked or way.failed else 0)
+        twice = 0
+        if way.failed:
+            _judge_failed(trial)
+        else:
+            twice = trial.judge(deaths=deaths, parked=way.parked, originals=way.originals)
+        if way.originals == "moved":
+            _judge_moved(trial, goal)
+    except AssertionError as error:
+        error.args = (f"{way.name}, {place}@{hit}: {error}",)
+        raise
+    return twice
+
+
+def _judge_failed(trial: Trial) -> None:
+    """What is no recording failed, cost nothing, and says why."""
+    with Store(trial.world.root / "state") as store:
+        states = {store.all_at(os.fsencode(given.path))[0].state for given in trial.given}
+    assert states == {State.FAILED}
+    assert len(trial.sandbox.bill) == 0
+    trial.explain()
+
+
+def _judge_moved(trial: Trial, goal: Path) -> None:
+    """Every original is where it was to go, once and whole."""
+    assert {path.name for path in goal.iterdir()} == {given.path.name for given in trial.given}
+    assert not any(given.path.exists() for given in trial.given)

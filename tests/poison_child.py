@@ -1,0 +1,87 @@
+"""A daemon in a process of its own, with files that kill it: for `test_poison`, which starts it again and again."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from fake_engine import FakeOptions, fake_cloud
+from test_daemon import Scripted, World, heard
+
+from asrwatch.daemon import Daemon
+from asrwatch.engines import Ask, Heard
+from asrwatch.journey.journey import Route
+from asrwatch.journey.recording import Answer, Transcript
+from asrwatch.journey.store import Store
+from asrwatch.storages import Source
+from asrwatch.storages.public_dir import PublicDir
+
+
+def die() -> None:
+    """As by the kernel when memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Deadly(Scripted):
+    """Hears the name of the file; dies of those whose names say in which step."""
+
+    def start(self, ask: Ask) -> Heard:
+        """The paid request."""
+        stream: Any = getattr(ask.audio, "stream", None)
+        name = Path(os.fsdecode(stream._stream.name)).stem
+        if "ask" in name:
+            die()
+        stream.read()
+        self.asked.append(ask)
+        with (Path(sys.argv[1]) / "asked").open("a") as asked:
+            asked.write(f"{name}\n")
+        return heard(name)
+
+    def read(self, answer: Answer) -> Transcript:
+        """The delivery."""
+        if b"deliver" in answer.raw:
+            die()
+        return super().read(answer)
+
+
+class Uploading(Deadly):
+    """The same by URL."""
+
+    takes_bytes = False
+
+    def start(self, ask: Ask) -> Heard:
+        """Nothing to read."""
+        self.asked.append(ask)
+        return heard("by url")
+
+
+class Publishing(PublicDir):
+    """Dies of files that say so."""
+
+    def publish(self, source: Source, *, ask_id: str, model: str) -> Any:
+        """The upload."""
+        if b"publish" in source.path:
+            die()
+        return super().publish(source, ask_id=ask_id, model=model)
+
+
+def main() -> None:
+    """Until everything there is has been dealt with, or the end."""
+    root = Path(sys.argv[1])
+    kind = Uploading if "upload" in sys.argv[2:] else Deadly
+    world = World(root=root, engine=kind(FakeOptions(), fake_cloud()))
+    with Store(root / "state") as store:
+        house = world.house(store)
+        route = house.routes["inbox"]
+        options = PublicDir.Options(root=world.inbox, url="http://127.0.0.1:9/")
+        fields = {name: getattr(route, name) for name in Route.__slots__}
+        fields["storage"] = Publishing(options, fake_cloud())
+        parts = {name: getattr(house, name) for name in house.__dataclass_fields__}
+        parts["routes"] = {"inbox": Route(**fields)}
+        parts["until_quiet"] = True
+        Daemon(type(house)(**parts)).run()
+
+
+if __name__ == "__main__":
+    main()
