@@ -288,6 +288,11 @@ class Still(Lookout):
     def start(self) -> None:
         """It is ready."""
 
+    @property
+    def alive(self) -> bool:
+        """It does not die."""
+        return True
+
     def look(self) -> None:
         """One turn of its thread."""
         self._take_on(self._nudges.wait(0))
@@ -305,7 +310,6 @@ class World:
         self.outputs.mkdir()
         self.seconds = 0.0
         self.disk_full = False
-        self.troubles = []
         self.cloud = FakeCloud(now=self.now)
         self.store: Store | None = None
         self.daemon: Stepped | None = None
@@ -412,17 +416,13 @@ class World:
     def _disk(self) -> Iterator[None]:
         """With a full disk, no byte more can be written to any file by this process."""
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        err = io.StringIO()
-        with redirect_stderr(err):
+        with redirect_stderr(io.StringIO()):
             try:
                 if self.disk_full:
                     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
                 yield
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, before)
-                import re
-
-                self.troubles += re.findall(r'"event": ?"([a-z-]+)"', err.getvalue())
 
     # What it has come to.
 
@@ -436,6 +436,21 @@ class World:
         left = self.store.in_state(*(set(State) - {State.DELIVERED, State.FAILED, State.PARKED}))
         busy = self.daemon.later.steps or not self.daemon.mailbox.empty() or self.daemon._unsaved
         return not (waiting or left or busy)
+
+    def left(self) -> str:
+        """Why it is not quiet, for whoever must find out."""
+        if self.daemon is None or self.store is None:
+            return "there is no daemon"
+        gate, last = self.daemon.gate, self.daemon.lookouts["inbox"].snapshot().last
+        lines = [
+            f"now {self.now()}, requests {gate.holds} {gate._probing} {gate._next}",
+            f"inbox {last.waiting if last else None}, mail {self.daemon.unsaved}",
+            f"steps {len(self.daemon.later.steps)}, round {self.daemon._in_round}",
+        ]
+        for recording in self.store.in_state(*State):
+            told = [event.note for event in self.store.story(recording.id)][-5:]
+            lines.append(f"{recording.path!r} {recording.state} {recording.due} {told}")
+        return "\n".join(lines)
 
     def settle_down(self) -> None:
         """The disk has room, whoever was killed is started, and time passes; no trouble is for ever."""

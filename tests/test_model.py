@@ -2,8 +2,12 @@
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
+import pytest
+from conftest import Keep
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -48,6 +52,9 @@ DONE = {State.DELIVERED, State.FAILED, State.PARKED}
 
 class Model(RuleBasedStateMachine):
     """What must be true whatever happens, told with nothing but the files, the bill and the losses."""
+
+    done: ClassVar = 0
+    """How many sequences came to a good end."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -211,39 +218,16 @@ class Model(RuleBasedStateMachine):
         """In the end everything is as it must be."""
         try:
             self.world.settle_down()
-            import json
-
-            if os.environ.get("STATS"):
-                st_ = self.world.store
-                with open(os.environ["STATS"], "a") as o:
-                    o.write(
-                        json.dumps(
-                            {
-                                "states": {str(k): v for k, v in st_.count_by_state().items()},
-                                "paid": sum(self.world.cloud.paid.values()),
-                                "lost": sum(self.world.cloud.lost.values()),
-                                "jobs": len(self.world.cloud.jobs),
-                                "codes": [
-                                    r.failure.code for r in st_.in_state(*State) if r.failure
-                                ],
-                                "allowed": sum(self.allowed.values()),
-                                "events": [
-                                    e.note for r in st_.in_state(*State) for e in st_.story(r.id)
-                                ],
-                                "trouble": self.world.troubles,
-                            }
-                        )
-                        + chr(10)
-                    )
             self.nothing_half_written()
             self.never_paid_twice()
             self._nothing_lost()
+            Model.done += 1
         finally:
             self.world.end()
 
     def _nothing_lost(self) -> None:
         world = self.world
-        assert world.quiet, "it does not come to rest"
+        assert world.quiet, f"it does not come to rest: {world.left()}"
         assert world.store is not None
         desk = Desk(world.settings(), world.store)
         for name, content in self.files.items():
@@ -285,23 +269,39 @@ class Model(RuleBasedStateMachine):
                 assert store.answer_for(purchases[digest]) is not None, digest
 
 
-SETTINGS = settings(
-    deadline=None,
-    database=None,
-    derandomize=True,
-    print_blob=False,
-    suppress_health_check=list(HealthCheck),
-)
-
-
-def test_what_was_promised_holds_in_random_order() -> None:
-    """Whatever people, disk and cloud do in whichever order: nothing is lost, half-written, or paid twice."""
-    run_state_machine_as_test(
-        Model,
-        settings=settings(
-            SETTINGS,
-            max_examples=int(__import__("os").environ.get("EX", "30")),
-            stateful_step_count=30,
-            phases=[Phase.generate],
-        ),
+def _sequences(number: int, *, fresh: bool) -> settings:
+    return settings(
+        max_examples=number,
+        stateful_step_count=30,
+        derandomize=not fresh,
+        database=None,
+        deadline=None,
+        print_blob=fresh,
+        # Shrinking runs the model thousands of times: `left` tells more, and sooner.
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
     )
+
+
+def test_what_was_promised_holds_in_any_order() -> None:
+    """Whatever people, disk and cloud do in whichever order: nothing is lost, half-written, or paid twice."""
+    run_state_machine_as_test(Model, settings=_sequences(25, fresh=False))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_what_was_promised_holds_in_thousands_of_orders(
+    rounds: Callable[[int, int], int], promise: Keep
+) -> None:
+    """The same, thousands of times and other ones each time [P30]."""
+    number = rounds(5000, 500)
+    Model.done = 0
+    try:
+        run_state_machine_as_test(Model, settings=_sequences(number, fresh=True))
+    finally:
+        promise(
+            "P30 random sequences of actions agree with a model",
+            promised="5000 of 5000 (bounded: 500)",
+            measured=f"{Model.done} of {number}",
+        )
+    assert Model.done >= number
