@@ -52,6 +52,10 @@ def standing(scene: Scene, now: datetime) -> Status:
         settling=settling[:LISTED],
         settling_count=len(settling),
         inboxes=tuple(inboxes(scene, now)),
+        shortages=tuple(
+            Reason(code=each.code, message=each.message, advice=each.advice)
+            for each in scene.shortages()
+        ),
         holds=tuple(_hold_line(hold) for hold in scene.holds()),
         tasks=tuple(_task_line(each, now) for each in outstanding[:LISTED]),
         task_count=len(outstanding),

@@ -8,8 +8,10 @@ restart does not forget them. An engine that loses one answer after the other is
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from asrwatch.errors import EngineError, EngineTrouble
 from asrwatch.journey.store import EVERY_ENGINE, Hold
@@ -75,6 +77,8 @@ class Gate:
         self._holds = {hold.scope: hold for hold in holds}
         self._probing: set[str] = set()
         self._chance = chance
+        self._kept: dict[str, Any] = {}
+        self.keep()
 
     @property
     def holds(self) -> tuple[Hold, ...]:
@@ -220,9 +224,18 @@ class Gate:
         """The probe ended without telling anything of the engine: another may follow."""
         self._probing.difference_update(hold.scope for hold in self._over(engine))
 
-    def forget_probes(self) -> None:
-        """What was begun was not saved: no probe is under way."""
-        self._probing.clear()
+    def keep(self) -> None:
+        """What is known now was saved: `go_back` leads here."""
+        self._kept = {
+            name: copy(value)
+            for name, value in vars(self).items()
+            if name != "_kept" and isinstance(value, dict | set)
+        }
+
+    def go_back(self) -> None:
+        """What happened since the last `keep` was not saved, and so did not happen."""
+        for name, value in self._kept.items():
+            setattr(self, name, copy(value))
 
     def key_changed(self, key_digest: str | None) -> tuple[Hold, ...]:
         """Lift the holds that another key was the reason for."""

@@ -78,6 +78,7 @@ _ADD_ASK = Prepared(
         "price",
     ),
 )
+_STILL_TO_COME = select(asks.c.audio).where(asks.c.outcome.in_(("open", "accepted")))
 _LATEST_ASK = select(func.max(asks.c.id)).where(asks.c.recording == bindparam("of"))
 _END_ASK = Prepared(
     update(asks)
@@ -212,6 +213,12 @@ class Money(Database):
                 select(asks).where(unclear).order_by(asks.c.id.desc()).limit(limit)
             ).all()
         return tuple(_bought(row) for row in rows)
+
+    def still_to_come(self) -> tuple[timedelta | None, ...]:
+        """The lengths of all recordings whose requests are under way or accepted: None where unknown."""
+        with self.transaction():
+            rows = self._connection.execute(_STILL_TO_COME).scalars().all()
+        return tuple(rows)
 
     def bought_for(self, recording_id: int) -> tuple[Bought, ...]:
         """The paid requests made for a recording, oldest first."""
