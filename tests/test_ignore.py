@@ -211,7 +211,7 @@ def test_longest_mount_point_wins() -> None:
 
 
 def test_automatic_watching_believes_local_file_systems_only() -> None:
-    """`auto` uses events where they are known to tell, scanning everywhere else, and says why."""
+    """`auto` uses events where they are known to tell, scanning everywhere else, and says why. [D19]."""
     for lying in (
         "nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "fuse.mergerfs", "9p", "virtiofs", "vboxsf",
         "ceph", "glusterfs", "lustre", "afs", "davfs", "overlay", "autofs", "drvfs", "", None,

@@ -178,7 +178,7 @@ def test_unreadable_folder_is_trouble_and_the_pass_goes_on() -> None:
 
 
 def test_unreadable_folder_is_not_forgotten() -> None:
-    """Files known in a folder that cannot be read for a while are not reported anew when it can."""
+    """Files known in a folder that cannot be read for a while are not reported anew when it can. [D04]."""
     with public_folder() as inbox:
         touch(inbox / "sub" / "deep" / "a.wav")
         desk = Desk(rule_for(inbox))
@@ -313,7 +313,7 @@ def test_waiting_file_of_an_absent_inbox_keeps_waiting(tmp_path: Path) -> None:
 
 
 def test_empty_folder_on_another_device_looks_unmounted() -> None:
-    """What is known survives an unmounted disk, which reads as an empty folder on another device."""
+    """What is known survives an unmounted disk, which reads as an empty folder on another device. [D10]."""
     settler = Settler(settle=timedelta(0))
     folder = b"/in"
     for now in (0, 1):
@@ -394,7 +394,7 @@ def test_pass_that_is_left_early_closes_what_it_opened(tmp_path: Path) -> None:
 
 
 def test_listing_a_large_folder_takes_no_memory(tmp_path: Path) -> None:
-    """Files are streamed: the pass itself keeps nothing per file."""
+    """Files are streamed: the pass itself keeps nothing per file. [D18]."""
     for number in range(5000):
         (tmp_path / f"{number:060}.wav").touch()
     tracemalloc.start()
