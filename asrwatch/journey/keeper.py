@@ -270,21 +270,22 @@ class Keeper:
         if after.id not in self._seen_path or after.reading is None or before.reading is not None:
             return False
         del self._seen_path[after.id]
-        for older in self.store.all_at(after.path):
-            same_content = (
-                older.reading is not None and older.reading.sha256 == after.reading.sha256
+        # Only what lay there last: after other content, the same once more is no touch, and what is known
+        # of a path must be what lies there.
+        older = next((one for one in self.store.all_at(after.path) if one.id != after.id), None)
+        if older is None or older.state is State.FAILED:
+            return False
+        same_content = older.reading is not None and older.reading.sha256 == after.reading.sha256
+        # Delivered and moved away, it cannot be lying here touched: somebody dropped it again.
+        elsewhere = older.delivery is not None and older.delivery.original != after.path
+        if same_content and not elsewhere:
+            self.store.drop(after)
+            self._save(
+                older,
+                older.refreshed(after.fingerprint),
+                note="touched or remounted, with the same content",
             )
-            # Delivered and moved away, it cannot be lying here touched: somebody dropped it again.
-            elsewhere = older.delivery is not None and older.delivery.original != after.path
-            known = same_content and not elsewhere and older.state is not State.FAILED
-            if older.id != after.id and known:
-                self.store.drop(after)
-                self._save(
-                    older,
-                    older.refreshed(after.fingerprint),
-                    note="touched or remounted, with the same content",
-                )
-                return True
+            return True
         return False
 
     def _outcome(self, before: Recording, after: Recording) -> str:
