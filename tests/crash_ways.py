@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crash_helpers import SYNC, TASK, Disk, Trial
+from e2e_helpers import wait_for
 
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store
@@ -18,7 +19,6 @@ EVERY_WAY = frozenset(
         "locked",
         "creating",
         "store-opened",
-        "tidied",
         "asks-marked",
         "opened-up",
         "lookouts-started",
@@ -118,7 +118,7 @@ class Way:
     """A kind of recording's way, and the places on it where its daemon is killed.
 
     `dies` lets processes die, the last of them at a place, and says how many; `keys` are the inbox's;
-    `originals` are kept, moved (to another file system with `elsewhere`) or gone.
+    `originals` are kept, moved (to another file system with `elsewhere`) or gone. It is for `most` recordings.
     """
 
     name: str
@@ -130,10 +130,17 @@ class Way:
     failed: bool = False
     originals: str = "kept"
     elsewhere: bool = False
+    most: int = 25
 
 
 def _after_a_lost_answer(trial: Trial, place: str, hit: int) -> int:
     trial.die("answer-got", hit=len(trial.given))
+    trial.die(place, hit=hit)
+    return 2
+
+
+def _after_a_draft(trial: Trial, place: str, hit: int) -> int:
+    trial.die("draft-written")
     trial.die(place, hit=hit)
     return 2
 
@@ -155,6 +162,7 @@ def _by_a_person_of_the_daemon(trial: Trial, place: str, hit: int) -> int:
     trial.die("answer-got", hit=len(trial.given))
     paths = [str(given.path) for given in trial.given]
     daemon = trial.world.start(**trial.deadly(place))
+    wait_for(lambda: b'"event": "parked"' in trial.world.log.read_bytes())
     word = "forget" if place == "forgetting" else "retry"
     done = trial.world.call(word, *paths)
     assert daemon.wait(60) == -signal.SIGKILL, done.stderr
@@ -186,6 +194,11 @@ WAYS = (
         dies=_after_a_lost_answer,
         parked=True,
     ),
+    Way(
+        name="drafts that were left",
+        places=frozenset({"tidied", "draft-opened"}),
+        dies=_after_a_draft,
+    ),
     Way(name="failed", places=frozenset({"saving:failed", "saved:failed"}), failed=True),
     Way(
         name="moved",
@@ -208,12 +221,14 @@ WAYS = (
         name="treated by a command",
         places=frozenset({"retrying", "forgetting"}),
         keys={"unknown": "park"},
+        most=1,
         dies=_by_a_person,
     ),
     Way(
         name="treated by the daemon",
         places=frozenset({"retrying", "forgetting", "control-answered"}),
         keys={"unknown": "park"},
+        most=1,
         dies=_by_a_person_of_the_daemon,
     ),
 )
@@ -227,7 +242,7 @@ def trial_on(
     if way.originals == "moved":
         keys["after"] = {"move": str(goal)}
     trial = Trial.at(root, sandbox, disk=disk, **keys)
-    trial.give(way.seconds, number=files)
+    trial.give(way.seconds, number=min(files, way.most))
     if way.failed:
         for given in trial.given:
             given.path.write_bytes(b"RIFF no sound at all" + given.sha256.encode())
