@@ -808,7 +808,7 @@ class Keeper:
     def _parked_already(self, recording: Recording, purchase: str, now: datetime) -> bool:
         """Whether this content was paid for is already a person's question: a copy does not answer it."""
         other = self.store.parked_with(purchase)
-        if other is None or recording.found_at <= other.changed_at:
+        if other is None or self._was_parked(recording):
             return False
         failure = Failure(
             error="AnswerLost",
@@ -819,6 +819,10 @@ class Keeper:
         )
         self._save(recording, recording.fail(failure, now=now), note=failure.message)
         return True
+
+    def _was_parked(self, recording: Recording) -> bool:
+        """Whether a person has decided about this very recording: nothing else leads out of `parked`."""
+        return any(event.after is State.PARKED for event in self.store.story(recording.id))
 
     def _paid_already(self, recording: Recording, now: datetime) -> bool:
         """The same content was transcribed before, with the same engine and options: never buy it again."""
