@@ -406,7 +406,11 @@ class Daemon:
                 if isinstance(piece, StepDone):
                     self._give_up(piece, error)
             beat()
-        # not a busy loop, should the trouble lie in handing out
+        self._rest()
+
+    @staticmethod
+    def _rest() -> None:
+        """Not a busy loop, should the trouble lie in handing out."""
         time.sleep(STORE_PAUSE.total_seconds())
 
     def _keep(self, piece: Mail, error: StoreTrouble | None) -> None:
