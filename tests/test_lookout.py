@@ -113,7 +113,7 @@ def test_flat_inbox_takes_nothing_from_below(inbox: Path, collector: Collector) 
 
 
 def test_file_that_grows_settles_after_its_last_write(inbox: Path, collector: Collector) -> None:
-    """A slow writer with pauses shorter than the quiet time is reported once, as it is in the end."""
+    """A slow writer with pauses shorter than the quiet time is reported once, as it is in the end [C01] [C05]."""
     path = inbox / "slow.wav"
     with lookout_over(inbox, collector, settle=timedelta(seconds=1)):
         with path.open("wb") as growing:

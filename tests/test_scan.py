@@ -110,7 +110,7 @@ def test_links_and_special_files_are_never_looked_into(tmp_path: Path) -> None:
 
 
 def test_nobody_leads_a_nudge_out_of_the_inbox(tmp_path: Path) -> None:
-    """A folder on the way that is a symlink, or "..", is not followed for a nudge nor for a second look."""
+    """A folder on the way that is a symlink, or "..", is not followed for a nudge nor for a second look [X05]."""
     inbox = tmp_path / "in"
     inbox.mkdir()
     touch(tmp_path / "elsewhere" / "deep" / "secret.wav")
@@ -357,7 +357,7 @@ def test_inbox_that_points_to_an_empty_device_forgets_nothing(tmp_path: Path) ->
 
 
 def test_deep_trees_neither_recurse_nor_hold_descriptors_for_siblings(tmp_path: Path) -> None:
-    """A tree as deep as paths may be long is walked; where names no longer fit is told as trouble."""
+    """A tree as deep as paths may be long is walked; where names no longer fit is told as trouble [N06]."""
     here = os.open(tmp_path, os.O_RDONLY)
     for _ in range(40):
         name = "d" * 120
