@@ -2,12 +2,13 @@
 
 import os
 import signal
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from crash_helpers import SYNC, TASK, Disk, Trial
+from crash_helpers import SYNC, TASK, WORKERS, Disk, Trial, is_whole
 from e2e_helpers import wait_for
 
 from asrwatch.journey.recording import State
@@ -118,7 +119,8 @@ class Way:
     """A kind of recording's way, and the places on it where its daemon is killed.
 
     `dies` lets processes die, the last of them at a place, and says how many; `keys` are the inbox's;
-    `originals` are kept, moved (to another file system with `elsewhere`) or gone. It is for `most` recordings.
+    `originals` are kept, moved (to another file system with `elsewhere`) or gone. It is for `most` recordings; those
+    that are `re_encoded` come as telephones make them.
     """
 
     name: str
@@ -131,6 +133,7 @@ class Way:
     originals: str = "kept"
     elsewhere: bool = False
     most: int = 25
+    re_encoded: bool = False
 
 
 def _after_a_lost_answer(trial: Trial, place: str, hit: int) -> int:
@@ -199,6 +202,11 @@ WAYS = (
         places=frozenset({"tidied", "draft-opened"}),
         dies=_after_a_draft,
     ),
+    Way(
+        name="re-encoded",
+        places=frozenset({"prepared", "saving:staged", "finished"}),
+        re_encoded=True,
+    ),
     Way(name="failed", places=frozenset({"saving:failed", "saved:failed"}), failed=True),
     Way(
         name="moved",
@@ -243,10 +251,21 @@ def trial_on(
         keys["after"] = {"move": str(goal)}
     trial = Trial.at(root, sandbox, disk=disk, **keys)
     trial.give(way.seconds, number=min(files, way.most))
-    if way.failed:
-        for given in trial.given:
+    for given in trial.given:
+        if way.failed:
             given.path.write_bytes(b"RIFF no sound at all" + given.sha256.encode())
+        if way.re_encoded:
+            given.path.write_bytes(_telephone(given.sha256))
     return trial
+
+
+def _telephone(content: str) -> bytes:
+    """A second of mu-law in a WAV, which no engine takes as it is."""
+    sound = (content.encode() * 200)[:8000]
+    layout = struct.pack("<HHIIHH", 7, 1, 8000, 8000, 1, 8)
+    chunks = b"fmt " + struct.pack("<I", len(layout)) + layout
+    chunks += b"data" + struct.pack("<I", len(sound)) + sound
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
 
 
 def kill_and_judge(way: Way, trial: Trial, place: str, hit: int, goal: Path) -> int:
@@ -258,6 +277,8 @@ def kill_and_judge(way: Way, trial: Trial, place: str, hit: int, goal: Path) -> 
         twice = 0
         if way.failed:
             _judge_failed(trial)
+        elif way.re_encoded:
+            twice = _judge_re_encoded(trial)
         else:
             twice = trial.judge(deaths=deaths, parked=way.parked, originals=way.originals)
         if way.originals == "moved":
@@ -275,6 +296,18 @@ def _judge_failed(trial: Trial) -> None:
     assert states == {State.FAILED}
     assert len(trial.sandbox.bill) == 0
     trial.explain()
+
+
+def _judge_re_encoded(trial: Trial) -> int:
+    """What was sent is another file than what was given: each is delivered, and its copy is gone."""
+    for given in trial.given:
+        text = given.path.with_suffix(".txt").read_bytes()
+        assert is_whole(given.path.with_suffix(".txt").name, text)
+    assert not list((trial.world.root / "state" / "spool").iterdir())
+    trial.explain()
+    twice = len(trial.sandbox.bill.paid) - len(trial.given)
+    assert 0 <= twice <= WORKERS
+    return twice
 
 
 def _judge_moved(trial: Trial, goal: Path) -> None:
