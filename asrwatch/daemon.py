@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from asrwatch import logs
-from asrwatch.clock import SYSTEM, Clock
+from asrwatch.clock import SYSTEM, Clock, Steady, is_set
+from asrwatch.clock import Step as ClockStep
 from asrwatch.cloud import KeyRing
 from asrwatch.crash import crash_point
 from asrwatch.engines import Engine
@@ -32,7 +33,7 @@ from asrwatch.inbox.messages import (
     ScanDone,
 )
 from asrwatch.inbox.presence import Presence
-from asrwatch.journey import poller
+from asrwatch.journey import poller, timeshift
 from asrwatch.journey.away import is_gone
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.gate import Gate
@@ -187,6 +188,9 @@ class Daemon:
         self._aside: set[str] = set()
         self._next_glance = self.clock.monotonic()
         self._next_replacement = self._next_glance
+        self._steady = Steady(self.clock, house.store.offset())
+        self._steps: list[ClockStep] = []
+        self._steps_meanwhile: dict[int, list[ClockStep]] = {}
 
     @property
     def stopping(self) -> bool:
@@ -219,7 +223,11 @@ class Daemon:
 
     def _open_up(self) -> None:
         house = self.house
+        if stepped := self._steady.look():
+            with house.store.transaction():
+                self.keeper.clock_stepped(stepped, now=self.clock.now())
         self.keeper.open_up(self.clock.now())
+        house.store.keep_offset(self._steady.offset)
         crash_point("opened-up")
         self._saved()
         for inbox, interrupted in self.keeper.interrupted().items():
@@ -283,6 +291,7 @@ class Daemon:
     def begin(self, step: Callable[[], Recording], recording: Recording) -> None:
         """Give a step to a worker; its end arrives as `StepDone`."""
         self.under_way[recording.id] = recording
+        self._steps_meanwhile.pop(recording.id, None)
 
         def work() -> None:
             name = printable(recording.path)
@@ -313,7 +322,10 @@ class Daemon:
         beat()
         try:
             self._unsaved = self._unsaved or self._wait()
+            if stepped := self._steady.look():
+                self._steps.append(stepped)
             with self.house.store.transaction():
+                self._mind_clock()
                 for piece in self._unsaved:
                     self._receive(piece)
                 steps = self._hand_out() if self._goes_on() else []
@@ -327,6 +339,7 @@ class Daemon:
             self._receive_one_by_one()
             return
         self._unsaved = []
+        self._steps = []
         crash_point("handed-out")
         self._saved()
         for recording, step in steps:
@@ -334,6 +347,16 @@ class Daemon:
         self._poll(batch)
         if self._goes_on():
             self._replace_the_dead()
+
+    def _mind_clock(self) -> None:
+        """Dates move with the clock, also those of what is under way, whose steps hold them as they were."""
+        for step in self._steps:
+            self.keeper.clock_stepped(step, now=self.clock.now())
+            self.house.store.keep_offset(self._steady.offset)
+            for recording_id in self.under_way:
+                meanwhile = self._steps_meanwhile.setdefault(recording_id, [])
+                if step not in meanwhile:
+                    meanwhile.append(step)
 
     def _put_off(self, error: StoreTrouble) -> None:
         """What workers said is kept and saved later: a paid answer must not be lost to a full disk."""
@@ -412,7 +435,7 @@ class Daemon:
             longest = min(longest, KEY_GLANCE)
         apart = (*self.under_way, *self.keeper.suspects.ids)
         dates = [self.keeper.opens(now)]
-        if states := [state for kind in (ASKS, CHORES) if self._free(kind) > 0 for state in kind]:
+        if states := [state for kind in self._kinds(now) if self._free(kind) > 0 for state in kind]:
             dates.append(
                 self.house.store.next_due(
                     states=states,
@@ -421,7 +444,7 @@ class Daemon:
                     barred_inboxes=self._barred(),
                 )
             )
-        if not self._in_round:
+        if not self._in_round and is_set(now):
             dates.append(self.house.store.next_poll())
         waits = [max(date - now, timedelta(0)) for date in dates if date is not None]
         return min([longest, *waits])
@@ -470,6 +493,11 @@ class Daemon:
         """What a worker's step came to; its class, if it is an error, says what happens."""
         before, outcome = mail.before, mail.outcome
         self._ended.add(before.id)
+        for step in self._steps_meanwhile.get(before.id, ()):
+            as_it_is = timeshift.moved(before, step)
+            if isinstance(outcome, Recording):
+                outcome = timeshift.carried_over(before, as_it_is, outcome)
+            before = as_it_is
         if isinstance(outcome, Recording):
             self.keeper.moved(before, outcome, now=now)
         elif isinstance(outcome, AsrwatchError) and not isinstance(outcome, OurBug):
@@ -511,7 +539,7 @@ class Daemon:
         if alone is not None:
             return alone
         steps: list[Step] = []
-        for kind in (ASKS, CHORES):
+        for kind in self._kinds(now):
             steps += self.keeper.hand_out(
                 kind,
                 limit=self._free(kind),
@@ -520,6 +548,11 @@ class Daemon:
                 now=now,
             )
         return steps
+
+    @staticmethod
+    def _kinds(now: datetime) -> tuple[tuple[State, ...], ...]:
+        """The kinds of steps that may begin: before the clock was set, none that need the cloud."""
+        return (ASKS, CHORES) if is_set(now) else (CHORES,)
 
     def _working(self) -> dict[int, Recording]:
         """What is under way, less what this turn's messages ended."""
@@ -558,7 +591,7 @@ class Daemon:
         """The tasks to ask about now, none while a round is under way."""
         now = self.clock.now()
         next_poll = None if self._in_round else self.house.store.next_poll()
-        if next_poll is None or next_poll > now:
+        if next_poll is None or next_poll > now or not is_set(now):
             return ()
         return poller.soon(
             self.house.store.outstanding(), due=lambda recording: recording.due <= now
