@@ -180,10 +180,11 @@ def test_a_files_own_date_never_matters(mtime: int) -> None:
 
 @pytest.mark.parametrize("by", STEPS, ids=NAMES)
 def test_a_recording_that_waits_goes_on_when_it_would_have(
-    world: Timed, hands: Hands, by: timedelta
+    world: Timed, hands: Hands, before: timedelta, after: timedelta
 ) -> None:
     """The clock is set while a recording waits for its next try: it neither waits for ten years nor fails [T01]."""
     healed = threading.Event()
+    hands.wrong = before
 
     def respond(_: Ask) -> Heard:
         if healed.is_set():
@@ -195,7 +196,7 @@ def test_a_recording_that_waits_goes_on_when_it_would_have(
     with world.running():
         wait_for(lambda: any(change.after.trouble for change in world.changes))
         asked = len(world.engine.asked)
-        hands.wrong = by
+        hands.wrong = after
         healed.set()
         wait_for((world.inbox / "talk.txt").exists, patience=60)
     assert len(world.engine.asked) == asked + 1
