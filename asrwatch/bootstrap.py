@@ -2,33 +2,37 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from asrwatch import engines, formats, logs, parts, storages
+from asrwatch.audio.studio import Studio
 from asrwatch.cloud import Cloud, KeyRing
 from asrwatch.cloud.regions import currency_of
 from asrwatch.config import AUTOMATIC, InboxSettings, PartChoice, Settings
 from asrwatch.daemon import Daemon, House
 from asrwatch.engines import Engine
-from asrwatch.errors import EngineError, StartupError
+from asrwatch.errors import StartupError
 from asrwatch.formats import Format
+from asrwatch.inbox.caching import least_settle
 from asrwatch.inbox.lookout import InboxView, Lookout
-from asrwatch.inbox.mounts import file_system_of, is_network
+from asrwatch.inbox.mounts import file_system_of, find_mount, is_network, mounts_here
 from asrwatch.inbox.presence import Presence
 from asrwatch.journey.budget import Allowance, Budget
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.journey import Route
 from asrwatch.journey.keeper import Change
-from asrwatch.journey.recording import Wishes
+from asrwatch.journey.preparing import Preparer
+from asrwatch.journey.recording import State, Wishes
 from asrwatch.journey.source import Care
+from asrwatch.journey.spool import Spool
 from asrwatch.journey.store import Store
 from asrwatch.storages import Storage
 from asrwatch.systemd import Notifier
-from asrwatch.values import printable
+from asrwatch.values import format_duration, printable
 
 __all__ = [
     "Parts",
@@ -42,6 +46,8 @@ __all__ = [
     "open_store",
 ]
 
+log = logs.get("bootstrap")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
@@ -50,20 +56,22 @@ class Parts:
     cloud: Cloud
     engines: Mapping[str, Engine[Any]]
     routes: Mapping[str, Route]
+    spool: Spool
 
 
-def build_cloud(settings: Settings) -> Cloud:
-    """The way to DashScope.
+def build_cloud(settings: Settings, *, spool: Spool | None = None) -> Cloud:
+    """The way to DashScope; with `spool`, answers to paid requests are kept there before they are read.
 
     Raises:
         ConfigError: a base URL or proxy that cannot be one.
     """
     cloud = settings.cloud
-    keys = KeyRing(api_key_file=cloud.api_key_file, environment=os.environ, home=Path.home())
-    with suppress(
-        EngineError
-    ):  # no key yet: recordings wait, and the hold says where one is looked for
-        logs.register_secret(keys.key())
+    keys = KeyRing(
+        api_key_file=cloud.api_key_file,
+        environment=os.environ,
+        home=Path.home(),
+        noticed=logs.register_secret,
+    )
     return Cloud(
         region=cloud.region,
         base_url=cloud.base_url,
@@ -72,6 +80,7 @@ def build_cloud(settings: Settings) -> Cloud:
         proxy=cloud.proxy,
         connect_timeout=cloud.connect_timeout,
         workspace=cloud.workspace,
+        spool=spool,
     )
 
 
@@ -96,15 +105,18 @@ def build_format(choice: PartChoice) -> Format[Any]:
 
 def build_parts(settings: Settings) -> Parts:
     """Every engine there is, and for every inbox its route."""
-    cloud = build_cloud(settings)
+    spool = Spool(settings.state_dir / "answers")
+    cloud = build_cloud(settings, spool=spool)
     shared = {
         name: build_engine(settings, cloud, PartChoice(use=name)) for name in parts.names(engines)
     }
     reach = build_storage(settings, cloud)
+    preparer = Preparer(Studio(), settings.state_dir / "spool")
     routes = {
-        inbox.name: _route(inbox, settings, cloud, shared, reach) for inbox in settings.inboxes
+        inbox.name: _route(inbox, settings, cloud, shared, reach, preparer=preparer)
+        for inbox in settings.inboxes
     }
-    return Parts(cloud=cloud, engines=shared, routes=routes)
+    return Parts(cloud=cloud, engines=shared, routes=routes, spool=spool)
 
 
 def _route(
@@ -113,6 +125,8 @@ def _route(
     cloud: Cloud,
     shared: Mapping[str, Engine[Any]],
     storage: Storage[Any],
+    *,
+    preparer: Preparer,
 ) -> Route:
     written = {choice.use: build_format(choice) for choice in inbox.formats}
     named = None if inbox.engine.use == AUTOMATIC else inbox.engine.use
@@ -135,6 +149,7 @@ def _route(
         presence=Presence(root=inbox.root, marker=inbox.marker, stays=inbox.after == "keep"),
         patience=inbox.patience,
         park_unknown=inbox.unknown == "park",
+        preparer=preparer,
         care=Care(root=inbox.root, foreign_links=inbox.hard_links == "any"),
         rest_within=inbox.wait_for_rest,
     )
@@ -189,6 +204,13 @@ def build_daemon(
     notifier: Notifier | None = None,
 ) -> Daemon:
     """The daemon with everything it works with."""
+    built.spool.sweep(
+        {
+            recording.staging.ask_id
+            for recording in store.in_state(State.ASKING, State.PARKED)
+            if recording.staging is not None
+        }
+    )
     return Daemon(
         House(
             store=store,
@@ -202,10 +224,38 @@ def build_daemon(
             budget=budget_of(settings),
             currency=currency_of(settings.cloud.region),
             notifier=notifier or Notifier.from_environment(),
+            reserve=settings.reserve,
             until_quiet=until_quiet,
-            on_change=on_change,
+            on_change=(partial(_let_go, built.spool), *on_change),
         )
     )
+
+
+def _let_go(spool: Spool, change: Change) -> None:
+    """An answer whose outcome is in the database need not be kept beside it; a person may want to see a parked one."""
+    before = change.before
+    if (
+        before is not None
+        and before.staging is not None
+        and before.state in {State.ASKING, State.PARKED}
+        and change.after.state not in {State.ASKING, State.PARKED}
+    ):
+        spool.drop(before.staging.ask_id)
+
+
+def _settle(inbox: InboxSettings) -> timedelta:
+    """The inbox's quiet time, or the shortest that can be believed on its share; found without touching that."""
+    path = os.fsencode(os.path.abspath(inbox.path))  # noqa: PTH100 - resolve() would ask the share
+    mount = find_mount(path, mounts_here())
+    least = least_settle(mount)
+    if mount is not None and inbox.settle < least:
+        log.warning(
+            "settle-raised",
+            inbox=inbox.name,
+            settle=format_duration(least),
+            reason=f"{mount.file_system} may show a file's size and date for half of that after they changed",
+        )
+    return max(inbox.settle, least)
 
 
 def _view(inbox: InboxSettings, built: Parts) -> InboxView:
@@ -214,7 +264,7 @@ def _view(inbox: InboxSettings, built: Parts) -> InboxView:
         ignore=inbox.ignore_rule(),
         recursive=inbox.recursive,
         watch=inbox.watch,
-        settle=inbox.settle,
+        settle=_settle(inbox),
         scan_every=inbox.scan_every,
         empty_for=inbox.wait_for_rest,
         presence=built.routes[inbox.name].presence,

@@ -167,7 +167,10 @@ class ControlServer:
             # daemon repeats this call first.
             self._daemon.post(Call(answer=lambda _: answered.put(latest[0])))
 
-        self._daemon.post(Call(answer=work))
+        def spoiled(error: StoreTrouble) -> None:
+            answered.put(_error_json(error))
+
+        self._daemon.post(Call(answer=work, spoiled=spoiled))
         deadline = time.monotonic() + SECONDS_TO_ANSWER
         while not self._stopping.is_set() and time.monotonic() < deadline:
             with suppress(Empty):

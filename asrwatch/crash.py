@@ -55,6 +55,7 @@ PLACES: Final[Mapping[str, str]] = MappingProxyType(
         # Reading and uploading.
         "read": "a file was read to its end, nothing is planned",
         "planned": "where a recording goes is decided, in memory only",
+        "prepared": "a re-encoded copy is complete in the spool, nothing is saved",
         "policy-got": "the cloud permits an upload",
         "upload-begun": "the first bytes of an upload left",
         "upload-half-sent": "the file left, not the end of its form",
@@ -67,6 +68,8 @@ PLACES: Final[Mapping[str, str]] = MappingProxyType(
         "answer-begun": "the head of its answer was read",
         "answer-half-read": "some of its answer's body was read",
         "answer-read": "all of its answer was read, nothing understood",
+        "answer-got": "all of a paid request's answer is here, in memory only",
+        "answer-kept": "the same, synced to the disk as it came, nothing understood",
         "after-request": "the answer is understood, in memory only",
         # Tasks.
         "polling": "a round of questions begins",

@@ -5,6 +5,7 @@ into the mailbox; this thread saves what they say, several messages in one synce
 the next steps. A step under way is a member of `_under_way`, rightly forgotten by a crash.
 """
 
+import os
 import queue
 import random
 import time
@@ -20,8 +21,9 @@ from asrwatch.clock import SYSTEM, Clock, Steady, is_set
 from asrwatch.clock import Step as ClockStep
 from asrwatch.cloud import KeyRing
 from asrwatch.crash import crash_point
-from asrwatch.engines import Engine
-from asrwatch.errors import AsrwatchError, OurBug
+from asrwatch.engines import Engine, Heard
+from asrwatch.errors import AsrwatchError, NeedsPerson, OurBug, OutOfOrder
+from asrwatch.files.room import Reserve
 from asrwatch.heartbeats import Heartbeats, allow, beat
 from asrwatch.inbox.lookout import Lookout
 from asrwatch.inbox.messages import (
@@ -41,7 +43,9 @@ from asrwatch.journey.journey import Route, is_ours, tidy_up
 from asrwatch.journey.keeper import Change, Keeper, Step
 from asrwatch.journey.poller import TaskNews
 from asrwatch.journey.recording import Recording, State
-from asrwatch.journey.store import Store, StoreTrouble
+from asrwatch.journey.room import RESERVE_AT_ONCE, Room, RoomSeen
+from asrwatch.journey.store import RESERVE, Store, StoreTrouble
+from asrwatch.journey.survey import Survey
 from asrwatch.supervision import Supervision
 from asrwatch.systemd import Notifier
 from asrwatch.values import format_duration, printable
@@ -53,6 +57,10 @@ log = logs.get("daemon")
 LONGEST_SLEEP = timedelta(seconds=20)
 KEY_GLANCE = timedelta(seconds=2)
 STORE_PAUSE = timedelta(seconds=2)
+STORE_PATIENCE = timedelta(seconds=20)
+"""How long an end that was asked for waits for the database to be usable again."""
+LOCKED = "database-locked"
+ROOM_GLANCE = timedelta(seconds=2)
 ASKS = (State.ASKING, State.STAGED)
 CHORES = (State.TRANSCRIBED, State.SETTLED)
 """Requests and everything else have slots of their own, so that no request waits behind a reading or an upload."""
@@ -105,9 +113,13 @@ class Stop:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """A question or command of a person, answered in the daemon's thread; `answer` must not raise."""
+    """A question or command of a person, answered in the daemon's thread; `answer` must not raise.
+
+    `spoiled` is told instead where the database cannot be used now.
+    """
 
     answer: Callable[["Daemon"], None]
+    spoiled: Callable[[StoreTrouble], None] = lambda _: None
 
 
 Mail = (
@@ -119,6 +131,7 @@ Mail = (
     | TaskNews
     | PollingDone
     | TakenAway
+    | RoomSeen
     | Stop
     | Call
 )
@@ -130,7 +143,8 @@ class House:
 
     `workers` is how many paid requests are under way at once; at most as many other steps run beside them.
     `lookouts` makes an inbox's lookout from what is known already; `until_quiet` ends the daemon once
-    everything there is has been dealt with (`asrwatch once`). `budget` is what may be asked for, in `currency`.
+    everything there is has been dealt with (`asrwatch once`). `budget` is what may be asked for, in `currency`;
+    `reserve` what must stay free on disks, None looks at none.
     """
 
     store: Store
@@ -140,6 +154,7 @@ class House:
     keys: KeyRing
     workers: int
     notifier: Notifier
+    reserve: int | None = None
     budget: Budget = field(default=Budget())
     currency: str = ""
     until_quiet: bool = False
@@ -162,12 +177,14 @@ class Daemon:
             chance=random.random,
             lost_in_a_row={name: one.options.lost_in_a_row for name, one in house.engines.items()},
         )
+        self.room, self._reserve, self._survey = self._room_of(house)
         self.keeper = Keeper(
             store=house.store,
             routes=house.routes,
             gate=self.gate,
             key_digest=house.keys.digest,
             chance=random.random,
+            room=self.room,
             fuse=Fuse(house.budget, house.store, currency=house.currency),
             clock=house.clock.now,
         )
@@ -185,12 +202,23 @@ class Daemon:
         self._ending = False
         self._unsaved: list[Mail] = []
         self._ended: set[int] = set()
+        self._store_trouble: StoreTrouble | None = None
+        self._reserve_is_given = False
         self._aside: set[str] = set()
         self._next_glance = self.clock.monotonic()
         self._next_replacement = self._next_glance
         self._steady = Steady(self.clock, house.store.offset())
         self._steps: list[ClockStep] = []
         self._steps_meanwhile: dict[int, list[ClockStep]] = {}
+
+    def _room_of(self, house: House) -> tuple[Room, Reserve, Survey]:
+        state = os.fsencode(house.store.state_dir)
+        outputs = {name: route.rules.outputs_root for name, route in house.routes.items()}
+        room = Room(state=state, outputs=outputs, reserve=house.reserve)
+        size = (house.reserve or 0) // RESERVE_AT_ONCE
+        reserve = Reserve(house.store.state_dir / RESERVE, size)
+        survey = Survey(state=state, reserve=reserve, spare=house.reserve or 0, post=self.post)
+        return room, reserve, survey
 
     @property
     def stopping(self) -> bool:
@@ -217,8 +245,14 @@ class Daemon:
             try:
                 while not self.stopping and not self._is_quiet():
                     self._turn()
-            finally:
                 self._wind_up()
+            except (NeedsPerson, OutOfOrder):
+                self._break_off()
+                raise
+            except BaseException:
+                self._wind_up()
+                raise
+            finally:
                 self.supervision.stop()
 
     def _open_up(self) -> None:
@@ -320,6 +354,9 @@ class Daemon:
 
     def _turn(self) -> None:
         beat()
+        if self._reserve_is_given:  # its room is for what is paid for
+            self._receive_one_by_one()
+            return
         try:
             self._unsaved = self._unsaved or self._wait()
             if stepped := self._steady.look():
@@ -331,8 +368,12 @@ class Daemon:
                 steps = self._hand_out() if self._goes_on() else []
                 batch = self._due_for_polling() if self._goes_on() else ()
         except StoreTrouble as error:
-            self._put_off(error)
+            self._undo()
+            self._tell_store_trouble(error)
+            self._receive_one_by_one()
             return
+        except (NeedsPerson, OutOfOrder):
+            raise
         except Exception:  # whatever it is, no message that is paid for may be lost to it
             self._undo()
             log.exception("unexpected-error")
@@ -341,6 +382,7 @@ class Daemon:
         self._unsaved = []
         self._steps = []
         crash_point("handed-out")
+        self._tell_store_trouble(None)
         self._saved()
         for recording, step in steps:
             self.begin(step, recording)
@@ -358,32 +400,75 @@ class Daemon:
                 if step not in meanwhile:
                     meanwhile.append(step)
 
-    def _put_off(self, error: StoreTrouble) -> None:
-        """What workers said is kept and saved later: a paid answer must not be lost to a full disk."""
-        self._undo()
-        log.error("database-trouble", error=str(error), kept=len(self._unsaved))
-        time.sleep(STORE_PAUSE.total_seconds())
-
     def _receive_one_by_one(self) -> None:
-        """After an error nobody foresaw: save what can be saved, so that one message spoils no other."""
-        mail, self._unsaved = self._unsaved, []
-        for number, piece in enumerate(mail):
+        """When not all can be saved: what can is, what is paid for first, and what cannot is kept for later.
+
+        So no message spoils another, and neither a question nor the end has to wait for a disk.
+        """
+        mail, self._unsaved = sorted([*self._unsaved, *self._arrived()], key=_urgency), []
+        self._look_for_room()
+        for piece in mail:
+            locked = self._store_trouble is not None and self._store_trouble.code == LOCKED
             try:
-                with self.house.store.transaction():
-                    self._receive(piece)
-                self._saved()
+                if (locked and self._unsaved) or (
+                    self._reserve_is_given and _urgency(piece) == LATER
+                ):
+                    self._keep(piece, self._store_trouble)
+                else:
+                    self._receive_alone(piece)
             except StoreTrouble as error:
-                self._unsaved = mail[number:]
-                self._put_off(error)
-                return
+                self._undo()
+                self._tell_store_trouble(error)
+                self._keep(piece, error)
+            except (NeedsPerson, OutOfOrder):
+                raise
             except Exception as error:
                 self._undo()
                 log.exception("message-dropped", message=type(piece).__name__)
                 if isinstance(piece, StepDone):
                     self._give_up(piece, error)
-        time.sleep(
-            STORE_PAUSE.total_seconds()
-        )  # should the trouble lie in handing out, not a busy loop
+            beat()
+        self._rest()
+
+    @staticmethod
+    def _rest() -> None:
+        """Not a busy loop, should the trouble lie in handing out."""
+        time.sleep(STORE_PAUSE.total_seconds())
+
+    def _keep(self, piece: Mail, error: StoreTrouble | None) -> None:
+        """Save it later; but who asks is told now."""
+        if isinstance(piece, Call) and error is not None:
+            piece.spoiled(error)
+        else:
+            self._unsaved.append(piece)
+
+    def _receive_alone(self, piece: Mail) -> None:
+        """Save one message; the room of the reserve is given up for one that is paid for."""
+        if isinstance(piece, Stop):
+            self._receive(piece)
+            return
+        try:
+            self._receive_in_one(piece)
+        except StoreTrouble as error:
+            if error.code == LOCKED or not _is_paid_for(piece) or not self._reserve.give_up():
+                raise
+            self._undo()
+            self._reserve_is_given = True
+            log.error("reserve-given-up", error=str(error))  # noqa: TRY400 - its traceback says nothing to a person
+            self._receive_in_one(piece)
+
+    def _receive_in_one(self, piece: Mail) -> None:
+        with self.house.store.transaction():
+            self._receive(piece)
+        self._saved()
+
+    def _tell_store_trouble(self, error: StoreTrouble | None) -> None:
+        """One line when the database becomes unusable, and one when it is usable again."""
+        before, self._store_trouble = self._store_trouble, error
+        if error is not None and (before is None or before.code != error.code):
+            log.error("database-trouble", code=error.code, error=str(error))
+        if error is None and before is not None:
+            log.info("database-trouble-over", code=before.code)
 
     def _give_up(self, done: StepDone, error: Exception) -> None:
         """A step whose end cannot be saved fails its recording; with money under way it is reconciled."""
@@ -391,6 +476,8 @@ class Daemon:
             with self.house.store.transaction():
                 self.keeper.surprised(done.before, error, now=self.clock.now())
             self._saved()
+        except (NeedsPerson, OutOfOrder):
+            raise
         except Exception:  # same
             self._undo()
             log.exception("unexpected-error")
@@ -412,7 +499,6 @@ class Daemon:
         """After a commit that failed: nothing of it happened."""
         self._ended.clear()
         self.keeper.discard_news()
-        self.gate.forget_probes()
 
     def _wait(self) -> list[Mail]:
         """The next messages, as many as are there; none if something falls due first."""
@@ -427,18 +513,30 @@ class Daemon:
             pass
         return mail
 
+    def _arrived(self) -> list[Mail]:
+        """Every message that is there."""
+        mail: list[Mail] = []
+        with suppress(queue.Empty):
+            while True:
+                mail.append(self.mailbox.get_nowait())
+        return mail
+
     def _sleep(self) -> timedelta:
         """How long nothing falls due, at most `LONGEST_SLEEP`: the clock may be set meanwhile."""
         now = self.clock.now()
         longest = LONGEST_SLEEP if self._goes_on() else WHILE_ENDING
         if self.gate.holds or self.keeper.suspects.ids:
             longest = min(longest, KEY_GLANCE)
+        barred, clock = self.room.barred(time.monotonic()), time.monotonic()
+        if barred or self.room.shortages:
+            longest = min(longest, ROOM_GLANCE)
         apart = (*self.under_way, *self.keeper.suspects.ids)
         dates = [self.keeper.opens(now)]
         if states := [state for kind in self._kinds(now) if self._free(kind) > 0 for state in kind]:
             dates.append(
                 self.house.store.next_due(
-                    states=states,
+                    states=self.keeper.may_begin(states, clock),
+                    waiting_inboxes=barred,
                     waiting_engines=self.keeper.waiting(now),
                     under_way=apart,
                     barred_inboxes=self._barred(),
@@ -449,7 +547,7 @@ class Daemon:
         waits = [max(date - now, timedelta(0)) for date in dates if date is not None]
         return min([longest, *waits])
 
-    def _receive(self, mail: Mail) -> None:
+    def _receive(self, mail: Mail) -> None:  # noqa: C901, PLR0912 - one short case per kind of message
         now = self.clock.now()
         match mail:
             case FileSettled():
@@ -475,6 +573,10 @@ class Daemon:
                 log.info("inbox-healed", inbox=mail.inbox, about=mail.about.value)
                 if mail.about is About.ROOT:
                     self.keeper.inbox_back(mail.inbox, now=now)
+            case RoomSeen():
+                self.keeper.room_seen(mail, now=now)
+                if not self.room.state_is_short(time.monotonic()):
+                    self._reserve_is_given = False
             case TakenAway(recordings=recordings):
                 self.keeper.gone(recordings)
             case ScanDone():
@@ -533,6 +635,7 @@ class Daemon:
         """Steps to begin once the transaction is committed, as many as there are free slots."""
         now = self.clock.now()
         self._glance_at_key(now)
+        self._look_for_room()
         barred = self._barred()
         busy = self._working().keys() - self._stuck()
         alone = self.keeper.trial(under_way=busy, barred_inboxes=barred, now=now)
@@ -553,6 +656,11 @@ class Daemon:
     def _kinds(now: datetime) -> tuple[tuple[State, ...], ...]:
         """The kinds of steps that may begin: before the clock was set, none that need the cloud."""
         return (ASKS, CHORES) if is_set(now) else (CHORES,)
+
+    def _look_for_room(self) -> None:
+        """Have somebody look how much room there is, if that was not done lately."""
+        if self.room.due(time.monotonic()):
+            self._survey.look(self.room.folders)
 
     def _working(self) -> dict[int, Recording]:
         """What is under way, less what this turn's messages ended."""
@@ -671,10 +779,19 @@ class Daemon:
         if self._unsaved and waited < UNSAVED_END:
             return True
         stuck = self._stuck()
+        stuck |= {one.before.id for one in self._unsaved if isinstance(one, StepDone)}
         if any(is_ours(one) for one in self.under_way.values() if one.id not in stuck):
             return True
         delivers = any(one.state is State.TRANSCRIBED for one in self.under_way.values())
         return self.left_behind and waited < (DELIVERIES_END if delivers else CHORES_END)
+
+    def _break_off(self) -> None:
+        """Nothing may be written any more: end at once, and let who starts next find out what is true."""
+        for lookout in self.lookouts.values():
+            lookout.stop(timedelta(0))
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        self._polling.shutdown(wait=False, cancel_futures=True)
+        log.error("broken-off", left_under_way=len(self.under_way))
 
 
 _DOING = {
@@ -687,3 +804,26 @@ _DOING = {
     State.FAILED: "",
     State.PARKED: "",
 }
+
+
+def _is_paid_for(mail: Mail) -> bool:
+    """Whether a message tells what a paid request brought, or that it was accepted."""
+    match mail:
+        case StepDone(before=before, outcome=Recording()):
+            return before.state is State.ASKING
+        case TaskNews(news=Heard()):
+            return True
+        case _:
+            return False
+
+
+LATER = 3
+
+
+def _urgency(mail: Mail) -> int:
+    """What is saved first when not all can be: lower is sooner."""
+    if isinstance(mail, Stop):
+        return 0
+    if _is_paid_for(mail):
+        return 1
+    return 2 if isinstance(mail, Call | RoomSeen) else LATER

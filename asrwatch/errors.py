@@ -12,12 +12,14 @@ from enum import StrEnum
 __all__ = [
     "AnswerLost",
     "AsrwatchError",
+    "BillUnknown",
     "ConfigError",
     "DoesNotFit",
     "EngineError",
     "EngineTrouble",
     "NeedsPerson",
     "OurBug",
+    "OutOfOrder",
     "Problem",
     "RecordingError",
     "SourceChanged",
@@ -63,6 +65,13 @@ class StartupError(AsrwatchError):
 
 class NeedsPerson(StartupError):
     """What lies in the state folder must be seen to by a person: starting again would not mend it (exit code 78)."""
+
+
+class OutOfOrder(StartupError):
+    """The state folder's disk is out of order, and what is on it not known any more (exit code 75).
+
+    Nothing is written from here on: the process ends, and a new one reads again what is true.
+    """
 
 
 class UsageError(AsrwatchError):
@@ -135,6 +144,10 @@ class TemporaryError(AsrwatchError):
     ) -> None:
         super().__init__(message, code=code, advice=advice)
         self.retry_after = retry_after
+
+
+class BillUnknown(TemporaryError):
+    """The cloud answered a paid request with an error of its own: not accepted, but nobody says it is not billed."""
 
 
 class UrlExpired(TemporaryError):

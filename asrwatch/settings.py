@@ -33,7 +33,7 @@ from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.marker import Marker
 from asrwatch.inbox.mounts import WatchMode
 from asrwatch.storages import Storage
-from asrwatch.values import Duration, parse_duration, printable
+from asrwatch.values import Duration, Size, parse_duration, parse_size, printable
 
 __all__ = [
     "AUTOMATIC",
@@ -344,6 +344,7 @@ class Settings(_Frozen):
     source: str = "the built-in defaults"
     state_dir: AnyPath = Field(default_factory=_default_state_dir)
     workers: Annotated[int, Field(ge=1, le=256)] = 8
+    reserve: Size = parse_size("64MB")
     cloud: CloudSettings = CloudSettings()
     storage: StorageChoice = PartChoice(use="dashscope-temp")
     engines: Annotated[Mapping[str, Mapping[str, Any] | None], AfterValidator(_engine_options)] = {}

@@ -36,7 +36,7 @@ WORKERS = 8
 SYNC, TASK = 1.0, 3.0
 """Seconds of a recording that goes to the sync model, and of one that goes to the task model."""
 ENGINES = {"qwen3-asr-flash": {"longest": "2s"}}
-MAY_BE_PAID = {"answered", "accepted", "again", "lost"}
+MAY_BE_PAID = {"answered", "accepted", "again", "lost", "bill_unknown"}
 """Outcomes in the ledger that say: this request is or may be paid."""
 
 

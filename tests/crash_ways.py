@@ -45,6 +45,8 @@ EVERY_WAY = frozenset(
         "answer-begun",
         "answer-half-read",
         "answer-read",
+        "answer-got",
+        "answer-kept",
         "after-request",
         "answer-added",
         "saving:transcribed",
@@ -131,7 +133,7 @@ class Way:
 
 
 def _after_a_lost_answer(trial: Trial, place: str, hit: int) -> int:
-    trial.die("after-request", hit=len(trial.given))
+    trial.die("answer-got", hit=len(trial.given))
     trial.die(place, hit=hit)
     return 2
 
@@ -139,7 +141,7 @@ def _after_a_lost_answer(trial: Trial, place: str, hit: int) -> int:
 def _by_a_person(trial: Trial, place: str, hit: int) -> int:
     """`retry` and `forget` of what is parked, without a daemon: the command itself dies."""
     del hit
-    trial.die("after-request", hit=len(trial.given))
+    trial.die("answer-got", hit=len(trial.given))
     trial.finish(code=1)
     paths = [str(given.path) for given in trial.given]
     trial.die(place, {"retrying": "retry", "forgetting": "forget"}[place], *paths)
@@ -150,7 +152,7 @@ def _by_a_person(trial: Trial, place: str, hit: int) -> int:
 def _by_a_person_of_the_daemon(trial: Trial, place: str, hit: int) -> int:
     """The same through the control socket of a daemon, which dies."""
     del hit
-    trial.die("after-request", hit=len(trial.given))
+    trial.die("answer-got", hit=len(trial.given))
     paths = [str(given.path) for given in trial.given]
     daemon = trial.world.start(**trial.deadly(place))
     word = "forget" if place == "forgetting" else "retry"

@@ -138,8 +138,8 @@ def test_engines_extensions_find_their_containers() -> None:
         "wmv",
     }
     assert documented <= EXTENSIONS
-    # TypeScript, dictation formats of one maker: looked at only if somebody asks for them.
-    assert EXTENSIONS.isdisjoint({"ts", "dss", "ape", "txt"})
+    # TypeScript's sources are looked at only if somebody asks for them.
+    assert EXTENSIONS.isdisjoint({"ts", "txt"})
     assert container_by_extension(b"memo.dss") is CONTAINERS["dss"]
     assert taken_by("mp4", {"m4a"})
     assert not taken_by("mp4", {"wav", "mp3"})

@@ -13,6 +13,7 @@ from asrwatch.cloud.refusals import Where, refusal
 from asrwatch.errors import (
     AnswerLost,
     AsrwatchError,
+    BillUnknown,
     DoesNotFit,
     EngineError,
     EngineTrouble,
@@ -73,13 +74,27 @@ def test_other_pages_are_tried_again() -> None:
     assert type(refused(400, PAGE)) is TemporaryError
 
 
+@pytest.mark.parametrize("status", [500, 503])
+def test_an_error_of_the_clouds_own_may_be_billed(status: int) -> None:
+    """With the provider's words a 500 or 503 is no acceptance, but nobody says that it costs nothing [A10]."""
+    assert type(refused(status, words("InternalError"), Where.ASK)) is BillUnknown
+    assert type(refused(status, words("InternalError"), Where.FREE)) is TemporaryError
+
+
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_gateways_words_prove_nothing(status: int) -> None:
+    """A gateway that gave up may have handed the request on, whatever JSON it writes [A02]."""
+    assert type(refused(status, words("GatewayTimeout"), Where.ASK)) is AnswerLost
+    assert type(refused(status, words("Arrearage"), Where.ASK)) is EngineError
+
+
 def test_unknown_codes_stay_visible() -> None:
     """Codes that the contract does not know: 4xx fails the recording with the words, 5xx passes."""
     error = refused(400, words("BrandNewCode", "Something else."))
     assert type(error) is RecordingError
     assert error.code == "BrandNewCode"
     assert "Something else" in error.message
-    assert type(refused(500, words("BrandNewCode"))) is TemporaryError
+    assert type(refused(500, words("BrandNewCode"))) is BillUnknown
 
 
 def test_an_unknown_code_in_a_401_or_429_is_still_about_key_or_pace() -> None:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import pytest
 from audio_helpers import encode
+from e2e_helpers import Installed
 from files_helpers import FILETRANS, Housed, a_house, wait_for, wav_bytes
 from inbox_helpers import HandClock, look, raw, rule_for
 
@@ -298,6 +299,25 @@ def test_a_cut_file_fails_unpaid_in_the_end(tmp_path: Path) -> None:
         )
         assert failed.failure is not None
         assert failed.failure.code == "truncated"
+        assert len(house.sandbox.bill.paid) == 1
+
+
+def test_once_waits_for_no_rest(tmp_path: Path) -> None:
+    """`once` ends with a cut file failed, names it, and counts files whose marker is missing [C07] [C16]."""
+    with a_house(tmp_path) as house:
+        keys = {"done_marker": "{name}.done"}
+        world = Installed(
+            root=tmp_path, url=house.sandbox.url, key=house.sandbox.key, inbox_keys=keys
+        )
+        for name, content in {"cut.wav": cut_wav(), "talk.wav": wav_bytes(3)}.items():
+            (house.inbox / name).write_bytes(content)
+            (house.inbox / f"{name}.done").touch()
+        (house.inbox / "unmarked.wav").write_bytes(wav_bytes(4))
+        done = world.call("once")
+        assert done.returncode == 1
+        assert "cut.wav is not whole" in done.stderr
+        assert "1 recording transcribed" in done.stdout
+        assert "without a marker was left" in done.stdout
         assert len(house.sandbox.bill.paid) == 1
 
 

@@ -19,6 +19,8 @@ SYNC = (
     "saving:asking",
     "saved:asking",
     "before-request",
+    "answer-got",
+    "answer-kept",
     "after-request",
     "saving:transcribed",
     "saved:transcribed",
@@ -33,6 +35,8 @@ TASKS = (
     "saved:staged",
     "saved:asking",
     "before-request",
+    "answer-got",
+    "answer-kept",
     "after-request",
     "saving:submitted",
     "saved:submitted",
@@ -41,7 +45,7 @@ TASKS = (
     "written",
     "saved:delivered",
 )
-ASKED_AGAIN = {"after-request", "saving:transcribed"}
+ASKED_AGAIN = {"answer-got"}
 """Where a sync answer can be lost: the one bounded case in which it is asked, and paid, a second time."""
 
 
@@ -105,7 +109,7 @@ def test_dying_when_the_inbox_parks_unknown_answers(tmp_path: Path, sandbox: San
     world = _world(tmp_path, sandbox, 3000, 1)
     world.inbox_keys = {"unknown": "park"}
     before = len(sandbox.bill.paid)
-    assert world.call("once", ASRWATCH_CRASH="after-request").returncode == -9
+    assert world.call("once", ASRWATCH_CRASH="answer-got").returncode == -9
     assert world.call("once").returncode == 1
     assert world.status()["counts"]["parked"] == 1
     assert len(sandbox.bill.paid) - before == 1
@@ -119,7 +123,7 @@ def test_a_recording_that_kills_every_daemon_is_parked(tmp_path: Path, sandbox: 
     world = _world(tmp_path, sandbox, 3001, 1)
     before = len(sandbox.bill.paid)
     for _ in range(3):
-        assert world.call("once", ASRWATCH_CRASH="after-request").returncode == -9
-    assert world.call("once", ASRWATCH_CRASH="after-request").returncode == 1
+        assert world.call("once", ASRWATCH_CRASH="answer-got").returncode == -9
+    assert world.call("once", ASRWATCH_CRASH="answer-got").returncode == 1
     assert world.status()["counts"]["parked"] == 1
     assert len(sandbox.bill.paid) - before == 3

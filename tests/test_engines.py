@@ -14,12 +14,12 @@ from asrwatch import engines, parts
 from asrwatch.engines import Ask, Engine, EngineOptions, Heard, LocalAudio, Pending, RemoteAudio
 from asrwatch.errors import (
     AnswerLost,
+    BillUnknown,
     DoesNotFit,
     EngineError,
     EngineTrouble,
     OurBug,
     RecordingError,
-    TemporaryError,
     UrlExpired,
 )
 from asrwatch.journey.recording import Answer as RawAnswer
@@ -151,7 +151,7 @@ def test_one_paid_request_and_its_answer(name: str, somewhere: Server) -> None:
         (json_answer({"code": "InvalidFile.DownloadFailed", "message": "m"}, 400), UrlExpired),
         (json_answer({"code": "AUDIO_DURATION_TOO_LONG", "message": "m"}, 400), DoesNotFit),
         (json_answer({"code": "DataInspectionFailed", "message": "m"}, 400), RecordingError),
-        (json_answer({"code": "InternalError", "message": "m"}, 500), TemporaryError),
+        (json_answer({"code": "InternalError", "message": "m"}, 500), BillUnknown),
         (Answer(status=502, body=b"<html>"), AnswerLost),
         (Answer(status=200, body=b'{"output": {"ta'), AnswerLost),
         (Answer(status=204, body=b""), AnswerLost),

@@ -7,6 +7,7 @@ import pytest
 from asrwatch.cloud.refusals import NoSpeech, Where, refusal, task_refusal
 from asrwatch.errors import (
     AsrwatchError,
+    BillUnknown,
     DoesNotFit,
     EngineError,
     EngineTrouble,
@@ -148,9 +149,9 @@ REQUEST: list[tuple[int, str, str, Meaning]] = [
     (400, "Throttling.AllocationQuota", "Too many vocabularies.", RecordingError),
     (400, "Audio.DecoderError", "Decoder error.", RecordingError),
     (430, "Audio.AudioSilentError", "Audio is silent.", RecordingError),
-    (500, "InternalError", "An internal error has occured.", TemporaryError),
-    (500, "internal_error", "An internal error has occured.", TemporaryError),
-    (500, "InternalError.Algo", "Inference internal error.", TemporaryError),
+    (500, "InternalError", "An internal error has occured.", BillUnknown),
+    (500, "internal_error", "An internal error has occured.", BillUnknown),
+    (500, "InternalError.Algo", "Inference internal error.", BillUnknown),
     (
         400,
         "invalid_parameter_error",
@@ -159,16 +160,16 @@ REQUEST: list[tuple[int, str, str, Meaning]] = [
     ),
     (500, "InternalError.Algo", "InvalidParameter: wrong.", RecordingError),
     (500, "InternalError.Algo", "Missing Content-Length of multimodal url.", RecordingError),
-    (500, "InternalError.FileUpload", "oss upload error.", TemporaryError),
-    (500, "InternalError.Upload", "Failed to upload result.", TemporaryError),
-    (500, "InternalError.Timeout", "No result in 3 hours.", TemporaryError),
-    (500, "SystemError", "An system error has occured.", TemporaryError),
-    (500, "ModelServiceFailed", "Failed to request model service.", TemporaryError),
-    (500, "RequestTimeOut", "Request timed out, please try again later.", TemporaryError),
-    (500, "ResponseTimeout", "Response timeout.", TemporaryError),
-    (500, "ModelServingError", "Too many requests. Your requests are queued.", TemporaryError),
-    (503, "ModelServingError", "Too many requests.", TemporaryError),
-    (503, "ModelUnavailable", "Model is unavailable, please try again later.", TemporaryError),
+    (500, "InternalError.FileUpload", "oss upload error.", BillUnknown),
+    (500, "InternalError.Upload", "Failed to upload result.", BillUnknown),
+    (500, "InternalError.Timeout", "No result in 3 hours.", BillUnknown),
+    (500, "SystemError", "An system error has occured.", BillUnknown),
+    (500, "ModelServiceFailed", "Failed to request model service.", BillUnknown),
+    (500, "RequestTimeOut", "Request timed out, please try again later.", BillUnknown),
+    (500, "ResponseTimeout", "Response timeout.", BillUnknown),
+    (500, "ModelServingError", "Too many requests. Your requests are queued.", BillUnknown),
+    (503, "ModelServingError", "Too many requests.", BillUnknown),
+    (503, "ModelUnavailable", "Model is unavailable, please try again later.", BillUnknown),
 ]
 
 # contract section 7.4, and what 6.1 and 2.5 say of silence

@@ -60,6 +60,7 @@ def test_an_old_task_is_an_error_once_an_hour(
     for hours in (19, 20.1, 20.5, 21.2, 21.3):
         at = now + timedelta(hours=hours)
         keeper.news(TaskNews(recording=submitted, news=StillOut(status="RUNNING")), now=at)
+    keeper.take_news()
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     overdue = [line for line in lines if line["event"] == "task-overdue"]
     assert [line["level"] for line in overdue] == ["error", "error"]
@@ -179,6 +180,7 @@ def test_trouble_is_one_warning(
         current = store.get(recording.id)
         assert current is not None
         keeper.moved(current, current.postpone(None, due=now), now=now)
+    keeper.take_news()
     events = [json.loads(line)["event"] for line in log.getvalue().splitlines()]
     assert events.count("trouble") == 1
     assert events.count("trouble-over") == 1

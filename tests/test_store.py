@@ -10,7 +10,7 @@ import pytest
 from journey_helpers import READING, STAGING, a_recording
 from sqlalchemy import text
 
-from asrwatch.errors import EngineTrouble, OurBug, StartupError
+from asrwatch.errors import EngineTrouble, NeedsPerson, OurBug, StartupError
 from asrwatch.journey.recording import Answer, Output, Recording, State
 from asrwatch.journey.store import EVERY_ENGINE, Hold, Store, StoreTrouble
 
@@ -223,9 +223,9 @@ def test_a_newer_database_is_refused(store: Store) -> None:
 
 
 def test_a_damaged_database_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    """A file that is no database stops the start with what to do."""
+    """A file that is no database stops the start with what to do. [S07]."""
     (tmp_path / "asrwatch.db").write_bytes(b"this is not a database" * 100)
-    with pytest.raises(StartupError, match="cannot be used"):
+    with pytest.raises(NeedsPerson, match="is damaged"):
         Store(tmp_path)
 
 

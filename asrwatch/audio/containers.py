@@ -55,7 +55,7 @@ def _container(name: str, *, marked: bool = True, **mimes: str) -> Container:
 
 
 _TAKEN = (
-    _container("wav", wav="audio/wav", wave="audio/wav", w64="audio/wav", rf64="audio/wav"),
+    _container("wav", wav="audio/wav", wave="audio/wav", rf64="audio/wav"),
     _container(
         "mp3",
         marked=False,
@@ -97,8 +97,9 @@ _TAKEN = (
     _container("flv", flv="video/x-flv"),
     _container("mpeg", mpeg="video/mpeg", mpg="video/mpeg", vob="video/mpeg"),
 )
-# No engine takes these as they are; they are named so that a refusal can say what it refuses.
+# No engine takes these as they are: they are re-encoded, or refused by their name.
 _OTHERS = (
+    _container("w64", w64="audio/x-w64"),
     _container(
         "mpegts",
         marked=False,
@@ -128,10 +129,8 @@ _BY_EXTENSION: Mapping[str, Container] = MappingProxyType(
     }
 )
 
-EXTENSIONS: frozenset[str] = frozenset(
-    extension for container in _TAKEN for extension in container.extensions
-)
-"""What an inbox looks for unless told otherwise: every ending of a container some engine takes."""
+EXTENSIONS: frozenset[str] = frozenset(_BY_EXTENSION) - {"ts"}
+"""What an inbox looks for unless told otherwise; `ts` has to be asked for, as TypeScript's sources end so, too."""
 
 
 def container_by_extension(name: bytes) -> Container | None:

@@ -59,6 +59,7 @@ _BEHIND_TAG: Mapping[str, Callable[[HeaderReader, int], Sound]] = MappingProxyTy
 _FROM_START: Mapping[str, Callable[[HeaderReader], Sound]] = MappingProxyType(
     {
         "wav": wav,
+        "w64": wav,
         "aiff": aiff,
         "amr": amr,
         "asf": asf,

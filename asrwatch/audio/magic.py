@@ -16,7 +16,7 @@ _W64 = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 
 # Where the mark lies, the mark, the container.
 _MARKS: tuple[tuple[int, bytes, str], ...] = (
-    (0, _W64, "wav"),
+    (0, _W64, "w64"),
     (0, b"fLaC", "flac"),
     (0, b"OggS", "ogg"),
     (0, _ASF, "asf"),

@@ -13,12 +13,14 @@ import typer
 
 from asrwatch import __version__
 from asrwatch.cli._commands import Commands
-from asrwatch.errors import AsrwatchError, ConfigError, NeedsPerson, OurBug
+from asrwatch.errors import AsrwatchError, ConfigError, NeedsPerson, OurBug, OutOfOrder
 
 __all__ = ["main"]
 
 BAD_CONFIG = 78
 """EX_CONFIG of sysexits.h; systemd prints it as CONFIG, and does not start the service again."""
+OUT_OF_ORDER = 75
+"""EX_TEMPFAIL of sysexits.h: systemd starts the service again, and that reads what is true."""
 FAILED = 1
 INTERRUPTED = 130
 
@@ -57,7 +59,8 @@ def main() -> None:
     """Run the command that the arguments name; ends the process.
 
     Exit codes: 0 fine, 1 some recording failed or waits or asrwatch could not start (another one uses the
-    same state), 2 wrong usage, 78 unusable configuration or a state folder that a person must see to.
+    same state), 2 wrong usage, 75 the state folder's disk is out of order, 78 unusable configuration or a
+    state folder that a person must see to.
     """
     try:
         typer.main.get_command(_app).main(prog_name="asrwatch")
@@ -65,6 +68,10 @@ def main() -> None:
         raise
     except AsrwatchError as error:
         _complain(error)
+        if isinstance(error, OutOfOrder):
+            # Not a byte more: closing the database would sync again what could not be synced.
+            _flush()
+            os._exit(OUT_OF_ORDER)
         sys.exit(BAD_CONFIG if isinstance(error, ConfigError | NeedsPerson) else FAILED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

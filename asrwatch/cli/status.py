@@ -68,6 +68,8 @@ def rows_of_status(report: Status) -> Iterator[Row]:
     for inbox in report.inboxes:
         yield from _inbox(inbox)
     yield from _tasks(report)
+    for number, short in enumerate(report.shortages):
+        yield ("" if number else "no room"), f"{short.message} {short.advice}"
     for number, hold in enumerate(report.holds):
         yield ("" if number else "held"), _hold(hold)
     for label, money in (

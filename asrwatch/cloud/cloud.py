@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from asrwatch.cloud import loose
 from asrwatch.cloud.bodies import Body
+from asrwatch.cloud.clocks import clock_trouble
 from asrwatch.cloud.desk import QUERIES_PER_SECOND, TaskDesk
 from asrwatch.cloud.envelopes import refused_in
 from asrwatch.cloud.hosts import Hosts, check_hosts
@@ -14,6 +16,7 @@ from asrwatch.cloud.refusals import NoSpeech, Where, refusal
 from asrwatch.cloud.regions import check_proxy, root_of
 from asrwatch.cloud.uploads import Form, Policy, policy_path, read_policy
 from asrwatch.cloud.wire import Reply, Request, Wire
+from asrwatch.crash import crash_point
 from asrwatch.errors import AsrwatchError, TemporaryError
 from asrwatch.values import Secret
 
@@ -25,6 +28,16 @@ _UPLOAD_READ_TIMEOUT = timedelta(seconds=60)
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+class Spool(Protocol):
+    """Where answers to paid requests are kept before they are read."""
+
+    def keep(self, ask_id: str, reply: Reply) -> None:
+        """Put an answer on the disk."""
+
+    def recall(self, ask_id: str) -> Reply | None:
+        """The answer that was kept, if any was."""
 
 
 class Cloud:
@@ -40,6 +53,7 @@ class Cloud:
         workspace: selects a sub-workspace on the shared hosts (contract section 1.1).
         now: aware UTC time.
         pacer: the pace of task queries.
+        spool: keeps answers to paid requests before they are read; None where nothing is remembered.
 
     Raises:
         ConfigError: no such region; a base URL, proxy or host that is not one.
@@ -57,6 +71,7 @@ class Cloud:
         workspace: str | None = None,
         now: Callable[[], datetime] = _utc_now,
         pacer: Pacer | None = None,
+        spool: Spool | None = None,
     ) -> None:
         check_proxy(proxy)
         check_hosts(trusted_hosts)
@@ -65,6 +80,7 @@ class Cloud:
         self.keys = keys
         self.now = now
         self._workspace = workspace
+        self._spool = spool
         self._hosts = Hosts(self.base_url, trusted_hosts)
         self._wire = Wire(proxy=proxy, connect_timeout=connect_timeout)
         self.tasks = TaskDesk(
@@ -114,6 +130,18 @@ class Cloud:
                 read_timeout=read_timeout,
             )
         )
+        crash_point("answer-got")
+        if self._spool is not None and _is_good(reply):
+            self._spool.keep(ask_id, reply)
+            crash_point("answer-kept")
+        return self._accepted(reply)
+
+    def recall(self, ask_id: str) -> Reply | None:
+        """The answer that came to a paid request, if it was kept; costs nothing. Returns and raises as `ask` does."""
+        reply = self._spool.recall(ask_id) if self._spool is not None else None
+        return self._accepted(reply) if reply is not None else None
+
+    def _accepted(self, reply: Reply) -> Reply:
         error = self._judge(reply, Where.ASK)
         if error is not None and not isinstance(error, NoSpeech):
             raise error
@@ -146,6 +174,7 @@ class Cloud:
         Raises:
             RecordingError: the space does not take this file.
             TemporaryError: not now, or the cloud named a host that is not its own.
+            EngineError: this machine's clock is wrong.
             SourceChanged: the file changed meanwhile.
         """
         self._hosts.check(form.url, what="its temporary space")
@@ -158,8 +187,9 @@ class Cloud:
                 read_timeout=_UPLOAD_READ_TIMEOUT,
             )
         )
-        if not 200 <= reply.status < 300:  # noqa: PLR2004 - any success
-            raise refusal(reply.status, reply.headers, reply.body, where=Where.UPLOAD)
+        if not _is_good(reply):
+            error = refusal(reply.status, reply.headers, reply.body, where=Where.UPLOAD)
+            raise clock_trouble(reply.headers, self.now(), error) or error
 
     def probe(self) -> None:
         """Ask the cloud one free question, to see whether it answers and takes the key.
@@ -184,7 +214,7 @@ class Cloud:
 
     def _judge(self, reply: Reply, where: Where) -> AsrwatchError | None:
         """The error an answer stands for, also one that calls itself a success (contract section 7.1)."""
-        good = 200 <= reply.status < 300  # noqa: PLR2004 - any success
+        good = _is_good(reply)
         if good and not _complains(reply.body):
             return None
         return refusal(
@@ -206,6 +236,10 @@ class Cloud:
             return self.keys.key()
         except AsrwatchError:
             return None
+
+
+def _is_good(reply: Reply) -> bool:
+    return 200 <= reply.status < 300  # noqa: PLR2004 - any success
 
 
 def _complains(body: bytes) -> bool:

@@ -13,6 +13,7 @@ from asrwatch.cloud.envelopes import Refused, refused_in
 from asrwatch.errors import (
     AnswerLost,
     AsrwatchError,
+    BillUnknown,
     DoesNotFit,
     EngineError,
     EngineTrouble,
@@ -28,6 +29,8 @@ __all__ = ["NoSpeech", "Where", "refusal", "task_refusal"]
 _LONGEST_MESSAGE = 300
 _LONGEST_WAIT = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
+_GATEWAYS = frozenset({502, 504})
+"""Statuses that speak of a server behind the one that answers, which may have accepted the request."""
 _KEY_LIKE = re.compile(r"\b(?:sk|st)-[A-Za-z0-9_.*-]{4,}")
 
 
@@ -116,6 +119,10 @@ def _judged(
             return DoesNotFit(message, code=code, advice=rule.advice)
         case Verdict.FETCH:
             return UrlExpired(message, code=code, advice=rule.advice, retry_after=wait)
+        case Verdict.PASSING if where is Where.ASK and status in _GATEWAYS:
+            return AnswerLost(message, code=code, advice="Whether it was accepted is unknown.")
+        case Verdict.PASSING if where is Where.ASK and status >= 500:  # noqa: PLR2004 - an HTTP status
+            return BillUnknown(message, code=code, advice=rule.advice, retry_after=wait)
         case Verdict.PASSING:
             return TemporaryError(message, code=code, advice=rule.advice, retry_after=wait)
         case Verdict.SILENT:

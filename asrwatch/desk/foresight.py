@@ -13,7 +13,7 @@ from asrwatch.errors import AsrwatchError, Incomplete
 from asrwatch.files import open_recording
 from asrwatch.files.oserrors import kind_of
 from asrwatch.journey.dispatch import Question
-from asrwatch.journey.journey import Route, plan_for
+from asrwatch.journey.journey import Route, facts_of, plan_for
 from asrwatch.journey.recording import AudioFacts
 from asrwatch.journey.source import check_arrived
 from asrwatch.values import format_duration, printable
@@ -139,7 +139,8 @@ def _planned(path: bytes, size: int, route: Route) -> Foresight:
         care = route.care
         with open_recording(path, root=care.root if care else None) as stream:
             check_arrived(stream, path, care)
-            facts = probe(stream, path, whole=True)
+            facts = probe(stream, path, whole=True)  # what it is, even if it cannot be decoded
+            facts = facts_of(stream, path, route)
         question = Question(
             facts=facts, size=size, wishes=route.wishes, region=route.region, engine=route.engine
         )

@@ -13,6 +13,7 @@ from asrwatch.inbox.lookout import Lookout, Snapshot
 from asrwatch.journey.budget import Fuse
 from asrwatch.journey.journey import utc_now
 from asrwatch.journey.recording import Recording
+from asrwatch.journey.room import Shortage
 from asrwatch.journey.store import Hold, Store
 from asrwatch.journey.timeshift import unset
 
@@ -60,6 +61,14 @@ class Scene:
         now = self.daemon.clock.now() if self.daemon else utc_now()
         holds = self.daemon.gate.holds if self.daemon else self.store.holds()
         return (*holds, *(hold for hold in (self.fuse.blown(now), unset(now)) if hold))
+
+    def shortages(self) -> tuple[Shortage, ...]:
+        """Where there is no room for what a request would bring."""
+        return self.daemon.room.shortages if self.daemon else ()
+
+    def lacks_room(self, recording: Recording) -> Shortage | None:
+        """What a recording's request waits for, if it waits for room."""
+        return self.daemon.room.lacks(recording) if self.daemon else None
 
     def snapshots(self) -> dict[str, Snapshot]:
         """How every lookout is doing; empty where no daemon runs."""

@@ -52,6 +52,10 @@ def standing(scene: Scene, now: datetime) -> Status:
         settling=settling[:LISTED],
         settling_count=len(settling),
         inboxes=tuple(inboxes(scene, now)),
+        shortages=tuple(
+            Reason(code=each.code, message=each.message, advice=each.advice)
+            for each in scene.shortages()
+        ),
         holds=tuple(_hold_line(hold) for hold in scene.holds()),
         tasks=tuple(_task_line(each, now) for each in outstanding[:LISTED]),
         task_count=len(outstanding),
@@ -132,7 +136,9 @@ def _money(ledger: Ledger) -> Money:
 
 def _doubt(bought: Bought) -> Doubt:
     return Doubt(
+        ask_id=bought.ask_id,
         path=bought.path,
+        sha256=bought.sha256,
         asked_at=bought.asked_at,
         engine=bought.engine,
         model=bought.model,

@@ -14,6 +14,7 @@ from asrwatch.desk.reports import (
     Story,
 )
 from asrwatch.journey.recording import Failure, Recording, State, Trouble
+from asrwatch.journey.room import Shortage
 from asrwatch.journey.store import EVERY_ENGINE, Bought, Event, Hold
 from asrwatch.values import counted, format_duration
 
@@ -37,6 +38,7 @@ class Circumstances:
         same_content_under_way: whether the same content is being transcribed for another recording.
         workers_busy: whether every worker has something to do.
         currency: of what was paid.
+        shortage: where there is no room for what its request would bring.
     """
 
     now: datetime
@@ -48,6 +50,7 @@ class Circumstances:
     same_content_under_way: bool = False
     workers_busy: bool = False
     currency: str = ""
+    shortage: Shortage | None = None
 
 
 def in_words(recording: Recording, *, under_way: bool) -> str:
@@ -101,6 +104,8 @@ def _reasons_to_wait(recording: Recording, around: Circumstances) -> Iterable[st
     if recording.state is State.SUBMITTED and recording.task is not None:
         age = format_duration(around.now - recording.task.submitted_at)
         yield f"The cloud has had it for {age} (task {recording.task.ticket})."
+    if recording.state in _BEFORE_A_REQUEST and around.shortage is not None:
+        yield f"{around.shortage.message} {around.shortage.advice}"
     if recording.state in _BEFORE_A_REQUEST and engine:
         for hold in around.holds:
             if hold.scope in {engine, EVERY_ENGINE}:

@@ -143,6 +143,8 @@ class Engine(ABC, Generic[OptionsT]):
         automatic: the dispatcher may choose it unasked.
         regions: where the vendor serves it; empty is everywhere.
         containers: file name extensions it documents (contract sections 3 and 4.1), lower case, no dot.
+        codecs: for containers that may hold anything, the sound that is sent as it is; other sound is re-encoded.
+        fastest_rate: samples per second above which such a file is re-encoded; None for any.
         prices: of a second of audio, by region, where the vendor names one (contract section 8).
     """
 
@@ -155,6 +157,8 @@ class Engine(ABC, Generic[OptionsT]):
     automatic: ClassVar[bool] = True
     regions: ClassVar[frozenset[str]] = frozenset()
     containers: ClassVar[frozenset[str]]
+    codecs: ClassVar[Mapping[str, frozenset[str]]] = {}
+    fastest_rate: ClassVar[int | None] = None
     prices: ClassVar[Mapping[str, Decimal]] = {}
 
     def __init__(self, options: OptionsT, cloud: Cloud) -> None:
@@ -193,6 +197,14 @@ class Engine(ABC, Generic[OptionsT]):
             EngineError: certainly not accepted; no other recording would be either.
             AnswerLost: it may have been accepted.
         """
+
+    def recall(self, ask_id: str) -> Heard | Pending | None:  # noqa: ARG002 - an engine whose answers are kept looks
+        """What was answered to a request whose answer nobody read, as far as it was kept; costs nothing.
+
+        Raises:
+            AsrwatchError: as `start` does.
+        """
+        return None
 
     @abstractmethod
     def read(self, answer: Answer) -> Transcript:

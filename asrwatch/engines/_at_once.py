@@ -6,12 +6,13 @@ from pydantic import JsonValue
 
 from asrwatch.cloud import Cloud, spoken
 from asrwatch.cloud.bodies import Body, data_uri_body, encoded_size, json_body
+from asrwatch.cloud.wire import Reply
 from asrwatch.engines import Ask, EngineOptions, Heard, LocalAudio
 from asrwatch.errors import DoesNotFit
 from asrwatch.journey.recording import Answer
 from asrwatch.values import format_size
 
-__all__ = ["answered_at_once"]
+__all__ = ["answered_at_once", "recalled_at_once"]
 
 _RESOLVE = "X-DashScope-OssResourceResolve"
 
@@ -57,5 +58,15 @@ def answered_at_once(
         if ask.audio.url.startswith("oss://"):
             sent[_RESOLVE] = "enable"
     reply = cloud.ask(path, body, ask_id=ask.id, read_timeout=options.read_timeout, headers=sent)
+    return _heard(reply, cloud)
+
+
+def recalled_at_once(ask_id: str, *, cloud: Cloud) -> Heard | None:
+    """The same from the answer that was kept; None where none was."""
+    reply = cloud.recall(ask_id)
+    return _heard(reply, cloud) if reply is not None else None
+
+
+def _heard(reply: Reply, cloud: Cloud) -> Heard:
     raw = spoken.complete(reply, refusal=cloud.refusal)
     return Heard(answer=Answer(raw=raw, received_at=cloud.now(), billed=spoken.billed(raw)))

@@ -13,7 +13,7 @@ from pydantic import Field, JsonValue
 
 from asrwatch.cloud import Cloud, compat, loose, native, spoken
 from asrwatch.engines import Ask, Engine, EngineOptions, Heard, Pending, Sent
-from asrwatch.engines._at_once import answered_at_once
+from asrwatch.engines._at_once import answered_at_once, recalled_at_once
 from asrwatch.engines._wishes import no_place_for, no_times, one_language
 from asrwatch.journey.recording import Answer, Transcript, Wishes
 from asrwatch.values import Duration, Size
@@ -82,6 +82,9 @@ class Qwen3AsrFlash(Engine[FlashOptions]):
             "wmv",
         }
     )
+    # The contract says nothing of codecs; a WAV may hold any, and plain PCM is what everybody's samples show.
+    codecs: ClassVar[Mapping[str, frozenset[str]]] = {"wav": frozenset({"pcm_s16le", "pcm_u8"})}
+    fastest_rate = 48_000
 
     def __init__(self, options: FlashOptions, cloud: Cloud) -> None:
         super().__init__(options, cloud)
@@ -115,6 +118,10 @@ class Qwen3AsrFlash(Engine[FlashOptions]):
             options=self.options,
             headers=native.STREAM_HEADERS if self._native and self.options.stream else {},
         )
+
+    def recall(self, ask_id: str) -> Heard | Pending | None:
+        """See `Engine.recall`."""
+        return recalled_at_once(ask_id, cloud=self.cloud)
 
     def read(self, answer: Answer) -> Transcript:
         """The text, with the language and emotion that were heard."""

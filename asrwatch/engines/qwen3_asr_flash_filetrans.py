@@ -12,6 +12,7 @@ from asrwatch.cloud.bodies import json_body
 from asrwatch.cloud.desk import Answered, Visit
 from asrwatch.cloud.refusals import NoSpeech
 from asrwatch.cloud.spoken import lost
+from asrwatch.cloud.wire import Reply
 from asrwatch.engines import (
     Ask,
     Engine,
@@ -145,10 +146,12 @@ class Qwen3AsrFlashFiletrans(Engine[FiletransOptions]):
             read_timeout=self.options.read_timeout,
             headers=headers,
         )
-        ticket = tasks.read_ticket(reply.body)
-        if ticket is None:
-            raise lost(reply)
-        return Pending(ticket=ticket, wait=self.options.first_poll, raw=reply.body)
+        return self._pending(reply)
+
+    def recall(self, ask_id: str) -> Heard | Pending | None:
+        """See `Engine.recall`."""
+        reply = self.cloud.recall(ask_id)
+        return self._pending(reply) if reply is not None else None
 
     def read(self, answer: Answer) -> Transcript:
         """Sentences with times, words where they were asked for, by channel."""
@@ -203,6 +206,13 @@ class Qwen3AsrFlashFiletrans(Engine[FiletransOptions]):
         if age < self.options.list_delay:
             return StillOut(status="waiting until the cloud's list must be complete")
         return NotThere()
+
+    def _pending(self, reply: Reply) -> Pending:
+        """The task that was accepted."""
+        ticket = tasks.read_ticket(reply.body)
+        if ticket is None:
+            raise lost(reply)
+        return Pending(ticket=ticket, wait=self.options.first_poll, raw=reply.body)
 
     def _news(self, visit: Visit, ticket: str) -> Heard | StillOut | AsrwatchError:
         """One task's state; its result is fetched in the same breath, as both are forgotten in a day."""

@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue
 
 from asrwatch.cloud import native, spoken
 from asrwatch.engines import Ask, Engine, EngineOptions, Heard, Pending, Sent
-from asrwatch.engines._at_once import answered_at_once
+from asrwatch.engines._at_once import answered_at_once, recalled_at_once
 from asrwatch.engines._wishes import no_language, no_place_for, no_times
 from asrwatch.journey.recording import Answer, Transcript, Wishes
 from asrwatch.values import Duration, Size
@@ -82,6 +82,10 @@ class QwenAudioAsr(Engine[QwenAudioOptions]):
             options=self.options,
             headers={},
         )
+
+    def recall(self, ask_id: str) -> Heard | Pending | None:
+        """See `Engine.recall`."""
+        return recalled_at_once(ask_id, cloud=self.cloud)
 
     def read(self, answer: Answer) -> Transcript:
         """The text."""

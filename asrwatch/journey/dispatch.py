@@ -2,12 +2,12 @@
 
 The rules, in the order they are tried (design section 5): an engine named by the inbox is the only
 candidate; otherwise every automatic engine of the region, those that take the bytes in the request first,
-because they answer at once. A candidate that cannot give what is wanted, or is over a limit, is passed
-over with the reason.
+because they answer at once. A candidate that cannot give what is wanted, or takes no recording of this length,
+is passed over with the reason. One against which only the file's form or size speaks gets it re-encoded.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from asrwatch.audio.containers import taken_by
@@ -15,7 +15,7 @@ from asrwatch.errors import RecordingError
 from asrwatch.journey.recording import AudioFacts, Preparation, Wishes
 from asrwatch.values import format_duration, format_size
 
-__all__ = ["Candidate", "Choice", "Question", "choose", "encoded_size"]
+__all__ = ["Candidate", "Choice", "Question", "choose", "decoded_size", "encoded_size"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +33,8 @@ class Candidate:
     containers: frozenset[str]
     longest: timedelta
     largest: int
+    codecs: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    fastest_rate: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +42,8 @@ class Question:
     """What is to be sent where: facts of the audio, its size in bytes, the wishes, the inbox's choice.
 
     `engine` is None for automatic choice; `refused` names engines that refused this recording before.
-    `size` is None where the audio is a URL that nobody has measured.
+    `size` is None where the audio is a URL that nobody has measured. `can_encode` says that the file can be
+    re-encoded here, `can_publish` that a re-encoded copy can be given a URL.
     """
 
     facts: AudioFacts
@@ -49,6 +52,8 @@ class Question:
     region: str
     engine: str | None = None
     refused: tuple[str, ...] = ()
+    can_encode: bool = False
+    can_publish: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +70,11 @@ def encoded_size(size: int) -> int:
     return 4 * ((size + 2) // 3)
 
 
+def decoded_size(size: int) -> int:
+    """How many bytes fit into `size` characters of Base64."""
+    return size // 4 * 3
+
+
 def choose(question: Question, candidates: Sequence[Candidate]) -> Choice:
     """Decide.
 
@@ -74,13 +84,18 @@ def choose(question: Question, candidates: Sequence[Candidate]) -> Choice:
     reasons: list[str] = []
     ordered = _in_order(question, candidates)
     for candidate in ordered:
-        obstacles = _obstacles(question, candidate)
-        if not obstacles:
+        lasting, in_form = _lasting(question, candidate), _in_form(question, candidate)
+        if not lasting and not in_form:
             reasons.append(_fits(question, candidate))
             return Choice(
                 engine=candidate.name, preparation=Preparation.AS_IT_IS, reasons=tuple(reasons)
             )
-        reasons.extend(f"not {candidate.name}: {obstacle}" for obstacle in obstacles)
+        if not lasting and _can_encode(question, candidate):
+            reasons.append(f"{candidate.name}: re-encoded, as {' and '.join(in_form)}")
+            return Choice(
+                engine=candidate.name, preparation=Preparation.RE_ENCODE, reasons=tuple(reasons)
+            )
+        reasons.extend(f"not {candidate.name}: {obstacle}" for obstacle in (*lasting, *in_form))
     last = _best_of_a_bad_lot(question, ordered)
     if last is not None:
         reasons.append(
@@ -103,8 +118,8 @@ def _in_order(question: Question, candidates: Sequence[Candidate]) -> list[Candi
     return sorted(automatic, key=lambda candidate: (candidate.tasks, candidate.name))
 
 
-def _obstacles(question: Question, candidate: Candidate) -> list[str]:
-    """Everything that speaks against a candidate, in words."""
+def _lasting(question: Question, candidate: Candidate) -> list[str]:
+    """Everything that speaks against a candidate whatever is done to the file, in words."""
     return [
         obstacle
         for obstacle in (
@@ -112,12 +127,27 @@ def _obstacles(question: Question, candidate: Candidate) -> list[str]:
             _elsewhere(question, candidate),
             _no_times(question, candidate),
             _one_channel(question, candidate),
-            _container(question, candidate),
             _too_long(question, candidate),
+        )
+        if obstacle
+    ]
+
+
+def _in_form(question: Question, candidate: Candidate) -> list[str]:
+    """What speaks against the file as it is, and not against a re-encoded copy, in words."""
+    return [
+        obstacle
+        for obstacle in (
+            _container(question, candidate),
+            _codec(question, candidate),
             _too_large(question, candidate),
         )
         if obstacle
     ]
+
+
+def _can_encode(question: Question, candidate: Candidate) -> bool:
+    return question.can_encode and (candidate.takes_bytes or question.can_publish)
 
 
 def _refused_before(question: Question, candidate: Candidate) -> str:
@@ -148,6 +178,20 @@ def _container(question: Question, candidate: Candidate) -> str:
     if container is None or taken_by(container, candidate.containers):
         return ""
     return f"it does not take {container} files"
+
+
+def _codec(question: Question, candidate: Candidate) -> str:
+    """Containers that may hold anything are taken with the sound that is sure to be understood."""
+    facts = question.facts
+    wanted = candidate.codecs.get(facts.container or "")
+    if not question.can_encode or wanted is None or facts.codec is None:
+        return ""  # without re-encoding it is better tried than given up: a refusal costs nothing
+    if facts.codec not in wanted:
+        return f"its sound is {facts.codec}"
+    rate, fastest = facts.sample_rate, candidate.fastest_rate
+    if rate is not None and fastest is not None and rate > fastest:
+        return f"{rate / 1000:g} kHz is more than the {fastest / 1000:g} kHz that are worth sending"
+    return ""
 
 
 def _too_long(question: Question, candidate: Candidate) -> str:
@@ -198,7 +242,7 @@ def _best_of_a_bad_lot(question: Question, ordered: Sequence[Candidate]) -> Cand
         return None
     for candidate in ordered:
         unknown = _too_long(question, candidate)
-        if _obstacles(question, candidate) == [unknown]:
+        if [*_lasting(question, candidate), *_in_form(question, candidate)] == [unknown]:
             return candidate
     return None
 

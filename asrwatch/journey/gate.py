@@ -8,8 +8,10 @@ restart does not forget them. An engine that loses one answer after the other is
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from asrwatch.clock import Step
 from asrwatch.errors import EngineError, EngineTrouble
@@ -77,6 +79,8 @@ class Gate:
         self._holds = {hold.scope: hold for hold in holds}
         self._probing: set[str] = set()
         self._chance = chance
+        self._kept: dict[str, Any] = {}
+        self.keep()
 
     @property
     def holds(self) -> tuple[Hold, ...]:
@@ -171,11 +175,15 @@ class Gate:
     ) -> Hold | None:
         scope = EVERY_ENGINE if error.trouble in _SHARED else engine
         before = self._holds.get(scope)
+        was_probe = scope in self._probing
+        # whatever it was refused for: of the other hold over this engine, too, it was the probe
+        self._probing.difference_update(
+            hold.scope for hold in self._over(engine) if asked_at is None or asked_at >= hold.since
+        )
         if before is not None and asked_at is not None and asked_at < before.since:
             return None
-        if before is not None and before.until > now and scope not in self._probing:
+        if before is not None and before.until > now and not was_probe:
             return None
-        self._probing.discard(scope)
         count = before.count + 1 if before else 1
         hold = Hold(
             scope=scope,
@@ -218,9 +226,18 @@ class Gate:
         """The probe ended without telling anything of the engine: another may follow."""
         self._probing.difference_update(hold.scope for hold in self._over(engine))
 
-    def forget_probes(self) -> None:
-        """What was begun was not saved: no probe is under way."""
-        self._probing.clear()
+    def keep(self) -> None:
+        """What is known now was saved: `go_back` leads here."""
+        self._kept = {
+            name: copy(value)
+            for name, value in vars(self).items()
+            if name != "_kept" and isinstance(value, dict | set)
+        }
+
+    def go_back(self) -> None:
+        """What happened since the last `keep` was not saved, and so did not happen."""
+        for name, value in self._kept.items():
+            setattr(self, name, copy(value))
 
     def key_changed(self, key_digest: str | None) -> tuple[Hold, ...]:
         """Lift the holds that another key was the reason for."""

@@ -9,10 +9,10 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, assert_never
+from typing import Any, BinaryIO, TypeVar, assert_never
 from uuid import uuid4
 
 from asrwatch.audio.containers import extension_of, mime_of
@@ -43,13 +43,17 @@ from asrwatch.inbox.presence import Presence
 from asrwatch.journey import delivery, source
 from asrwatch.journey.away import patient
 from asrwatch.journey.cost import expected_bill
-from asrwatch.journey.dispatch import Candidate, Question, choose
+from asrwatch.journey.dispatch import Candidate, Question, choose, decoded_size
+from asrwatch.journey.preparing import Preparer
 from asrwatch.journey.provenance import provenance_of
 from asrwatch.journey.recording import (
     Asking,
+    AudioFacts,
     Delivery,
     Failure,
     Plan,
+    Preparation,
+    Prepared,
     Reading,
     Recording,
     Staging,
@@ -57,6 +61,7 @@ from asrwatch.journey.recording import (
     Task,
     Wishes,
 )
+from asrwatch.journey.spool import UNREADABLE
 from asrwatch.journey.trouble import one_more_lost
 from asrwatch.journey.watched import Watched
 from asrwatch.storages import Source, Storage
@@ -69,9 +74,12 @@ __all__ = [
     "ask",
     "awaits_its_answer",
     "candidate_of",
+    "discard",
+    "facts_of",
     "is_ours",
     "plan_for",
     "send",
+    "sweep_spool",
     "tidy_up",
     "utc_now",
 ]
@@ -95,8 +103,9 @@ class Route:
     """Everything an inbox's recordings need on their way, as objects.
 
     `engine` is None for automatic choice; `park_unknown` parks a sync answer lost in a crash instead of
-    asking again. `presence` tells a file that is gone from one whose share is away. `care` is None for files a
-    person names himself; `rest_within` is how long a file that is not whole may wait for its rest.
+    asking again; without a `preparer` recordings are sent as they are or not at all. `presence` tells a file that
+    is gone from one whose share is away. `care` is None for files a person names himself; `rest_within` is how long
+    a file that is not whole may wait for its rest.
     """
 
     inbox: str
@@ -109,6 +118,7 @@ class Route:
     rules: delivery.Rules
     patience: timedelta
     park_unknown: bool
+    preparer: Preparer | None = None
     presence: Presence | None = None
     care: source.Care | None = None
     rest_within: timedelta = timedelta(hours=1)
@@ -154,7 +164,7 @@ def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
     care = route.care
     with source.opened(recording, care, fingerprint=recording.fingerprint) as stream:
         source.check_arrived(stream, recording.path, care)
-        facts = probe(stream, recording.path, whole=care is not None)
+        facts = facts_of(stream, recording.path, route)
         sha256 = hash_whole(stream)
         root = care.root if care else None
         check_unchanged(stream, recording.path, recording.fingerprint, root=root)
@@ -171,15 +181,85 @@ def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
         Reading(sha256=sha256, facts=facts, plan=plan_for(question, route)), now=clock()
     )
     crash_point("planned")
-    return read if _needs_url(read, route) else _stage(read, route, clock)
+    return _stage(read, route, clock) if _is_ready(read, route) else read
+
+
+def facts_of(stream: BinaryIO, path: bytes, route: Route) -> AudioFacts:
+    """What a recording is: told by its headers, and by decoding it where they do not tell how long it is.
+
+    Raises:
+        RecordingError: it is no recording, or cannot be decoded.
+        TemporaryError: the process that decoded it died.
+    """
+    facts = probe(stream, path, whole=route.care is not None)
+    if facts.duration is None and route.preparer is not None and route.preparer.can_encode:
+        facts = route.preparer.listen(stream, facts)
+    return facts
+
+
+def _is_ready(recording: Recording, route: Route) -> bool:
+    """Whether it can be asked about as it lies there."""
+    as_it_is = _evidence(recording.reading).plan.preparation is Preparation.AS_IT_IS
+    return as_it_is and not _needs_url(recording, route)
 
 
 def _stage(recording: Recording, route: Route, clock: Clock) -> Recording:
-    """Make the audio reachable; where the bytes go in the request there is nothing to do."""
+    """Make the audio reachable: re-encode it, upload it, or neither."""
     reading = _evidence(recording.reading)
     ask_id = uuid4().hex
-    if not _needs_url(recording, route):
-        return recording.stage(Staging(ask_id=ask_id), now=clock())
+    match reading.plan.preparation:
+        case Preparation.AS_IT_IS:
+            staging = Staging(ask_id=ask_id)
+            if _needs_url(recording, route):
+                staging = _publish(recording, route, staging)
+        case Preparation.RE_ENCODE:
+            staging = _prepare(recording, route, ask_id)
+        case _:
+            assert_never(reading.plan.preparation)
+    if staging.url is not None:
+        crash_point("published")
+    return recording.stage(staging, now=clock())
+
+
+def _prepare(recording: Recording, route: Route, ask_id: str) -> Staging:
+    """Re-encode; where the engine takes bytes the copy stays in the spool until it was heard."""
+    reading, preparer = _evidence(recording.reading), _evidence(route.preparer)
+    engine = route.engines[reading.plan.engine]
+    with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
+        prepared = preparer.re_encode(
+            stream,
+            reading.facts,
+            name=ask_id,
+            channels=tuple(range(max(route.wishes.channels) + 1)) if engine.channels else None,
+            largest=decoded_size(engine.options.largest)
+            if engine.base64
+            else engine.options.largest,
+        )
+        root = route.care.root if route.care else None
+        check_unchanged(stream, recording.path, recording.fingerprint, root=root)
+    if engine.takes_bytes:
+        return Staging(ask_id=ask_id, prepared=prepared)
+    try:
+        with preparer.open(prepared) as stream:
+            published = route.storage.publish(
+                Source(
+                    path=recording.path,
+                    stream=stream,
+                    size=prepared.size,
+                    extension=extension_of(prepared.container, os.fsencode(prepared.name)),
+                    mime=mime_of(prepared.container, os.fsencode(prepared.name)),
+                ),
+                ask_id=ask_id,
+                model=reading.plan.model,
+            )
+    finally:
+        preparer.discard(prepared)
+    return Staging(ask_id=ask_id, url=published.url, url_expires=published.expires)
+
+
+def _publish(recording: Recording, route: Route, staging: Staging) -> Staging:
+    """Upload it as it is."""
+    reading = _evidence(recording.reading)
     with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
         watched = Watched(stream)
         published = route.storage.publish(
@@ -190,13 +270,11 @@ def _stage(recording: Recording, route: Route, clock: Clock) -> Recording:
                 extension=extension_of(reading.facts.container, recording.path),
                 mime=mime_of(reading.facts.container, recording.path),
             ),
-            ask_id=ask_id,
+            ask_id=staging.ask_id,
             model=reading.plan.model,
         )
         source.check_sent(watched, stream, recording, route.care)
-    crash_point("published")
-    staging = Staging(ask_id=ask_id, url=published.url, url_expires=published.expires)
-    return recording.stage(staging, now=clock())
+    return replace(staging, url=published.url, url_expires=published.expires)
 
 
 def announce(recording: Recording, route: Route, *, now: datetime) -> Recording:
@@ -249,6 +327,8 @@ def send(recording: Recording, route: Route) -> Heard | Pending:
     engine = route.engines[reading.plan.engine]
     if staging.url is not None:
         return engine.start(_ask(staging, RemoteAudio(url=staging.url), route))
+    if staging.prepared is not None:
+        return _send_prepared(recording, route, staging.prepared)
     with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
         watched = Watched(stream)
         local = LocalAudio(
@@ -264,6 +344,21 @@ def send(recording: Recording, route: Route) -> Heard | Pending:
                 advice="It is taken up again once it has settled.",
             )
     return heard
+
+
+def _send_prepared(recording: Recording, route: Route, prepared: Prepared) -> Heard | Pending:
+    """Send the copy, provided that the recording is still the one that it was made of."""
+    reading, staging = _evidence(recording.reading), _evidence(recording.staging)
+    with (
+        source.opened(recording, route.care, fingerprint=recording.fingerprint),
+        _evidence(route.preparer).open(prepared) as stream,
+    ):
+        local = LocalAudio(
+            stream=stream,
+            size=prepared.size,
+            mime=mime_of(prepared.container, os.fsencode(prepared.name)),
+        )
+        return route.engines[reading.plan.engine].start(_ask(staging, local, route))
 
 
 def _ask(staging: Staging, audio: LocalAudio | RemoteAudio, route: Route) -> Ask:
@@ -295,6 +390,9 @@ def _reconcile(
     asking = _evidence(recording.asking)
     engine = route.engines[reading.plan.engine]
     crash_point("reconciling")
+    recalled = _recalled(engine, staging.ask_id)
+    if recalled is not None:
+        return answered(recording, recalled, now=clock())
     if not engine.tasks:
         trouble = recording.trouble
         if trouble is None or trouble.lost_at != recording.attempts:
@@ -327,6 +425,20 @@ def _reconcile(
             assert_never(outcome)
 
 
+def _recalled(engine: Engine[Any], ask_id: str) -> Heard | Pending | None:
+    """The answer that came before a crash, or that a fault of ours kept from being read, if it was kept.
+
+    Raises:
+        AsrwatchError: what the answer means, as for `ask`; or it cannot be read now.
+    """
+    try:
+        return engine.recall(ask_id)
+    except AnswerLost as lost:
+        if lost.code == UNREADABLE:
+            raise
+        return None  # what was kept is no whole answer
+
+
 def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
     """Render the stored answer in every format, put the files in place, then deal with the original."""
     reading, answer = _evidence(recording.reading), _evidence(recording.answer)
@@ -337,6 +449,7 @@ def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
         delivery.Rendered.of(name, part.render(transcript, provenance))
         for name, part in route.formats.items()
     )
+    discard(recording, route)  # what was heard is heard
     crash_point("rendered")
     outputs = delivery.write(recording, route.rules, rendered)
     crash_point("written")
@@ -354,6 +467,7 @@ def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
 
 def tidy_up(recording: Recording, route: Route) -> None:
     """Remove the drafts that a killed process left where this recording was being delivered."""
+    discard(recording, route)
     folders = {os.path.dirname(output.path) for output in recording.outputs}  # noqa: PTH120 - paths are bytes
     if isinstance(route.rules.after, bytes):
         below = os.path.relpath(os.path.dirname(recording.path), route.rules.inbox)  # noqa: PTH120 - same
@@ -362,12 +476,30 @@ def tidy_up(recording: Recording, route: Route) -> None:
         sweep(folder)
 
 
+def discard(recording: Recording, route: Route) -> None:
+    """Remove the re-encoded copy of a recording that needs it no longer."""
+    if recording.staging is not None and route.preparer is not None:
+        route.preparer.discard(recording.staging.prepared)
+
+
+def sweep_spool(waiting: Iterable[Recording], routes: Mapping[str, Route]) -> None:
+    """Remove re-encoded copies that a killed process left; those of recordings that wait to be asked about stay."""
+    needed = frozenset(
+        one.staging.prepared.name for one in waiting if one.staging and one.staging.prepared
+    )
+    for preparer in {id(route.preparer): route.preparer for route in routes.values()}.values():
+        if preparer is not None:
+            preparer.sweep(needed)
+
+
 def plan_for(question: Question, route: Route) -> Plan:
     """Decide where a recording goes and what would be sent.
 
     Raises:
         RecordingError: nowhere; the message says why.
     """
+    able = route.preparer is not None and route.preparer.can_encode and question.size is not None
+    question = replace(question, can_encode=able, can_publish=route.storage.copies)
     choice = choose(question, [candidate_of(engine) for engine in route.engines.values()])
     engine = route.engines[choice.engine]
     sent = engine.sent(route.wishes)
@@ -395,6 +527,8 @@ def candidate_of(engine: Engine[Any]) -> Candidate:
         containers=engine.containers,
         longest=engine.options.longest,
         largest=engine.options.largest,
+        codecs=engine.codecs,
+        fastest_rate=engine.fastest_rate,
     )
 
 

@@ -4,11 +4,12 @@ Runs in the daemon's main thread, inside its transactions. It decides with pure 
 `gate`, `delivery.decide`) and writes to the store; it touches neither files nor network.
 """
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 
 from asrwatch import logs
 from asrwatch.clock import Step as ClockStep
@@ -34,6 +35,8 @@ from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route
 from asrwatch.journey.poller import OVERDUE_AFTER, TaskNews, next_wait
 from asrwatch.journey.recording import SUPERSEDED, Failure, Fingerprint, Recording, State
+from asrwatch.journey.remembered import Remembered
+from asrwatch.journey.room import NO_ROOM, Room, RoomSeen, Shortage, promised_for
 from asrwatch.journey.store import STEPS_LEFT, Hold, Store
 from asrwatch.journey.suspects import POISON, Suspects, step_of
 from asrwatch.values import format_duration, printable
@@ -47,6 +50,8 @@ Step = tuple[Recording, Callable[[], Recording]]
 
 SAME_PURCHASE = timedelta(seconds=5)
 """How long a recording waits for another of the same content that is being transcribed."""
+ROOM_AGAIN = timedelta(seconds=10)
+"""How long a recording waits whose result is too large for the room there is."""
 URL_MARGIN = timedelta(minutes=30)
 """A URL that expires within this long is published afresh before it is asked with."""
 DEFAULT_PATIENCE = timedelta(days=3)
@@ -84,6 +89,7 @@ class Keeper:
         gate: Gate,
         key_digest: Callable[[], str | None],
         chance: Callable[[], float],
+        room: Room | None = None,
         fuse: Fuse | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -91,30 +97,33 @@ class Keeper:
         self.fuse = fuse or Fuse(Budget(), store, currency="")
         self._budget_told: datetime | None = None
         self._served: dict[frozenset[State], str] = {}
+        self.room = room or Room(state=b"", outputs={}, reserve=None)
         self.routes = routes
         self.gate = gate
         self._key_digest = key_digest
         self._chance = chance
         self._clock = clock
         self._news: list[Change] = []
-        self._newer: dict[int, Fingerprint] = {}
-        self._overdue: dict[int, datetime] = {}
-        self._seen_path: set[int] = set()
+        self._newer: Remembered[int, Fingerprint] = Remembered()
+        self._overdue: Remembered[int, datetime] = Remembered()
+        self._seen_path: Remembered[int, None] = Remembered()
         self._settled_anew: set[int] = set()
-        self._unknown: dict[int, int] = {}
-        self._barred: set[str] = set()
-        self._in_trouble: dict[str, set[int]] = {}
+        self._unknown: Remembered[int, int] = Remembered()
+        self._barred: Remembered[str, None] = Remembered()
+        self._in_trouble: Remembered[int, str] = Remembered()
+        self._to_log: list[Callable[[], None]] = []
         self.suspects = Suspects()
 
     # Arrivals.
 
     def open_up(self, now: datetime) -> None:
         """At start: requests that were under way when asrwatch ended are now unknown, and said to be."""
+        journey.sweep_spool(self.store.in_state(State.STAGED, State.ASKING), self.routes)
         with self.store.transaction():
             self._bring_home(now)
             self._count_deaths()
             self._compare_clock(now)
-            self._seen_path = {recording.id for recording in self.store.in_state(State.SETTLED)}
+            self._seen_path.update((each.id, None) for each in self.store.in_state(State.SETTLED))
             for recording in self.store.in_state(State.ASKING):
                 self._save(
                     recording,
@@ -237,13 +246,16 @@ class Keeper:
             note="settled",
         )
         if latest is not None:
-            self._seen_path.add(recording.id)
+            self._seen_path[recording.id] = None
         self._news.append(Change(before=None, after=recording, note="settled"))
 
     # What workers say.
 
     def moved(self, before: Recording, after: Recording, *, now: datetime) -> None:
         """A step succeeded."""
+        if self._is_anothers_task(before, after):
+            self.suffered(before, _ANOTHERS_TASK, now=now)
+            return
         self._survived(before)
         if before.state is State.ASKING and after.reading is not None:
             self._request_ended(after.reading.plan.engine, before, now)
@@ -251,7 +263,8 @@ class Keeper:
             return
         outcome = self._outcome(before, after)
         if outcome == "again":
-            log.warning(
+            self._log_saved(
+                log.warning,
                 "asked-again",
                 recording=after.id,
                 file=printable(after.path),
@@ -259,7 +272,16 @@ class Keeper:
             )
         self._save(before, after, note=self._note(before, after, outcome), outcome=outcome)
         self._overdue.pop(after.id, None)
+        if before.reading is None and after.state in UNPAID:
+            self._paid_already(after, now)  # needs no engine, so it waits for none
         self._settle_newer(after, now)
+
+    def _is_anothers_task(self, before: Recording, after: Recording) -> bool:
+        """Whether the cloud named a task that it had named for another recording before."""
+        if before.state is State.SUBMITTED or after.state is not State.SUBMITTED:
+            return False
+        owner = self.store.owner_of_ticket(_ticket(after))
+        return owner is not None and owner != after.id
 
     def _request_ended(self, engine: str, before: Recording, now: datetime) -> None:
         if not journey.awaits_its_answer(before):
@@ -273,22 +295,23 @@ class Keeper:
         """The same content at the same path under a new fingerprint is the same recording (design section 3)."""
         if after.id not in self._seen_path or after.reading is None or before.reading is not None:
             return False
-        self._seen_path.discard(after.id)
-        for older in self.store.all_at(after.path):
-            same_content = (
-                older.reading is not None and older.reading.sha256 == after.reading.sha256
+        del self._seen_path[after.id]
+        # Only what lay there last: after other content, the same once more is no touch, and what is known
+        # of a path must be what lies there.
+        older = next((one for one in self.store.all_at(after.path) if one.id != after.id), None)
+        if older is None or older.state is State.FAILED:
+            return False
+        same_content = older.reading is not None and older.reading.sha256 == after.reading.sha256
+        # Delivered and moved away, it cannot be lying here touched: somebody dropped it again.
+        elsewhere = older.delivery is not None and older.delivery.original != after.path
+        if same_content and not elsewhere:
+            self.store.drop(after)
+            self._save(
+                older,
+                older.refreshed(after.fingerprint),
+                note="touched or remounted, with the same content",
             )
-            # Delivered and moved away, it cannot be lying here touched: somebody dropped it again.
-            elsewhere = older.delivery is not None and older.delivery.original != after.path
-            known = same_content and not elsewhere and older.state is not State.FAILED
-            if older.id != after.id and known:
-                self.store.drop(after)
-                self._save(
-                    older,
-                    older.refreshed(after.fingerprint),
-                    note="touched or remounted, with the same content",
-                )
-                return True
+            return True
         return False
 
     def _outcome(self, before: Recording, after: Recording) -> str:
@@ -344,6 +367,10 @@ class Keeper:
         blamed = cause if isinstance(cause, EngineError) else error
         if isinstance(blamed, EngineError) or journey.awaits_its_answer(before):
             self._engine_suffered(before, blamed, now)
+        if before.state is State.TRANSCRIBED:
+            change = self.room.refused(before.inbox, error)
+            if change is not None and change.begun is not None:
+                self._tell_shortage(change.begun)
         after, note, outcome = trouble.suffer(
             before,
             error,
@@ -356,29 +383,31 @@ class Keeper:
         if after.state is State.FAILED:
             # Names decided and never written to are free for whoever comes to that path next.
             after = after.owning(tuple(output for output in after.outputs if output.sha256))
+        if route is not None and after.staging is None:
+            journey.discard(before, route)
         self._save(before, after, note=note, outcome=outcome)
         self._settle_newer(after, now)
 
     def _tell_trouble(self, before: Recording, after: Recording) -> None:
         """One warning when a kind of trouble begins, and a line when the last recording has left it behind."""
-        for code in [code for code, ids in self._in_trouble.items() if after.id in ids]:
-            if after.trouble is None or after.trouble.last.code != code:
-                self._in_trouble[code].discard(after.id)
-                if not self._in_trouble[code]:
-                    del self._in_trouble[code]
-                    log.info("trouble-over", code=code)
+        code = self._in_trouble.get(after.id)
+        if code and (after.trouble is None or after.trouble.last.code != code):
+            del self._in_trouble[after.id]
+            if code not in self._in_trouble.values():
+                self._log_saved(log.info, "trouble-over", code=code)
         if after.trouble is None or after.trouble == before.trouble:
             return
         last = after.trouble.last
-        if last.code not in self._in_trouble:
-            log.warning(
+        if last.code not in self._in_trouble.values():
+            self._log_saved(
+                log.warning,
                 "trouble",
                 code=last.code,
                 error=last.message,
                 advice=last.advice,
                 first=printable(after.path),
             )
-        self._in_trouble.setdefault(last.code, set()).add(after.id)
+        self._in_trouble[after.id] = last.code
 
     def _engine_suffered(self, before: Recording, error: Exception, now: datetime) -> None:
         """What a request that was refused, or whose answer was lost, says of its engine."""
@@ -456,8 +485,10 @@ class Keeper:
                 self._still_out(current, status, age, now)
             case EngineError() | TemporaryError() if not told.final:
                 if told.news.code not in self._barred:
-                    log.warning("polling-barred", code=told.news.code, error=str(told.news))
-                    self._barred.add(told.news.code)
+                    self._log_saved(
+                        log.warning, "polling-barred", code=told.news.code, error=str(told.news)
+                    )
+                    self._barred[told.news.code] = None
                 self._still_out(current, told.news.code, max(age, timedelta(minutes=2)), now)
             case TicketLost() if (
                 age < FORGOTTEN_AFTER and self._seen_unknown(current) < UNKNOWN_TIMES
@@ -496,7 +527,8 @@ class Keeper:
         said = self._overdue.get(current.id)
         if age > OVERDUE_AFTER and (said is None or now - said >= OVERDUE_AGAIN):
             self._overdue[current.id] = now
-            log.error(
+            self._log_saved(
+                log.error,
                 "task-overdue",
                 ticket=_ticket(current),
                 file=printable(current.path),
@@ -581,6 +613,8 @@ class Keeper:
         """
         steps: list[Step] = []
         passed_over: set[int] = set()
+        clock = time.monotonic()
+        states = self.may_begin(states, clock)
         while (wanted := limit - len(steps)) > 0:
             chosen = self._in_turn(
                 states,
@@ -600,6 +634,49 @@ class Keeper:
                 break
         return steps
 
+    def may_begin(self, states: Collection[State], clock: float) -> tuple[State, ...]:
+        """The states whose recordings may go on: where the state folder lacks room, those already paid for."""
+        short = self.room.state_is_short(clock)
+        return tuple(state for state in states if not (short and state in UNPAID))
+
+    def room_seen(self, look: RoomSeen, *, now: datetime) -> None:
+        """Somebody looked how much room there is: an alarm when it is too little, and work when it is enough."""
+        ours = self.store.still_to_come()
+        change = self.room.saw(look, promised=promised_for(ours))
+        if change is None:
+            return
+        if change.begun is not None:
+            self._tell_shortage(change.begun)
+            return
+        self._log_saved(log.info, "room-back", folder=printable(change.folder))
+        for inbox in self.room.inboxes_of(change.folder):
+            self._deliver_now(inbox, now)
+
+    def _tell_shortage(self, shortage: Shortage) -> None:
+        self._log_saved(
+            log.error,
+            "no-room",
+            code=shortage.code,
+            folder=printable(shortage.folder),
+            error=shortage.message,
+            advice=shortage.advice,
+        )
+
+    def _deliver_now(self, inbox: str, now: datetime) -> None:
+        """What could not be written for lack of room is tried at once."""
+        for recording in self.store.in_state(State.TRANSCRIBED):
+            trouble = recording.trouble
+            if recording.inbox == inbox and trouble is not None and trouble.last.code in NO_ROOM:
+                self._save(recording, recording.postpone(trouble, due=min(recording.due, now)))
+
+    def _has_room(self, recording: Recording, now: datetime) -> bool:
+        if recording.inbox in self.room.barred(time.monotonic()):
+            return False
+        if self.room.lacks(recording) is None:
+            return True
+        self._save(recording, replace(recording, due=now + ROOM_AGAIN))
+        return False
+
     def _in_turn(
         self,
         states: Collection[State],
@@ -614,6 +691,7 @@ class Keeper:
         Thousands of files dropped in one inbox must not keep another one's file waiting for all of them.
         """
         waiting = self.waiting(now)
+        waiting_inboxes = self.room.barred(time.monotonic())
 
         def due(limit: int, passed: Collection[int], inbox: str | None) -> tuple[Recording, ...]:
             return self.store.due(
@@ -622,6 +700,7 @@ class Keeper:
                 states=states,
                 under_way=(*under_way, *passed),
                 waiting_engines=waiting,
+                waiting_inboxes=waiting_inboxes,
                 barred_inboxes=barred_inboxes,
                 inbox=inbox,
             )
@@ -704,6 +783,10 @@ class Keeper:
                 recording, now
             ):
                 return None
+            case State.SETTLED if recording.reading is not None and not self._has_room(
+                recording, now
+            ):
+                return None
             case State.STAGED:
                 return self._announce(self._probe(recording, now, barred), now)
             case State.TRANSCRIBED:
@@ -740,6 +823,9 @@ class Keeper:
         if self.store.being_bought(reading.purchase):
             self._save(recording, replace(recording, due=now + SAME_PURCHASE))
             return None
+        if not self._has_room(recording, now):
+            return None
+        self.room.take(recording)
         self.gate.take(reading.plan.engine, now)
         announced = journey.announce(recording, route, now=now)
         self._save(recording, announced)
@@ -814,16 +900,41 @@ class Keeper:
         for recording_id in self._settled_anew:
             self._newer.pop(recording_id, None)
         self._settled_anew.clear()
+        for memory in self._memories:
+            memory.keep()
+        self.gate.keep()
+        to_log, self._to_log = self._to_log, []
+        for write in to_log:
+            write()
         for change in news:
             crash_point(f"saved:{change.after.state.value}")
             self._log(change)
         return news
 
     def discard_news(self) -> None:
-        """After a commit that failed: nothing of it happened."""
+        """After a commit that failed: nothing of it happened, and nothing of it is remembered."""
         self.fuse.read_again()
         self._news.clear()
         self._settled_anew.clear()
+        self._to_log.clear()
+        for memory in self._memories:
+            memory.go_back()
+        self.gate.go_back()
+
+    @property
+    def _memories(self) -> tuple[Remembered[Any, Any], ...]:
+        return (
+            self._newer,
+            self._overdue,
+            self._seen_path,
+            self._unknown,
+            self._barred,
+            self._in_trouble,
+        )
+
+    def _log_saved(self, write: Callable[..., Any], event: str, **values: Any) -> None:
+        """Log it once it is saved: what was not saved did not happen, and is said when it does."""
+        self._to_log.append(partial(write, event, **values))
 
     def _save(
         self, before: Recording, after: Recording, *, note: str = "", outcome: str = ""
@@ -856,6 +967,11 @@ class Keeper:
         )
 
 
+_ANOTHERS_TASK = AnswerLost(
+    "The cloud answered with the number of a task that belongs to another recording.",
+    code="duplicate-ticket",
+    advice="What became of the request is looked for in the cloud's list of tasks.",
+)
 _ASKED_AGAIN = {
     "again": "its answer is lost: asked again, which may be paid a second time",
     "not_accepted": "the cloud's list holds nothing of it: it was never accepted, and is asked again",

@@ -30,6 +30,7 @@ __all__ = [
     "Output",
     "Plan",
     "Preparation",
+    "Prepared",
     "Provenance",
     "Reading",
     "Recording",
@@ -108,13 +109,17 @@ class Fingerprint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AudioFacts:
-    """What the file's own headers tell; `None` is unknown, never zero."""
+    """What the file's own headers tell, and decoding where they do not; `None` is unknown, never zero.
+
+    `silent` is only known of what was listened to: True if nobody could hear anything in it.
+    """
 
     container: str | None = None
     codec: str | None = None
     duration: timedelta | None = None
     sample_rate: int | None = None
     channels: int | None = None
+    silent: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,6 +145,7 @@ class Preparation(StrEnum):
     """What is done to the audio before it is sent."""
 
     AS_IT_IS = "as_it_is"
+    RE_ENCODE = "re_encode"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,10 +179,26 @@ class Reading:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A copy made fit for the engine: its name in the spool, its container, size in bytes, sha256, length, channels."""
+
+    name: str
+    container: str
+    size: int
+    sha256: str
+    duration: timedelta
+    channels: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Staging:
-    """Evidence that the engine can reach the audio; `url` is None where the bytes go in the request."""
+    """Evidence that the engine can reach the audio.
+
+    `url` is None where the bytes go in the request, `prepared` where they are the recording's own.
+    """
 
     ask_id: str
+    prepared: Prepared | None = None
     url: str | None = None
     url_expires: datetime | None = None
 
@@ -519,14 +541,14 @@ def purchase_key(sha256: str, plan: Plan) -> str:
 
     Args:
         sha256: of the recording's content, in hexadecimal.
-        plan: whose engine, model, preparation and options decide the answer.
+        plan: whose engine, model and options decide the answer; how the audio travels does not.
     """
     bought = {
         "version": 1,
         "sha256": sha256,
         "engine": plan.engine,
         "model": plan.model,
-        "preparation": plan.preparation.value,
+        "preparation": Preparation.AS_IT_IS.value,  # of the first version, when there was no other
         "options": dict(plan.options),
     }
     canonical = json.dumps(bought, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from asrwatch.audio.studio import DIED
 from asrwatch.errors import (
     AnswerLost,
     AsrwatchError,
+    BillUnknown,
     DoesNotFit,
     EngineError,
     Incomplete,
@@ -36,6 +38,10 @@ FRESH_URLS = 3
 """How often the audio is published afresh before its URL counts as hopeless (contract section 7.3: few tries)."""
 FAILED_TASKS = 1
 """How often a task that the cloud failed for a passing reason is submitted anew (section 7.3: resubmit once)."""
+READ_AGAIN = 3
+"""How often asrwatch may stumble over what became of one request before a person looks."""
+DEATHS = 3
+"""How often the process that decodes a recording may die of it; then it is one that kills, and fails."""
 LOOK_AGAIN = timedelta(seconds=60)
 """After this long a file that changed is read again, should no look have found it settled by then."""
 
@@ -118,9 +124,20 @@ def unexpected(recording: Recording, error: Exception, *, now: datetime) -> Suff
     )
     if recording.state is State.ASKING:
         trouble = one_more_lost(recording, failure, now=now)
+        before = recording.trouble
+        if before is not None and before.last == failure and trouble.count >= READ_AGAIN:
+            return recording.park(_kept(failure), now=now), failure.message, "lost"
         waiting = recording.postpone(trouble, due=now + backoff(trouble.count, lambda: 0.5))
         return waiting, failure.message, "lost"
     return recording.fail(failure, now=now), failure.message, ""
+
+
+def _kept(failure: Failure) -> Failure:
+    return replace(
+        failure,
+        advice="What was answered may be kept in the folder `answers` of the state folder. The log holds the "
+        "traceback; please report it. `asrwatch retry` asks again, which may be paid a second time.",
+    )
 
 
 def one_more_lost(recording: Recording, last: Failure, *, now: datetime) -> Trouble:
@@ -203,15 +220,22 @@ def _postpone(
             "Patience ended.",
             _ended(recording, error),
         )
+    if error.code == DIED and trouble.count >= DEATHS:
+        failed = recording.fail(Failure.of(error), now=now)
+        return failed, f"The process that decodes it died {DEATHS} times.", ""
     wait = backoff(trouble.count, chance)
     if isinstance(error, TemporaryError) and error.retry_after is not None:
         wait = min(max(wait, error.retry_after), LONGEST_WAIT)
     if recording.state is State.SUBMITTED:
         trouble = replace(trouble, tasks=trouble.tasks + 1)
         if trouble.tasks > FAILED_TASKS:
-            return recording.fail(Failure.of(error), now=now), error.message, "refused"
+            return (
+                recording.fail(Failure.of(error), now=now),
+                error.message,
+                _ended(recording, error),
+            )
         over = recording.resettle(now=now, due=now + wait)
-        return over.postpone(trouble, due=now + wait), error.message, "refused"
+        return over.postpone(trouble, due=now + wait), error.message, _ended(recording, error)
     moved = _unsend(recording, now=now, due=now + wait)
     return moved.postpone(trouble, due=now + wait), error.message, _ended(recording, error)
 
@@ -225,9 +249,17 @@ def _unsend(recording: Recording, *, now: datetime, due: datetime) -> Recording:
 
 def _ended(recording: Recording, error: AsrwatchError) -> str:
     """A paid request that ended without being accepted, or never left, or a task that failed."""
-    if recording.state is State.ASKING and error.code in NEVER_LEFT:
-        return "unsent"
-    return "refused" if recording.state in {State.ASKING, State.SUBMITTED} else ""
+    match recording.state:
+        case State.ASKING if error.code in NEVER_LEFT:
+            return "unsent"
+        case State.ASKING if isinstance(error, BillUnknown):
+            return "bill_unknown"
+        case State.ASKING:
+            return "refused"
+        case State.SUBMITTED:
+            return "bill_unknown"  # no page says whether a task that failed is billed
+        case _:
+            return ""
 
 
 def _more(recording: Recording, last: Failure, now: datetime) -> Trouble:

@@ -44,9 +44,16 @@ OptionsT = TypeVar("OptionsT", bound=StorageOptions)
 
 
 class Storage(ABC, Generic[OptionsT]):
-    """One way to give the cloud a URL for a local file."""
+    """One way to give the cloud a URL for a local file.
+
+    Class variables:
+        Options: its options with their defaults.
+        copies: it takes the bytes of the stream, so that a re-encoded copy can be published as well; otherwise only
+            a file where it lies.
+    """
 
     Options: ClassVar[type[StorageOptions]]
+    copies: ClassVar[bool] = True
 
     def __init__(self, options: OptionsT, cloud: Cloud) -> None:
         self.options = options

@@ -40,6 +40,7 @@ class PublicDir(Storage[PublicDirOptions]):
     """Maps a file's path below `root` to its URL below `url`."""
 
     Options = PublicDirOptions
+    copies = False
 
     def publish(self, source: Source, *, ask_id: str, model: str) -> Published:  # noqa: ARG002 - any model can fetch it
         """The file's URL, which carries the ask id in its query.

@@ -1,12 +1,13 @@
 """The only SQL: recordings and their stories, answers paid for, the ledger of asks, and holds."""
 
-from asrwatch.journey.store.database import StoreTrouble
+from asrwatch.journey.store.database import RESERVE, StoreTrouble
 from asrwatch.journey.store.money import EVERY_ENGINE, Bought, Hold, Ledger
 from asrwatch.journey.store.recordings import STEPS_LEFT, Event, Store
 from asrwatch.journey.store.tries import Suspect
 
 __all__ = [
     "EVERY_ENGINE",
+    "RESERVE",
     "STEPS_LEFT",
     "Bought",
     "Event",

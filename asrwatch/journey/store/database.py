@@ -5,6 +5,7 @@ One connection, used by one thread (the daemon's main thread, or a command that 
 `synchronous=FULL`, since NORMAL loses acknowledged commits on power loss (finding 9).
 """
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -19,11 +20,19 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from asrwatch.crash import crash_point
-from asrwatch.errors import NeedsPerson, OurBug, StartupError, TemporaryError
+from asrwatch.errors import (
+    AsrwatchError,
+    NeedsPerson,
+    OurBug,
+    OutOfOrder,
+    StartupError,
+    TemporaryError,
+)
+from asrwatch.files.room import Reserve
 from asrwatch.journey.store import migrations, tables
 from asrwatch.values import printable
 
-__all__ = ["Database", "StoreTrouble"]
+__all__ = ["RESERVE", "Database", "StoreTrouble", "damaged"]
 
 
 class StoreTrouble(TemporaryError):
@@ -38,6 +47,17 @@ _OUR_FAULT = (
     OverflowError,
 )
 """No disk heals these: trying again would fail for ever."""
+_UNSYNCED = frozenset({"SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC"})
+"""After one of these nobody knows what is on the disk, and a second fsync may lie that all is well."""
+_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
+_OUT_OF_ORDER = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO})
+
+
+_OPENING = (SQLAlchemyError, sqlite3.Error, OSError)
+
+RESERVE = "reserve"
+"""The file in the state folder that holds room for paid results."""
 
 
 class Database:
@@ -48,6 +68,8 @@ class Database:
 
     Raises:
         StartupError: another asrwatch uses this folder, or the database cannot be used.
+        OutOfOrder: it cannot be used now: read-only, full, a failing disk.
+        NeedsPerson: it is damaged, or of a newer asrwatch.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -55,29 +77,33 @@ class Database:
         self._lock = _take_lock(state_dir)
         crash_point("locked")
         self._in_transaction = False
+        self.is_lost = False
         self._told: list[dict[str, Any]] = []
-        database = state_dir / "asrwatch.db"
         try:
-            self._engine = create_engine(
-                "sqlite+pysqlite://",
-                creator=lambda: _connect(database),
-                poolclass=NullPool,
-            )
-            self._connection = self._engine.connect()
-            _prepare(self._connection, database)
-            crash_point("store-opened")
+            try:
+                self._open()
+            except _OPENING:
+                # Without the room that the reserve holds, what it is held for cannot even be looked up.
+                if not Reserve(state_dir / RESERVE, 1).give_up():
+                    raise
+                self._open()
         except StartupError:
             os.close(self._lock)
             raise
-        except (SQLAlchemyError, OSError) as error:
+        except _OPENING as error:
             os.close(self._lock)
-            raise StartupError(
-                f"The database {printable(os.fsencode(database))} cannot be used: {_reason(error)}.",
-                code="database",
-                advice="Check that the folder is writable and the disk has room; if the file is damaged, "
-                "move it away together with its -wal and -shm files: recordings are then found anew, and "
-                "what was paid before would be paid again.",
-            ) from error
+            raise _cannot_open(error, state_dir) from error
+
+    def _open(self) -> None:
+        database = self.state_dir / "asrwatch.db"
+        self._engine = create_engine(
+            "sqlite+pysqlite://",
+            creator=lambda: _connect(database),
+            poolclass=NullPool,
+        )
+        self._connection = self._engine.connect()
+        _prepare(self._connection, database)
+        crash_point("store-opened")
 
     def __enter__(self) -> Self:
         return self
@@ -92,8 +118,9 @@ class Database:
 
     def close(self) -> None:
         """Close the database and give up the lock; closing twice is harmless."""
-        self._connection.close()
-        self._engine.dispose()
+        if not self.is_lost:  # to close is to write: not where nothing may be written any more
+            self._connection.close()
+            self._engine.dispose()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -104,7 +131,9 @@ class Database:
 
         Raises:
             OurBug: the schema refused it; nothing of it was saved.
-            StoreTrouble: nothing of it was saved (or, on a failing disk, perhaps all: read again).
+            StoreTrouble: nothing of it was saved; it may be tried again.
+            OutOfOrder: perhaps nothing of it was saved, perhaps all: whoever starts next reads which.
+            NeedsPerson: the database is damaged.
         """
         if self._in_transaction:
             yield
@@ -119,7 +148,10 @@ class Database:
         except _OUR_FAULT as error:
             raise OurBug(f"the database refused what it was given: {_reason(error)}") from error
         except (SQLAlchemyError, sqlite3.Error) as error:
-            raise _trouble_of(error) from error
+            self.is_lost = not isinstance(
+                trouble := _trouble_of(error, self.state_dir), StoreTrouble
+            )
+            raise trouble from error
         finally:
             self._in_transaction = False
             self._told.clear()
@@ -148,7 +180,8 @@ def _take_lock(state_dir: Path) -> int:
         _make_durably(state_dir)
         lock = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StartupError(
+        kind = OutOfOrder if error.errno in _OUT_OF_ORDER else StartupError
+        raise kind(
             f"The state folder {printable(os.fsencode(state_dir))} cannot be used: {error.strerror}.",
             code="state-dir",
             advice="Set state_dir to a folder this user may write, on a local disk.",
@@ -219,12 +252,63 @@ def _prepare(connection: Connection, database: Path) -> None:
     migrations.run(connection, version)
 
 
-def _trouble_of(error: Exception) -> StoreTrouble:
+def _trouble_of(error: Exception, state_dir: Path) -> AsrwatchError:
+    """What an error of SQLite means here. Its names, not its words, tell (sqlite.org/rescode.html)."""
+    name = str(getattr(getattr(error, "orig", None) or error, "sqlite_errorname", ""))
+    reason, database = _reason(error), printable(os.fsencode(state_dir / "asrwatch.db"))
+    if name in _UNSYNCED or _is_read_only(state_dir):
+        return OutOfOrder(
+            f"{database} cannot be written for certain: {reason}.",
+            code="state-unsafe",
+            advice="Look at the disk. asrwatch ends here, as what is on it is not known any more, and reads it "
+            "again when it is started.",
+        )
+    if name.startswith(_DAMAGED):
+        return damaged(database, reason)
+    if name.startswith(_LOCKED):
+        return StoreTrouble(
+            f"Another program has locked {database}: {reason}.",
+            code="database-locked",
+            advice="Nothing is asked for meanwhile; work goes on by itself when it is unlocked.",
+        )
     return StoreTrouble(
-        f"The database cannot be used now: {_reason(error)}.",
-        code="database",
+        f"{database} cannot be used now: {reason}.",
+        code="state-full" if name == "SQLITE_FULL" else "database",
         advice="Make room or mend the disk; work goes on by itself.",
     )
+
+
+def _cannot_open(error: Exception, state_dir: Path) -> StartupError:
+    """Why the database cannot be opened, and whether a person must see to it."""
+    match _trouble_of(error, state_dir):
+        case StoreTrouble(code="database-locked") as locked:
+            return StartupError(locked.message, code=locked.code, advice=locked.advice)
+        case StartupError() as already:
+            return already
+        case trouble:
+            return OutOfOrder(
+                trouble.message,
+                code=trouble.code,
+                advice="Check that the folder is writable and the disk has room, then start asrwatch again.",
+            )
+
+
+def damaged(database: str, reason: str) -> NeedsPerson:
+    """The error for a database that holds what cannot be."""
+    return NeedsPerson(
+        f"The database {database} is damaged: {reason}.",
+        code="damaged-database",
+        advice="Stop asrwatch, move asrwatch.db with its -wal and -shm files away (keep them), and put the newest "
+        'file of backup/ in its place as asrwatch.db; README, "Restoring a backup". Without any, recordings are '
+        "found anew, and what was paid before would be paid again.",
+    )
+
+
+def _is_read_only(folder: Path) -> bool:
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _reason(error: Exception) -> str:

@@ -64,6 +64,12 @@ def _asks_tell_what_they_cost(connection: Connection) -> None:
             )
 
 
+def _asks_still_out_are_found_fast(connection: Connection) -> None:
+    connection.exec_driver_sql(
+        "CREATE INDEX asks_still_out ON asks (outcome) WHERE outcome IN ('open', 'accepted')"
+    )
+
+
 def _inboxes_take_turns(connection: Connection) -> None:
     """What is due in one inbox is found without looking through the others."""
     connection.exec_driver_sql("CREATE INDEX recordings_by_inbox ON recordings (state, inbox, due)")
@@ -85,6 +91,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _asks_tell_what_they_cost,
     _inboxes_take_turns,
     _tries_and_the_clock,
+    _asks_still_out_are_found_fast,
 )
 """From schema 1 on: the first of them makes schema 2, and so forth."""
 

@@ -78,6 +78,7 @@ _ADD_ASK = Prepared(
         "price",
     ),
 )
+_STILL_TO_COME = select(asks.c.audio).where(asks.c.outcome.in_(("open", "accepted")))
 _LATEST_ASK = select(func.max(asks.c.id)).where(asks.c.recording == bindparam("of"))
 _END_ASK = Prepared(
     update(asks)
@@ -107,7 +108,11 @@ class Hold:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bought:
-    """One paid request of the ledger and what became of it."""
+    """One paid request of the ledger, what was known before it was made, and what became of it.
+
+    `who` is the process that made it, `uptime` the machine's own clock beside `asked_at`; None in rows of a
+    version that did not write them.
+    """
 
     ask_id: str
     engine: str
@@ -120,6 +125,12 @@ class Bought:
     billed: timedelta | None
     expected: timedelta | None = None
     price: Decimal | None = None
+    inbox: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+    url: str | None = None
+    who: str | None = None
+    uptime: timedelta | None = None
 
     @property
     def cost(self) -> Decimal | None:
@@ -212,6 +223,12 @@ class Money(Database):
                 select(asks).where(unclear).order_by(asks.c.id.desc()).limit(limit)
             ).all()
         return tuple(_bought(row) for row in rows)
+
+    def still_to_come(self) -> tuple[timedelta | None, ...]:
+        """The lengths of all recordings whose requests are under way or accepted: None where unknown."""
+        with self.transaction():
+            rows = self._connection.execute(_STILL_TO_COME).scalars().all()
+        return tuple(rows)
 
     def bought_for(self, recording_id: int) -> tuple[Bought, ...]:
         """The paid requests made for a recording, oldest first."""
@@ -336,4 +353,10 @@ def _bought(row: Row[Any]) -> Bought:
         billed=row.billed,
         expected=row.expected,
         price=row.price,
+        inbox=row.inbox,
+        sha256=row.sha256,
+        size=row.size,
+        url=row.url,
+        who=row.who,
+        uptime=row.uptime,
     )

@@ -1,6 +1,8 @@
 """Recordings and their stories: saved as they move, found when something is to be done."""
 
 import json
+import os
+import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,11 +25,13 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from asrwatch.errors import OurBug
 from asrwatch.journey.recording import SUPERSEDED, Fingerprint, Output, Recording, State
 from asrwatch.journey.store import tables
+from asrwatch.journey.store.database import damaged
 from asrwatch.journey.store.money import EVERY_ENGINE, Money
 from asrwatch.journey.store.prepared import Prepared
 from asrwatch.journey.store.rows import COLUMNS, recording_of, row_of
 from asrwatch.journey.store.times import Times
 from asrwatch.journey.store.tries import Tries
+from asrwatch.values import printable
 
 __all__ = ["STEPS_LEFT", "Event", "Store"]
 
@@ -64,8 +68,8 @@ def _listed(name: str) -> Any:
     return select(func.json_each(bindparam(name)).table_valued("value").c.value)
 
 
-# Passed over while their engines wait: those whose next step is a request, or an upload for one. One state at a
-# time, so that the index on states and dates answers in order, however many recordings there are.
+# Passed over while their engines or inboxes wait: those whose next step is a request, or an upload for one. One
+# state at a time, so that the index on states and dates answers in order, however many recordings there are.
 _FOR_A_WORKER = and_(
     _table.c.state == bindparam("state"),
     _table.c.id.not_in(_listed("under_way")),
@@ -73,7 +77,10 @@ _FOR_A_WORKER = and_(
     or_(
         and_(_table.c.state != State.STAGED.value, _table.c.state != State.SETTLED.value),
         _table.c.engine.is_(None),
-        _table.c.engine.not_in(_listed("waiting")),
+        and_(
+            _table.c.engine.not_in(_listed("waiting")),
+            _table.c.inbox.not_in(_listed("waiting_inboxes")),
+        ),
     ),
 )
 _DUE = (
@@ -261,6 +268,7 @@ class Store(Money, Tries, Times):
         states: Collection[State] = STEPS_LEFT,
         under_way: Collection[int] = (),
         waiting_engines: Collection[str] = (),
+        waiting_inboxes: Collection[str] = (),
         inbox: str | None = None,
         barred_inboxes: Collection[str] = (),
         only: Collection[int] | None = None,
@@ -274,6 +282,7 @@ class Store(Money, Tries, Times):
             under_way: ids that are being worked on already.
             waiting_engines: engines that take no request now; their recordings are passed over where the
                 next step would be a request or its upload.
+            waiting_inboxes: the same for inboxes.
             inbox: only that one's; None: whichever.
             barred_inboxes: whose recordings are passed over.
             only: ids of those that are meant, of whichever inbox; None for all.
@@ -284,6 +293,7 @@ class Store(Money, Tries, Times):
             "inbox": inbox,
             "under_way": json.dumps(list(under_way)),
             "waiting": json.dumps(list(waiting_engines)),
+            "waiting_inboxes": json.dumps(list(waiting_inboxes)),
             "barred": json.dumps(list(barred_inboxes)),
         }
         query = _DUE if inbox is None else _DUE_IN
@@ -315,12 +325,14 @@ class Store(Money, Tries, Times):
         states: Collection[State] = STEPS_LEFT,
         under_way: Collection[int] = (),
         waiting_engines: Collection[str] = (),
+        waiting_inboxes: Collection[str] = (),
         barred_inboxes: Collection[str] = (),
     ) -> datetime | None:
         """The earliest date on which `due` would have something for a worker."""
         chosen = {
             "under_way": json.dumps(list(under_way)),
             "waiting": json.dumps(list(waiting_engines)),
+            "waiting_inboxes": json.dumps(list(waiting_inboxes)),
             "barred": json.dumps(list(barred_inboxes)),
         }
         with self.transaction():
@@ -381,6 +393,13 @@ class Store(Money, Tries, Times):
                 select(tables.answers.c.ticket).where(tables.answers.c.ticket.is_not(None))
             ).scalars()
             return frozenset((*mine, *answered))
+
+    def owner_of_ticket(self, ticket: str) -> int | None:
+        """The id of the recording that a task belongs to, if any does."""
+        with self.transaction():
+            return self._connection.execute(
+                select(_table.c.id).where(_table.c.ticket == ticket)
+            ).scalar()
 
     def count_by_state(self) -> Mapping[State, int]:
         """How many recordings are in each state; every state is named."""
@@ -480,9 +499,15 @@ class Store(Money, Tries, Times):
     def _many(self, query: Any, chosen: Mapping[str, Any] | None = None) -> tuple[Recording, ...]:
         with self.transaction():
             rows = self._connection.execute(query, chosen or {}).all()
-            return tuple(
-                recording_of(row, self._outputs_of(row.id, State(row.state))) for row in rows
-            )
+            try:
+                return tuple(
+                    recording_of(row, self._outputs_of(row.id, State(row.state))) for row in rows
+                )
+            except (zlib.error, ValueError) as error:
+                raise damaged(
+                    printable(os.fsencode(self.state_dir / "asrwatch.db")),
+                    f"a row holds what cannot be ({type(error).__name__})",
+                ) from error
 
     def _outputs_of(self, recording_id: int, state: State) -> tuple[Output, ...]:
         if state not in _WITH_OUTPUTS:

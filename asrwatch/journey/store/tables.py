@@ -237,6 +237,11 @@ asks = Table(
         " 'again', 'bill_unknown')"
     ),
     Index("asks_by_date", "asked_at"),
+    Index(
+        "asks_still_out",
+        "outcome",
+        sqlite_where=text("outcome IN ('open', 'accepted')"),
+    ),
     sqlite_strict=True,
 )
 

@@ -1,0 +1,69 @@
+"""`python -m asrwatch.audio.booth ORDER`: carry out one order, report on standard output, end."""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+
+from asrwatch.audio.orders import Encode, Refusal, Report, Survey, read, written
+
+PR_SET_PDEATHSIG = 1
+RECORDING = 0
+"""The descriptor of the recording: standard input."""
+
+
+def _tell(report: Report) -> None:
+    line = written(report)
+    while line:
+        line = line[os.write(1, line) :]
+
+
+def _limit(kind: int, most: int) -> None:
+    """Lower a limit of this process; never above what it was given."""
+    _, hard = resource.getrlimit(kind)
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (most, most))
+
+
+def _end_with_parent() -> None:
+    """A booth must not outlive its daemon, even one that is killed: nobody would end it."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main(argv: list[str]) -> int:
+    """Do it, inside the limits: CPU seconds, bytes of memory, bytes of each file written."""
+    _end_with_parent()
+    order = read(argv[1])
+    cpu, memory, output = (int(figure) for figure in argv[2:5])
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_CPU, cpu)
+    _limit(resource.RLIMIT_FSIZE, output)
+    # One thread is enough, and each would have its own arena; numpy's library reads this when it is loaded.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    from asrwatch.audio.booth import encoding, surveying  # noqa: PLC0415 - the limits come first
+    from asrwatch.audio.booth.opening import RefusedError  # noqa: PLC0415 - same
+
+    _limit(resource.RLIMIT_AS, memory)
+    _limit(resource.RLIMIT_NPROC, 0)
+    try:
+        match order:
+            case Survey():
+                _tell(surveying.survey(RECORDING, order, tell=_tell))
+            case Encode():
+                _tell(encoding.encode(RECORDING, order, tell=_tell))
+            case _:
+                return os.EX_USAGE
+    except RefusedError as error:
+        _tell(Refusal(code=error.code, message=str(error)))
+    except MemoryError:
+        _tell(
+            Refusal(
+                code="too-big", message="it needs more memory to decode than one recording may have"
+            )
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

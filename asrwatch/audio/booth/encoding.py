@@ -1,0 +1,130 @@
+"""Decodes a recording once and writes pieces of it: 16 kHz, mixed into one channel or channel by channel."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from numpy.typing import NDArray
+
+from asrwatch.audio.booth.opening import RefusedError, Source, opened
+from asrwatch.audio.orders import RATE, Codec, Encode, Encoded, Piece, Progress, Report
+
+__all__ = ["encode"]
+
+_ENCODERS = {Codec.FLAC: "flac", Codec.OPUS: "libopus", Codec.MP3: "libmp3lame"}
+_FORMATS = {Codec.FLAC: "s16", Codec.OPUS: "s16", Codec.MP3: "s16p"}
+_LAYOUTS = {1: "mono", 2: "stereo"}
+PROGRESS_EVERY = 60 * RATE
+
+
+def encode(descriptor: int, order: Encode, *, tell: Callable[[Report], None]) -> Encoded:
+    """Write every piece of `order`.
+
+    Raises:
+        RefusedError: it cannot be decoded, or has not the channels that are wanted.
+    """
+    with opened(descriptor, order.demuxers) as source:
+        channels = _check_channels(source, order)
+        writers = [_Writer.of(piece, order, channels) for piece in order.pieces]
+        done, told = 0, 0
+        for sound in source.sound():
+            chosen = _chosen(sound, order)
+            for writer in writers:
+                writer.take(chosen, begins=done)
+            done += sound.shape[1]
+            if done >= order.longest or all(writer.full(done) for writer in writers):
+                break
+            if done - told >= PROGRESS_EVERY:
+                told = done
+                tell(Progress(done=done))
+        return Encoded(
+            sizes=tuple(writer.finish() for writer in writers),
+            samples=tuple(writer.written for writer in writers),
+            channels=channels,
+            broken=source.broken,
+        )
+
+
+def _check_channels(source: Source, order: Encode) -> int:
+    if order.channels is None:
+        return 1
+    if missing := [channel for channel in order.channels if channel >= source.channels]:
+        raise RefusedError(
+            "no-such-channel",
+            f"channel {missing[0]} is wanted (the first is 0), and it has {source.channels}",
+        )
+    return len(order.channels)
+
+
+def _chosen(sound: NDArray[np.int16], order: Encode) -> NDArray[np.int16]:
+    if order.channels is not None:
+        return np.stack([sound[channel] for channel in order.channels])
+    if len(sound) == 1:
+        return sound
+    mixed = sound.astype(np.int32).sum(axis=0, keepdims=True) // len(sound)
+    return np.asarray(mixed, dtype=np.int16)
+
+
+@dataclass
+class _Writer:
+    """One piece on its way into its file."""
+
+    piece: Piece
+    container: OutputContainer
+    stream: AudioStream
+    format: str
+    layout: str
+    written: int = 0
+
+    @classmethod
+    def of(cls, piece: Piece, order: Encode, channels: int) -> "_Writer":
+        layout = _LAYOUTS.get(channels, f"{channels}c")
+        # unbuffered: the encoder hands over whole packets, and what it has written can be counted
+        file = os.fdopen(piece.descriptor, "wb", buffering=0, closefd=False)
+        container = av.open(file, "w", format=order.codec.container)
+        stream = container.add_stream(_ENCODERS[order.codec], rate=RATE, layout=layout)
+        if not isinstance(stream, AudioStream):
+            msg = f"{order.codec} is no codec for sound"
+            raise TypeError(msg)
+        if order.codec is not Codec.FLAC:
+            stream.bit_rate = order.bit_rate * channels
+        return cls(
+            piece=piece,
+            container=container,
+            stream=stream,
+            format=_FORMATS[order.codec],
+            layout=layout,
+        )
+
+    def full(self, done: int) -> bool:
+        return self.piece.end is not None and done >= self.piece.end
+
+    def take(self, sound: NDArray[np.int16], *, begins: int) -> None:
+        """As much of `sound`, whose first sample is number `begins`, as belongs to this piece."""
+        first = max(self.piece.start - begins, 0)
+        last = (
+            sound.shape[1]
+            if self.piece.end is None
+            else min(self.piece.end - begins, sound.shape[1])
+        )
+        if first >= last:
+            return
+        mine = np.ascontiguousarray(sound[:, first:last])
+        if self.format == "s16":  # interleaved
+            mine = np.ascontiguousarray(mine.T.reshape(1, -1))
+        frame = AudioFrame.from_ndarray(mine, format=self.format, layout=self.layout)
+        frame.sample_rate = RATE
+        frame.pts = self.written
+        self.written += last - first
+        self.container.mux(self.stream.encode(frame))
+
+    def finish(self) -> int:
+        """The end: everything written out; how many bytes there are."""
+        self.container.mux(self.stream.encode(None))
+        self.container.close()
+        return os.fstat(self.piece.descriptor).st_size

@@ -1,0 +1,166 @@
+"""Opens a recording for decoding, and yields its sound: 16-bit samples at 16 kHz, channel by channel."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import av
+import numpy as np
+from av.audio.fifo import AudioFifo
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from asrwatch.audio.orders import RATE
+
+__all__ = ["RefusedError", "Source", "opened"]
+
+MOST_CHANNELS = 64
+AT_ONCE = 10
+"""Seconds that are decoded before anybody looks at them."""
+MOST_BROKEN = 10_000
+"""Packets that cannot be decoded before a recording is given up; a scratch has a few, noise has nothing else."""
+
+
+class RefusedError(Exception):
+    """It cannot be decoded, and that lies in the recording."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@cache
+def _audio_decoders() -> str:
+    """Every decoder of sound, and none of pictures, playlists' subtitles or anything else."""
+    names = []
+    for name in sorted(av.codecs_available):
+        try:
+            codec = av.Codec(name, "r")
+        except ValueError:
+            continue  # only writes
+        if codec.type == "audio":
+            names.append(codec.name)
+    return ",".join(dict.fromkeys(names))
+
+
+class Source:
+    """An open recording's first stream of sound."""
+
+    def __init__(self, container: InputContainer, stream: AudioStream) -> None:
+        self._container = container
+        self._stream = stream
+        self.broken = 0
+        context = stream.codec_context
+        self.codec: str = context.name
+        self.sample_rate: int = context.sample_rate
+        self.channels: int = context.channels
+
+    def sound(self) -> Iterator[NDArray[np.int16]]:
+        """Arrays of (channels, samples) at `RATE`, to the end; what cannot be decoded is left out and counted.
+
+        The first is as short as a frame, so that whoever waits for a first sound has it at once; the others hold
+        seconds, since arrays are quick only where they are long.
+
+        Raises:
+            RefusedError: nothing, or too little, of it can be decoded.
+        """
+        resampler = AudioResampler(format="s16p", rate=RATE)
+        for frame in self._gathered():
+            for resampled in resampler.resample(frame):
+                yield _samples(resampled)
+        for resampled in resampler.resample(None):
+            yield _samples(resampled)
+
+    def _gathered(self) -> Iterator[AudioFrame]:
+        """Frames joined into longer ones: each costs a tenth of a millisecond on its way, however short it is."""
+        fifo = AudioFifo()
+        channels, enough = 0, 0
+        for frame in self._frames():
+            if not channels:
+                channels = frame.layout.nb_channels
+            elif frame.layout.nb_channels != channels:
+                # a stream that changes its mind: what follows is not the recording that was announced
+                raise RefusedError("channels-change", "the number of its channels changes half-way")
+            frame.pts = None
+            try:
+                fifo.write(frame)
+            except ValueError:  # another rate or sample format from here on: the resampler copes, the queue does not
+                yield from _rest(fifo)
+                fifo = AudioFifo()
+                fifo.write(frame)
+            if fifo.samples > enough:
+                yield from _rest(fifo)
+                enough = AT_ONCE * frame.sample_rate
+        if not channels:
+            raise RefusedError("cut-off", "nothing in it can be decoded")
+        yield from _rest(fifo)
+
+    def _frames(self) -> Iterator[AudioFrame]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except av.error.FFmpegError:
+                self.broken += 1  # the rest cannot be read: what there is counts
+                return
+            try:
+                yield from packet.decode()
+            except av.error.FFmpegError as error:
+                self.broken += 1
+                if self.broken > MOST_BROKEN:
+                    raise RefusedError("cut-off", "hardly anything in it can be decoded") from error
+
+
+def _rest(fifo: AudioFifo) -> Iterator[AudioFrame]:
+    frame = fifo.read()
+    if frame is not None:
+        yield frame
+
+
+def _samples(frame: AudioFrame) -> NDArray[np.int16]:
+    """A planar frame's samples, channel by channel."""
+    return frame.to_ndarray().astype(np.int16, copy=False)
+
+
+@contextmanager
+def opened(descriptor: int, demuxers: tuple[str, ...]) -> Iterator[Source]:
+    """The recording behind an open descriptor, for one pass.
+
+    Nothing but local files, these demuxers and decoders of sound can be used, whatever the content asks for:
+    a playlist disguised as a recording would otherwise have other files read (reliability 0.13, section 8).
+
+    Raises:
+        RefusedError: there is no sound in it, or none that can be decoded.
+    """
+    options = {
+        "protocol_whitelist": "file",
+        "format_whitelist": ",".join(demuxers),
+        "codec_whitelist": _audio_decoders(),
+    }
+    path = f"file:/proc/self/fd/{descriptor}"
+    one = demuxers[0] if len(demuxers) == 1 else None
+    try:
+        with av.open(path, format=one, options=options, metadata_errors="replace") as container:
+            yield Source(container, _stream(container))
+    except av.error.FFmpegError as error:
+        raise RefusedError("cut-off", f"it cannot be opened as sound: {error.strerror}") from error
+
+
+def _stream(container: InputContainer) -> AudioStream:
+    if not container.streams.audio:
+        raise RefusedError("no-audio", "there is no sound in it")
+    stream = container.streams.best("audio") or container.streams.audio[0]
+    if not isinstance(stream, AudioStream) or stream.codec_context is None:
+        raise RefusedError(
+            "unknown-codec", "its sound is coded in a way that nothing here can decode"
+        )
+    if not 0 < stream.codec_context.channels <= MOST_CHANNELS:
+        raise RefusedError("channels", f"it claims {stream.codec_context.channels} channels")
+    if stream.codec_context.sample_rate <= 0:
+        raise RefusedError("sample-rate", "it claims no sample rate")
+    return stream

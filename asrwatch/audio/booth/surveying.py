@@ -1,0 +1,100 @@
+"""Listens to a whole recording: how long, how loud, whether its channels differ, where nobody speaks."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asrwatch.audio.booth.opening import opened
+from asrwatch.audio.orders import RATE, Progress, Report, Survey, Surveyed
+
+__all__ = ["pauses", "survey"]
+
+FULL_SCALE = 32_768
+SILENT_BELOW = 10 ** (-60 / 20) * FULL_SCALE
+"""A recording whose loudest sample is below -60 dB of full scale is silent throughout: the quietest speech
+that anybody recorded on purpose is far above it."""
+SAME_BELOW = 10 ** (-50 / 20)
+"""Channels are the same if their difference has less than this share of their sound (-50 dB)."""
+WINDOW = RATE // 50
+"""Loudness is taken every 20 ms."""
+SHORTEST_PAUSE = RATE * 3 // 10
+FLOOR, SPEECH = 10, 95
+"""Percentiles of loudness that stand for the room and for whoever speaks in it."""
+LEAST_CONTRAST = 10.0
+"""Decibels between the two below which there are no pauses to be told from speech."""
+PAUSE_SHARE = 0.25
+"""How far above the room's loudness, as a share of the contrast, still counts as a pause."""
+PROGRESS_EVERY = 60 * RATE
+QUIETEST = -100.0
+
+
+def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) -> Surveyed:
+    """Decode up to `order.longest` samples and say what is heard.
+
+    Raises:
+        RefusedError: it cannot be decoded, or there is no sound in it.
+    """
+    with opened(descriptor, order.demuxers) as source:
+        count, peak = 0, 0
+        power, difference = 0.0, 0.0
+        loudness: list[NDArray[np.uint8]] = []
+        rest = np.zeros(0, dtype=np.float32)
+        told, early = 0, False
+        for sound in source.sound():
+            count += sound.shape[1]
+            peak = max(peak, int(np.abs(sound.astype(np.int32)).max(initial=0)))
+            if order.until_sound and peak >= SILENT_BELOW:
+                early = True
+                break
+            wide = sound.astype(np.float32)
+            power += float(np.square(wide[0]).sum())
+            if len(wide) > 1:
+                difference += float(np.square(wide[1:] - wide[0]).sum(axis=1).max())
+            rest = np.concatenate([rest, np.square(wide).max(axis=0)])
+            whole = len(rest) // WINDOW * WINDOW
+            loudness.append(_decibels(rest[:whole].reshape(-1, WINDOW).mean(axis=1)))
+            rest = rest[whole:]
+            if count >= order.longest:
+                early = True
+                break
+            if count - told >= PROGRESS_EVERY:
+                told = count
+                tell(Progress(done=count))
+        heard = np.concatenate(loudness) if loudness else np.zeros(0, dtype=np.uint8)
+        return Surveyed(
+            codec=source.codec,
+            sample_rate=source.sample_rate,
+            channels=source.channels,
+            samples=count,
+            peak=20 * math.log10(peak / FULL_SCALE) if peak else None,
+            silent=peak < SILENT_BELOW,
+            same_channels=source.channels > 1 and difference <= power * SAME_BELOW**2,
+            pauses=pauses(heard, count),
+            broken=source.broken,
+            ended_early=early,
+        )
+
+
+def _decibels(power: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Decibels above `QUIETEST` of full scale, in a byte each, so that twelve hours take two megabytes."""
+    with np.errstate(divide="ignore"):
+        level = 10 * np.log10(power / FULL_SCALE**2) - QUIETEST
+    return np.clip(level, 0, 255).astype(np.uint8)
+
+
+def pauses(loudness: NDArray[np.uint8], count: int) -> tuple[tuple[int, int], ...]:
+    """Where nobody speaks, in samples, from the loudness of each window; nothing where speech cannot be told."""
+    if not len(loudness):
+        return ()
+    room, speech = np.percentile(loudness, (FLOOR, SPEECH))
+    if speech - room < LEAST_CONTRAST:
+        return ()
+    quiet = loudness < room + max((speech - room) * PAUSE_SHARE, 3.0)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]]).astype(np.int8)))
+    found = []
+    for start, end in zip(edges[::2] * WINDOW, edges[1::2] * WINDOW, strict=True):
+        if end - start >= SHORTEST_PAUSE:
+            found.append((int(start), min(int(end), count)))
+    return tuple(found)

@@ -1,0 +1,190 @@
+"""What the studio asks of the booth, and what the booth reports: values that travel as one line of JSON.
+
+The studio (`studio.py`) runs in the daemon and never decodes; the booth (`booth/`) is a child process that
+does nothing else. Times are whole samples at `RATE` per second, so that pieces join without a seam.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+__all__ = [
+    "RATE",
+    "Codec",
+    "Encode",
+    "Encoded",
+    "Order",
+    "Piece",
+    "Progress",
+    "Refusal",
+    "Report",
+    "Survey",
+    "Surveyed",
+    "read",
+    "samples",
+    "span",
+    "written",
+]
+
+RATE = 16_000
+"""Samples per second of everything that is surveyed or encoded: what the models hear (contract section 3)."""
+
+
+class Codec(StrEnum):
+    """What a recording is re-encoded to, and the container it lies in."""
+
+    FLAC = "flac"
+    OPUS = "opus"
+    MP3 = "mp3"
+
+    @property
+    def container(self) -> str:
+        """The container's name, as in `containers.CONTAINERS`."""
+        return "ogg" if self is Codec.OPUS else str(self)
+
+    @property
+    def extension(self) -> str:
+        """The usual ending of such a file, without the dot."""
+        return str(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """Decode and say what is heard.
+
+    `demuxers` are the only ones that may be used (libavformat's names); `longest` is where decoding stops, in
+    samples; `until_sound` ends it at the first sound, which is all that is needed to know that it is not silent.
+    """
+
+    demuxers: tuple[str, ...]
+    longest: int
+    until_sound: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """From which sample to which (None: the end) goes to the open file `descriptor`."""
+
+    descriptor: int
+    start: int = 0
+    end: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Encode:
+    """Decode once, write each piece as `codec`, 16 kHz.
+
+    `channels` are kept apart, counted from 0; None mixes all of them into one. `bit_rate` is in bits per second
+    and channel, for the lossy codecs. `longest` is as for `Survey`.
+    """
+
+    demuxers: tuple[str, ...]
+    longest: int
+    codec: Codec
+    pieces: tuple[Piece, ...]
+    channels: tuple[int, ...] | None = None
+    bit_rate: int = 24_000
+
+
+Order = Survey | Encode
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How many samples are done."""
+
+    done: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surveyed:
+    """What was heard.
+
+    `samples` were decoded (all there are, unless `ended_early`); `peak` is the loudest sample in decibels of full
+    scale (never above 0), None for digital silence; `silent` if nobody could hear anything in it;
+    `same_channels` if every channel carries the same signal; `pauses` are (from, to) in samples, where nobody
+    speaks, in order; `broken` counts packets that could not be decoded.
+    """
+
+    codec: str
+    sample_rate: int
+    channels: int
+    samples: int
+    peak: float | None
+    silent: bool
+    same_channels: bool
+    pauses: tuple[tuple[int, int], ...] = ()
+    broken: int = 0
+    ended_early: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Encoded:
+    """What was written: bytes and samples of each piece, in the order of the pieces."""
+
+    sizes: tuple[int, ...]
+    samples: tuple[int, ...]
+    channels: int
+    broken: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """Why it cannot be done, which lies in the recording: a code for machines, words for people."""
+
+    code: str
+    message: str
+
+
+Report = Progress | Surveyed | Encoded | Refusal
+
+
+_KINDS: Mapping[str, type[Order | Report]] = MappingProxyType(
+    {kind.__name__: kind for kind in (Survey, Encode, Progress, Surveyed, Encoded, Refusal)}
+)
+
+
+def written(message: Order | Report) -> bytes:
+    """A message as one line of JSON, its newline included."""
+    return json.dumps({"kind": type(message).__name__, **asdict(message)}).encode() + b"\n"
+
+
+def read(line: bytes | str) -> Order | Report:
+    """The message of a line, as `written` wrote it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        fields: dict[str, Any] = json.loads(line)
+        return _KINDS[fields.pop("kind")](**{name: _value(name, at) for name, at in fields.items()})
+    except (TypeError, KeyError, AttributeError) as error:
+        msg = "not a message between studio and booth"
+        raise ValueError(msg) from error
+
+
+def _value(name: str, at: Any) -> Any:
+    """What JSON made a list or a plain word, as what it was."""
+    match name:
+        case "pieces":
+            return tuple(Piece(**piece) for piece in at)
+        case "pauses":
+            return tuple((start, end) for start, end in at)
+        case "codec" if at in set(Codec):
+            return Codec(at)
+        case _:
+            return tuple(at) if isinstance(at, list) else at
+
+
+def samples(time: timedelta) -> int:
+    """A time as whole samples."""
+    return round(time.total_seconds() * RATE)
+
+
+def span(count: int) -> timedelta:
+    """Samples as a time."""
+    return timedelta(seconds=count / RATE)

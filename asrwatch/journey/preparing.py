@@ -1,0 +1,222 @@
+"""Makes a recording fit for its engine: has it listened to, or re-encoded into the spool, in a child process."""
+
+import hashlib
+import os
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from asrwatch.audio.orders import Codec, Encode, Encoded, Piece, Survey, Surveyed, samples, span
+from asrwatch.audio.studio import DEMUXERS, EVERY_DEMUXER, Studio, has_codecs
+from asrwatch.crash import crash_point
+from asrwatch.errors import RecordingError, SourceChanged
+from asrwatch.files.folders import open_folder
+from asrwatch.files.oserrors import trouble
+from asrwatch.journey.recording import AudioFacts, Prepared
+
+__all__ = ["Preparer"]
+
+LONGEST = timedelta(hours=24)
+"""Decoding stops there: no engine takes half of it (contract section 4.1), and a header may promise anything."""
+CODECS = (Codec.FLAC, Codec.OPUS)
+"""Tried in this order: nothing is lost in the first; the second is small enough for every limit there is."""
+_COPY_AT_ONCE = 1 << 20
+
+
+class Preparer:
+    """Prepares recordings for one state folder; any number of threads may use it.
+
+    Args:
+        studio: where decoding happens.
+        spool: the folder for prepared files; made when it is first needed.
+    """
+
+    def __init__(self, studio: Studio, spool: Path) -> None:
+        self._studio = studio
+        self._spool = spool
+
+    @property
+    def can_encode(self) -> bool:
+        """Whether recordings can be decoded here at all (PyAV is installed)."""
+        return has_codecs()
+
+    def listen(self, recording: BinaryIO, facts: AudioFacts) -> AudioFacts:
+        """Facts that the headers did not tell, from decoding all of it.
+
+        Raises:
+            RecordingError: it cannot be decoded, or is longer than anything that can be transcribed.
+            TemporaryError: the child process died.
+        """
+        order = Survey(demuxers=_demuxers(facts), longest=samples(LONGEST))
+        heard = self._studio.survey(recording, order)
+        if heard.ended_early:
+            raise RecordingError(
+                f"It goes on for more than {LONGEST.total_seconds() / 3600:g} hours.",
+                code="too-long",
+                advice="Nothing was sent or paid. Split it.",
+            )
+        return _listened(facts, heard)
+
+    def is_silent(self, recording: BinaryIO, facts: AudioFacts) -> bool:
+        """Whether nobody could hear anything in it, from its start to its end.
+
+        Raises:
+            RecordingError: it cannot be decoded.
+            TemporaryError: the child process died.
+        """
+        order = Survey(demuxers=_demuxers(facts), longest=samples(LONGEST), until_sound=True)
+        return self._studio.survey(recording, order).silent
+
+    def re_encode(
+        self,
+        recording: BinaryIO,
+        facts: AudioFacts,
+        *,
+        name: str,
+        channels: tuple[int, ...] | None,
+        largest: int,
+    ) -> Prepared:
+        """Put a copy that an engine takes into the spool, complete and durable.
+
+        Args:
+            recording: open.
+            facts: what is known of it.
+            name: of the file, without its ending; unique.
+            channels: that are kept apart, counted from 0; None mixes all of them into one.
+            largest: bytes it may have.
+
+        Raises:
+            RecordingError: it cannot be decoded, lacks a channel, or does not fit in any form.
+            TemporaryError: no room, or the child process died.
+        """
+        for codec in CODECS:
+            prepared = self._encoded(recording, facts, f"{name}.{codec.extension}", codec, channels)
+            if prepared.size <= largest:
+                crash_point("prepared")
+                return prepared
+            self.discard(prepared)
+        raise RecordingError(
+            f"Re-encoded as {CODECS[-1]} it still has more than the {largest:,} bytes that its engine takes.",
+            code="fits-nowhere",
+            advice="Nothing was sent or paid. Split it.",
+        )
+
+    def open(self, prepared: Prepared) -> BinaryIO:
+        """A prepared file, open at its start.
+
+        Raises:
+            SourceChanged: it is not there any more, or not what was prepared; it is prepared afresh.
+        """
+        try:
+            stream = self._path(prepared.name).open("rb")
+        except OSError as error:
+            raise _lost() from error
+        if os.fstat(stream.fileno()).st_size != prepared.size:
+            stream.close()
+            raise _lost()
+        return stream
+
+    def discard(self, prepared: Prepared | None) -> None:
+        """Nobody needs it any more; one that is gone already is no trouble."""
+        if prepared is not None:
+            with suppress(OSError):
+                self._path(prepared.name).unlink()
+
+    def sweep(self, needed: frozenset[str]) -> int:
+        """Remove what no recording needs, as after a crash; how many files that were.
+
+        Args:
+            needed: names of prepared files that recordings still rest on.
+        """
+        swept = 0
+        with suppress(OSError):
+            for path in self._spool.iterdir():
+                if path.name not in needed:
+                    path.unlink()
+                    swept += 1
+        return swept
+
+    def _encoded(
+        self,
+        recording: BinaryIO,
+        facts: AudioFacts,
+        name: str,
+        codec: Codec,
+        channels: tuple[int, ...] | None,
+    ) -> Prepared:
+        path = self._path(name)
+        try:
+            with open_folder(os.fsencode(self._spool)) as folder, ExitStack() as on_trouble:
+                out = on_trouble.enter_context(path.open("xb+"))
+                on_trouble.callback(path.unlink, missing_ok=True)
+                encoded = self._studio.encode(
+                    recording, _order(facts, codec, channels, out.fileno())
+                )
+                os.fsync(out.fileno())
+                digest = _digest(out)
+                os.fsync(folder.descriptor)
+                on_trouble.pop_all()
+                out.close()
+        except OSError as error:
+            raise trouble(error, "prepare a copy as", os.fsencode(path)) from error
+        return _prepared(name, codec, encoded, digest)
+
+    def _path(self, name: str) -> Path:
+        return self._spool / name
+
+
+def _order(
+    facts: AudioFacts, codec: Codec, channels: tuple[int, ...] | None, descriptor: int
+) -> Encode:
+    return Encode(
+        demuxers=_demuxers(facts),
+        longest=samples(LONGEST),
+        codec=codec,
+        pieces=(Piece(descriptor=descriptor),),
+        channels=channels,
+    )
+
+
+def _prepared(name: str, codec: Codec, encoded: Encoded, digest: str) -> Prepared:
+    return Prepared(
+        name=name,
+        container=codec.container,
+        size=encoded.sizes[0],
+        sha256=digest,
+        duration=span(encoded.samples[0]),
+        channels=encoded.channels,
+    )
+
+
+def _demuxers(facts: AudioFacts) -> tuple[str, ...]:
+    return DEMUXERS.get(facts.container or "", EVERY_DEMUXER)
+
+
+def _listened(facts: AudioFacts, heard: Surveyed) -> AudioFacts:
+    """What was heard counts where the headers told nothing."""
+    return replace(
+        facts,
+        codec=facts.codec or heard.codec,
+        duration=facts.duration or span(heard.samples) or None,
+        sample_rate=facts.sample_rate or heard.sample_rate,
+        channels=facts.channels or heard.channels,
+        silent=heard.silent,
+    )
+
+
+def _digest(stream: BinaryIO) -> str:
+    stream.seek(0)
+    digest = hashlib.sha256()
+    while piece := stream.read(_COPY_AT_ONCE):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _lost() -> SourceChanged:
+    return SourceChanged(
+        "The copy that was prepared for its engine is not there any more.",
+        code="not-prepared",
+        advice="It is prepared afresh by itself.",
+    )

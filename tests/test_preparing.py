@@ -1,0 +1,158 @@
+"""Recordings that no engine takes as they are get re-encoded: whatever people have, it is heard."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import media_helpers as media
+import numpy as np
+import pytest
+from e2e_helpers import Installed
+
+from asrwatch.sandbox import Knobs, Said, Sandbox, Scripted
+from asrwatch.sandbox.recogniser import Listening, Sound
+
+
+@dataclass
+class Attentive:
+    """A recogniser that decodes what arrives and remembers it; what it answers is scripted."""
+
+    arrived: list[tuple[str, media.Samples, int, int]] = field(default_factory=list)
+    _says: Scripted = field(
+        default_factory=lambda: Scripted(otherwise=Said(text="Hello.", channels=2))
+    )
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def start(self) -> None:
+        """Get ready."""
+        self._says.start()
+
+    def close(self) -> None:
+        """Stop."""
+        self._says.close()
+
+    async def listen(
+        self, sound: Sound, *, channels: Sequence[int] | None, longest: timedelta
+    ) -> Listening:
+        """Decode, then say what the script says."""
+        samples, rate = media.decoded(sound.path)
+        with self._lock:
+            self.arrived.append((sound.path.read_bytes()[:4].hex(), samples, rate, sound.size))
+        return await self._says.listen(sound, channels=channels, longest=longest)
+
+
+@pytest.fixture
+def heard() -> Attentive:
+    """What arrived at the cloud."""
+    return Attentive()
+
+
+@pytest.fixture
+def world(tmp_path: Path, heard: Attentive) -> Iterator[Installed]:
+    """The program and a cloud that decodes what it is sent."""
+    knobs = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0))
+    with Sandbox(recogniser=heard, knobs=knobs) as sandbox:
+        yield Installed(root=tmp_path, url=sandbox.url, key=sandbox.key)
+
+
+STEREO = media.channels(media.tone(2), media.tone(2, pitch=300))
+AS_IT_IS = ("o.mp3", "p.webm", "h.opus", "n.amr", "m.mka")
+RE_ENCODED = ("a.m4a", "b.wav", "c.wav", "d.caf", "e.w64", "f.mp4", "j.wav", "t.au")
+
+
+def _everything(folder: Path) -> None:
+    wide, phone = media.tone(2, rate=48_000), media.tone(2, rate=8_000)
+    fast = media.channels(media.tone(2, rate=96_000), media.tone(2, rate=96_000))
+    media.write(folder / "a.m4a", STEREO, codec="aac")
+    media.write(folder / "b.wav", fast, codec="pcm_s24le", rate=96_000)
+    media.write(folder / "c.wav", phone, codec="pcm_mulaw", rate=8_000)
+    media.write(folder / "d.caf", STEREO, codec="pcm_s16le")
+    media.write(folder / "e.w64", STEREO, codec="pcm_s16le")
+    media.write(folder / "f.mp4", STEREO, codec="aac", video=True)
+    media.write(folder / "h.opus", wide, codec="libopus", rate=48_000)
+    media.write(folder / "j.wav", STEREO, codec="adpcm_ms")
+    media.write(folder / "m.mka", STEREO, codec="flac")
+    media.write(folder / "n.amr", phone, codec="libopencore_amrnb", rate=8_000)
+    media.write(folder / "o.mp3", STEREO, codec="libmp3lame")
+    media.write(folder / "p.webm", wide, codec="libopus", rate=48_000)
+    media.write(folder / "t.au", STEREO, codec="pcm_s16be")
+
+
+def test_whatever_people_have_is_heard(world: Installed, heard: Attentive) -> None:
+    """Each container and codec arrives as something the sync model takes, whole; the spool is empty after it."""
+    _everything(world.inbox)
+    world.inbox_keys = {"include": ["*.*"]}
+    done = world.call("once")
+    assert done.returncode == 0, done.stdout + done.stderr + world.log.read_text()
+    names = {*AS_IT_IS, *RE_ENCODED}
+    for name in names:
+        stem = name.partition(".")[0]
+        assert world.text_of(stem).strip()
+    assert len(heard.arrived) == len(names)
+    for _, samples, rate, _ in heard.arrived:
+        assert samples.shape[1] / rate == pytest.approx(2, abs=0.1)
+    flac = [one for one in heard.arrived if bytes.fromhex(one[0]) == b"fLaC"]
+    assert len(flac) == len(RE_ENCODED)
+    for _, samples, rate, _ in flac:
+        assert (len(samples), rate) == (1, 16_000)
+        assert np.abs(samples).max() > 1_000
+    assert not list((world.root / "state" / "spool").iterdir())
+
+
+def test_five_minutes_of_studio_quality_fit(world: Installed, heard: Attentive) -> None:
+    """A WAV of 290 s, 48 kHz, stereo, 24 bits (84 MB) goes through the sync model, re-encoded without loss."""
+    second = np.concatenate([media.tone(0.5, rate=48_000), media.silence(0.5, rate=48_000)], axis=1)
+    sound = np.tile(np.concatenate([second, second]), 290)
+    media.write(world.inbox / "talk.wav", sound, codec="pcm_s24le", rate=48_000)
+    done = world.call("once", patience=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    ((magic, samples, rate, size),) = heard.arrived
+    assert bytes.fromhex(magic) == b"fLaC"
+    assert samples.shape[1] / rate == pytest.approx(290, abs=0.1)
+    assert size < 7_500_000
+
+
+def test_what_no_lossless_copy_fits_is_sent_small(world: Installed, heard: Attentive) -> None:
+    """Noise, which FLAC can hardly make smaller, goes as Opus when its FLAC is over the limit."""
+    world.engines = {"qwen3-asr-flash": {"largest": "200kB"}}
+    media.write(world.inbox / "rain.wav", media.noise(20), codec="pcm_s16le")
+    assert world.call("once").returncode == 0
+    ((magic, samples, rate, size),) = heard.arrived
+    assert bytes.fromhex(magic) == b"OggS"
+    assert samples.shape[1] / rate == pytest.approx(20, abs=0.1)
+    assert size <= 150_000
+
+
+def test_channels_stay_apart(world: Installed, heard: Attentive) -> None:
+    """For the task model, re-encoding keeps the channels that are wanted separately."""
+    world.inbox_keys = {
+        "include": ["*.caf"],
+        "channels": [0, 1],
+        "engine": "qwen3-asr-flash-filetrans",
+    }
+    media.write(world.inbox / "call.caf", STEREO, codec="pcm_s16le")
+    assert world.call("once").returncode == 0
+    ((_, samples, _, _),) = heard.arrived
+    first, second = np.abs(np.fft.rfft(samples.astype(float))).argmax(axis=1) / 2
+    assert (first, second) == (pytest.approx(440, abs=2), pytest.approx(300, abs=2))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("cut.mp4", b"\0\0\0\x18ftypisom\0\0\0\0isommp42\0\0\x10\0mdat" + b"\0" * 4000, "cut-off"),
+        ("text.wav", b"To be transcribed, one day.\n" * 20, "not-audio"),
+        ("noise.mp3", bytes(range(7, 256)) * 40, "not-audio"),
+    ],
+)
+def test_what_cannot_be_decoded_is_refused(
+    world: Installed, heard: Attentive, name: str, content: bytes, code: str
+) -> None:
+    """Nothing is sent or paid for a file that is no recording, and the reason is told [M01]."""
+    (world.inbox / name).write_bytes(content)
+    assert world.call("once").returncode == 1
+    told = world.call("explain", str(world.inbox / name), "--json").stdout
+    assert code in told
+    assert not heard.arrived
