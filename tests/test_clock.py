@@ -178,7 +178,11 @@ def test_a_files_own_date_never_matters(mtime: int) -> None:
     assert [settler.look(look, moment) for moment in (0.0, 4.9, 5.0)] == [False, False, True]
 
 
-@pytest.mark.parametrize("by", STEPS, ids=NAMES)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(timedelta(0), YEARS), (YEARS, timedelta(0))],
+    ids=["ten years on", "ten years back"],
+)
 def test_a_recording_that_waits_goes_on_when_it_would_have(
     world: Timed, hands: Hands, before: timedelta, after: timedelta
 ) -> None:
