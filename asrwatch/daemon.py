@@ -74,6 +74,8 @@ WHILE_ENDING = timedelta(milliseconds=250)
 MORE_TIME = timedelta(seconds=30)
 """What systemd is asked for, again and again, while an end waits for a request: it may take longer than
 `TimeoutStopSec`, and what was paid for is worth waiting for."""
+ASKED_ABOUT_AGAIN = 1.1
+"""Seconds between two questions about one task, at least."""
 LOOKOUTS_END, CHORES_END, DELIVERIES_END, UNSAVED_END = 1.0, 1.0, 3.0, 120.0
 """Seconds that an end waits for these. Readings and uploads are free, and begun anew by the next start."""
 REPLACED_AGAIN = timedelta(seconds=10)
@@ -207,6 +209,7 @@ class Daemon:
         self._aside: set[str] = set()
         self._next_glance = self.clock.monotonic()
         self._next_replacement = self._next_glance
+        self._asked_about: dict[int, float] = {}
         self._steady = Steady(self.clock, house.store.offset())
         self._steps: list[ClockStep] = []
         self._steps_meanwhile: dict[int, list[ClockStep]] = {}
@@ -701,15 +704,20 @@ class Daemon:
         next_poll = None if self._in_round else self.house.store.next_poll()
         if next_poll is None or next_poll > now or not is_set(now):
             return ()
-        return poller.soon(
+        batch = poller.soon(
             self.house.store.outstanding(), due=lambda recording: recording.due <= now
         )
+        # whatever the clock does between two lines of this: no task is asked about more often
+        earliest = self.clock.monotonic() - ASKED_ABOUT_AGAIN
+        self._asked_about = {n: at for n, at in self._asked_about.items() if at > earliest}
+        return tuple(recording for recording in batch if recording.id not in self._asked_about)
 
     def _poll(self, batch: tuple[Recording, ...]) -> None:
         """Begin a round of polling."""
         if not batch:
             return
         self._in_round = frozenset(recording.id for recording in batch)
+        self._asked_about |= dict.fromkeys(self._in_round, self.clock.monotonic())
 
         def work() -> None:
             with self.hearts.pulse(f"asking about {len(batch)} tasks", usual=STEP, vital=True):
