@@ -31,6 +31,7 @@ from asrwatch.errors import (
 from asrwatch.inbox.messages import FileSettled
 from asrwatch.journey import away, delivery, journey, timeshift, trouble
 from asrwatch.journey.budget import Budget, Fuse
+from asrwatch.journey.crowd import Crowd
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route
 from asrwatch.journey.poller import OVERDUE_AFTER, TaskNews, next_wait
@@ -606,12 +607,14 @@ class Keeper:
         under_way: Collection[int],
         now: datetime,
         barred_inboxes: Collection[str] = (),
+        crowd: Crowd | None = None,
     ) -> list[Step]:
         """The next steps of recordings in these states, for at most `limit` free workers.
 
-        Requests are announced, and saved, here.
+        Requests are announced, and saved, here. `crowd` says how many slots one inbox may have.
         """
         steps: list[Step] = []
+        crowd = crowd or Crowd()
         passed_over: set[int] = set()
         clock = time.monotonic()
         states = self.may_begin(states, clock)
@@ -620,13 +623,16 @@ class Keeper:
                 states,
                 wanted,
                 under_way=(*under_way, *passed_over, *self.suspects.ids),
-                barred_inboxes=barred_inboxes,
+                barred_inboxes={*barred_inboxes, *crowd.full},
                 now=now,
             )
             for recording in chosen:
+                if recording.inbox in crowd.full:
+                    continue
                 passed_over.add(recording.id)
                 step = self._next_step(recording, now, barred_inboxes)
                 if step is not None:
+                    crowd.take(recording.inbox)
                     passed_over.add(step[0].id)  # a probe is of another recording than its turn was
                     steps.append(step)
                     self._served[frozenset(states)] = recording.inbox
@@ -836,7 +842,7 @@ class Keeper:
     def _parked_already(self, recording: Recording, purchase: str, now: datetime) -> bool:
         """Whether this content was paid for is already a person's question: a copy does not answer it."""
         other = self.store.parked_with(purchase)
-        if other is None or recording.found_at <= other.changed_at:
+        if other is None or self._was_parked(recording):
             return False
         failure = Failure(
             error="AnswerLost",
@@ -847,6 +853,10 @@ class Keeper:
         )
         self._save(recording, recording.fail(failure, now=now), note=failure.message)
         return True
+
+    def _was_parked(self, recording: Recording) -> bool:
+        """Whether a person has decided about this very recording: nothing else leads out of `parked`."""
+        return any(event.after is State.PARKED for event in self.store.story(recording.id))
 
     def _paid_already(self, recording: Recording, now: datetime) -> bool:
         """The same content was transcribed before, with the same engine and options: never buy it again."""
