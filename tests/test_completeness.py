@@ -7,7 +7,7 @@ import shutil
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,19 +16,29 @@ from audio_helpers import encode
 from e2e_helpers import Installed
 from files_helpers import FILETRANS, Housed, a_house, wait_for, wav_bytes
 from inbox_helpers import HandClock, look, raw, rule_for
+from journey_helpers import a_recording
 
 from asrwatch.audio.facts import probe
 from asrwatch.bootstrap import build_parts
+from asrwatch.cli.explain import explanation_of, rows_of_explanation
 from asrwatch.desk.foresight import foresee
-from asrwatch.errors import ConfigError, Incomplete, RecordingError, SourceChanged, Vanished
+from asrwatch.errors import (
+    ConfigError,
+    Incomplete,
+    RecordingError,
+    SourceChanged,
+    Superseded,
+    Vanished,
+)
 from asrwatch.files import fingerprint_of
 from asrwatch.inbox.looks import Look, Why
 from asrwatch.inbox.marker import Marker
 from asrwatch.inbox.rounds import Rounds
 from asrwatch.inbox.settle import Settler
 from asrwatch.journey.journey import advance, utc_now
-from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.recording import SUPERSEDED, Failure, Recording, State
 from asrwatch.journey.source import check_arrived
+from asrwatch.journey.store import Store
 from asrwatch.sandbox.recogniser import Sound
 from asrwatch.storages import Published, Source
 
@@ -107,6 +117,18 @@ def test_a_change_that_lstat_does_not_show_is_seen(tmp_path: Path, way: dict[str
         assert old.failure.code == "superseded"
         assert old.fingerprint == new.fingerprint
         assert new.state is State.DELIVERED
+
+
+def test_what_superseded_a_recording_is_looked_at_after_a_restart(
+    store: Store, now: datetime
+) -> None:
+    """A file whose recording was superseded counts as unknown, so that a crash loses no newer take [C02] [C04]."""
+    with store.transaction():
+        paid = store.add(a_recording(State.SETTLED, now))
+        assert [path for path, _ in store.known("inbox")] == [paid.path]
+        failure = Failure.of(Superseded("It changed.", code=SUPERSEDED))
+        store.save(paid, paid.fail(failure, now=now))
+    assert not list(store.known("inbox"))
 
 
 @BOTH_WAYS
@@ -368,6 +390,10 @@ def test_a_file_of_holes_is_never_sent(house: Housed) -> None:
             file.truncate(2**30)
         wait_for(lambda: house.noted("only the size is there"))
     assert not house.sandbox.bill.attempts
+    told = explanation_of(house.settings(), raw(hole))
+    assert told.story is not None
+    assert told.story.state is State.SETTLED
+    assert any("only the size is there" in text for _, text in rows_of_explanation(told))
 
 
 def test_reserved_space_that_is_filled_is_seen(tmp_path: Path) -> None:

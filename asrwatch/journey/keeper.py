@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any, assert_never
 
 from asrwatch import logs
-from asrwatch.clock import utc_now
+from asrwatch.clock import Step as ClockStep
+from asrwatch.clock import is_set, utc_now
 from asrwatch.crash import crash_point
 from asrwatch.engines import Heard, StillOut
 from asrwatch.errors import (
@@ -28,8 +29,9 @@ from asrwatch.errors import (
     Vanished,
 )
 from asrwatch.inbox.messages import FileSettled
-from asrwatch.journey import away, delivery, journey, trouble
+from asrwatch.journey import away, delivery, journey, timeshift, trouble
 from asrwatch.journey.budget import Budget, Fuse
+from asrwatch.journey.crowd import Crowd
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route
 from asrwatch.journey.poller import LATE_AFTER, OVERDUE_AFTER, TaskNews, next_wait
@@ -121,6 +123,7 @@ class Keeper:
         with self.store.transaction():
             self._bring_home(now)
             self._count_deaths()
+            self._compare_clock(now)
             self._seen_path.update((each.id, None) for each in self.store.in_state(State.SETTLED))
             for recording in self.store.in_state(State.ASKING):
                 self._save(
@@ -144,6 +147,30 @@ class Keeper:
                     died_in=one.died_in,
                     deaths=one.deaths,
                 )
+
+    def _compare_clock(self, now: datetime) -> None:
+        """A clock that is behind what was written was wrong then, or is wrong now."""
+        last = self.store.last_event_at()
+        if last is None or not is_set(now) or last <= now + timedelta(minutes=1):
+            return
+        log.warning("clock-went-back", now=now.isoformat(), last=last.isoformat())
+        for recording in self.store.in_state(*STEPS_LEFT, State.SUBMITTED):
+            self._save(recording, timeshift.pulled_in(recording, now))
+        self.gate.open_now(now)
+
+    def clock_stepped(self, step: ClockStep, *, now: datetime) -> None:
+        """The clock was set, or the machine slept: no wait becomes longer or shorter by it."""
+        log.warning(
+            "clock-was-set" if step.by else "machine-slept",
+            by=step.by.total_seconds(),
+            slept=step.slept.total_seconds(),
+            now=now.isoformat(),
+        )
+        for recording in self.store.in_state(*STEPS_LEFT, State.SUBMITTED):
+            self._save(recording, timeshift.moved(recording, step))
+        for hold in self.gate.clock_set(step):
+            self.store.hold(hold)
+        self._overdue.clear()
 
     def broken_off(self, recording_ids: Collection[int]) -> None:
         """An orderly end leaves these steps unfinished."""
@@ -444,7 +471,7 @@ class Keeper:
         if (
             current is None
             or current.state is not State.SUBMITTED
-            or current.task != told.recording.task
+            or _ticket(current) != _ticket(told.recording)
         ):
             return
         age = now - current.task.submitted_at if current.task else timedelta(0)
@@ -553,7 +580,9 @@ class Keeper:
 
     def waiting(self, now: datetime) -> frozenset[str]:
         """The engines that may not be asked at this moment."""
-        return self.gate.engines if self._is_spent(now) else self.gate.waiting(now)
+        if not is_set(now) or self._is_spent(now):
+            return self.gate.engines
+        return self.gate.waiting(now)
 
     def opens(self, now: datetime) -> datetime | None:
         """The next date on which an engine may be asked that may not now."""
@@ -562,8 +591,8 @@ class Keeper:
 
     def holds(self, now: datetime) -> tuple[Hold, ...]:
         """Everything that keeps engines from being asked: refusals, and a budget that is spent."""
-        blown = self.fuse.blown(now)
-        return (*self.gate.holds, blown) if blown else self.gate.holds
+        others = (self.fuse.blown(now), timeshift.unset(now))
+        return (*self.gate.holds, *(hold for hold in others if hold))
 
     def _is_spent(self, now: datetime) -> bool:
         """Whether the budget is; said once for each day or month."""
@@ -587,12 +616,14 @@ class Keeper:
         under_way: Collection[int],
         now: datetime,
         barred_inboxes: Collection[str] = (),
+        crowd: Crowd | None = None,
     ) -> list[Step]:
         """The next steps of recordings in these states, for at most `limit` free workers.
 
-        Requests are announced, and saved, here.
+        Requests are announced, and saved, here. `crowd` says how many slots one inbox may have.
         """
         steps: list[Step] = []
+        crowd = crowd or Crowd()
         passed_over: set[int] = set()
         clock = time.monotonic()
         states = self.may_begin(states, clock)
@@ -601,13 +632,16 @@ class Keeper:
                 states,
                 wanted,
                 under_way=(*under_way, *passed_over, *self.suspects.ids),
-                barred_inboxes=barred_inboxes,
+                barred_inboxes={*barred_inboxes, *crowd.full},
                 now=now,
             )
             for recording in chosen:
+                if recording.inbox in crowd.full:
+                    continue
                 passed_over.add(recording.id)
                 step = self._next_step(recording, now, barred_inboxes)
                 if step is not None:
+                    crowd.take(recording.inbox)
                     passed_over.add(step[0].id)  # a probe is of another recording than its turn was
                     steps.append(step)
                     self._served[frozenset(states)] = recording.inbox
@@ -817,7 +851,7 @@ class Keeper:
     def _parked_already(self, recording: Recording, purchase: str, now: datetime) -> bool:
         """Whether this content was paid for is already a person's question: a copy does not answer it."""
         other = self.store.parked_with(purchase)
-        if other is None or recording.found_at <= other.changed_at:
+        if other is None or self._was_parked(recording):
             return False
         failure = Failure(
             error="AnswerLost",
@@ -828,6 +862,10 @@ class Keeper:
         )
         self._save(recording, recording.fail(failure, now=now), note=failure.message)
         return True
+
+    def _was_parked(self, recording: Recording) -> bool:
+        """Whether a person has decided about this very recording: nothing else leads out of `parked`."""
+        return any(event.after is State.PARKED for event in self.store.story(recording.id))
 
     def _paid_already(self, recording: Recording, now: datetime) -> bool:
         """The same content was transcribed before, with the same engine and options: never buy it again."""
