@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from asrwatch.cloud.regions import currency_of
 from asrwatch.config import AUTOMATIC, InboxSettings, PartChoice, Settings
 from asrwatch.daemon import Daemon, House
 from asrwatch.engines import Engine
-from asrwatch.errors import EngineError, StartupError
+from asrwatch.errors import StartupError
 from asrwatch.formats import Format
 from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.mounts import file_system_of, is_network
@@ -63,11 +62,12 @@ def build_cloud(settings: Settings, *, spool: Spool | None = None) -> Cloud:
         ConfigError: a base URL or proxy that cannot be one.
     """
     cloud = settings.cloud
-    keys = KeyRing(api_key_file=cloud.api_key_file, environment=os.environ, home=Path.home())
-    with suppress(
-        EngineError
-    ):  # no key yet: recordings wait, and the hold says where one is looked for
-        logs.register_secret(keys.key())
+    keys = KeyRing(
+        api_key_file=cloud.api_key_file,
+        environment=os.environ,
+        home=Path.home(),
+        noticed=logs.register_secret,
+    )
     return Cloud(
         region=cloud.region,
         base_url=cloud.base_url,
