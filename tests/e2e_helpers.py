@@ -23,7 +23,10 @@ def write_wav(path: Path, *, seconds: float = 1.0, number: int = 1) -> Path:
         out.setsampwidth(2)
         out.setframerate(8_000)
         # far above silence, which is not sent
-        out.writeframes((1_000 + number % 30_000).to_bytes(2, "little") * int(8_000 * seconds))
+        out.writeframes(
+            ((number if number > 100 else 1_000 + number) % 2**16).to_bytes(2, "little")
+            * int(8_000 * seconds)
+        )
     return path
 
 
