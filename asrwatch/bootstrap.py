@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from asrwatch.daemon import Daemon, House
 from asrwatch.engines import Engine
 from asrwatch.errors import StartupError
 from asrwatch.formats import Format
+from asrwatch.inbox.caching import least_settle
 from asrwatch.inbox.lookout import InboxView, Lookout
-from asrwatch.inbox.mounts import file_system_of, is_network
+from asrwatch.inbox.mounts import file_system_of, find_mount, is_network, mounts_here
 from asrwatch.inbox.presence import Presence
 from asrwatch.journey.budget import Allowance, Budget
 from asrwatch.journey.delivery import Rules
@@ -30,7 +32,7 @@ from asrwatch.journey.spool import Spool
 from asrwatch.journey.store import Store
 from asrwatch.storages import Storage
 from asrwatch.systemd import Notifier
-from asrwatch.values import printable
+from asrwatch.values import format_duration, printable
 
 __all__ = [
     "Parts",
@@ -43,6 +45,8 @@ __all__ = [
     "build_storage",
     "open_store",
 ]
+
+log = logs.get("bootstrap")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -240,13 +244,28 @@ def _let_go(spool: Spool, change: Change) -> None:
         spool.drop(before.staging.ask_id)
 
 
+def _settle(inbox: InboxSettings) -> timedelta:
+    """The inbox's quiet time, or the shortest that can be believed on its share; found without touching that."""
+    path = os.fsencode(os.path.abspath(inbox.path))  # noqa: PTH100 - resolve() would ask the share
+    mount = find_mount(path, mounts_here())
+    least = least_settle(mount)
+    if mount is not None and inbox.settle < least:
+        log.warning(
+            "settle-raised",
+            inbox=inbox.name,
+            settle=format_duration(least),
+            reason=f"{mount.file_system} may show a file's size and date for half of that after they changed",
+        )
+    return max(inbox.settle, least)
+
+
 def _view(inbox: InboxSettings, built: Parts) -> InboxView:
     return InboxView(
         name=inbox.name,
         ignore=inbox.ignore_rule(),
         recursive=inbox.recursive,
         watch=inbox.watch,
-        settle=inbox.settle,
+        settle=_settle(inbox),
         scan_every=inbox.scan_every,
         empty_for=inbox.wait_for_rest,
         presence=built.routes[inbox.name].presence,

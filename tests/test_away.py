@@ -12,15 +12,16 @@ from journey_helpers import a_recording
 from test_daemon import Scripted, World, heard, wait_for, write_wav
 
 from asrwatch.daemon import Call, Daemon, House
-from asrwatch.engines import Ask, Heard
+from asrwatch.engines import Ask, Heard, Sent
 from asrwatch.errors import SourceChanged, TemporaryError, Vanished
 from asrwatch.files import fingerprint_of
+from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.presence import Presence
 from asrwatch.journey import journey
 from asrwatch.journey.away import AWAY, come_home, is_gone
 from asrwatch.journey.journey import utc_now
-from asrwatch.journey.recording import Failure, Recording, State, Trouble
+from asrwatch.journey.recording import Failure, Recording, State, Trouble, Wishes
 from asrwatch.journey.store import Store
 
 
@@ -244,3 +245,58 @@ def test_recording_whose_patience_ended_comes_home(now: datetime) -> None:
     assert back is not None
     assert back.state is State.TRANSCRIBED
     assert come_home(a_recording(State.FAILED, now), now=now) is None
+
+
+def test_dead_share_leaves_slots_to_the_other_inboxes(world: World) -> None:
+    """Steps that never come back hold half of the slots at most: another inbox's recordings go on. [K06]."""
+    released = threading.Event()
+
+    class DeadShare(Scripted):
+        """Its inbox's steps hang, as reading from a share whose server is away does."""
+
+        def sent(self, wishes: Wishes) -> Sent:
+            """Hang."""
+            released.wait()
+            return super().sent(wishes)
+
+    class TwoInboxes(World):
+        """A dead one and a well one."""
+
+        def house(self, store: Store) -> House:
+            """With a lookout and a route each."""
+            house = super().house(store)
+            route = house.routes["inbox"]
+            (make,) = house.lookouts.values()
+            assert isinstance(make, partial)
+            (view,) = make.args
+            dead = DeadShare(FakeOptions(), fake_cloud())
+            root = raw(self.root / "dead")
+            rule = IgnoreRule(root=root, containers={"wav"}, outputs=("txt",))
+            return replace(
+                house,
+                routes={
+                    "inbox": route,
+                    "dead": replace(
+                        route,
+                        inbox="dead",
+                        engines={"some-engine": dead},
+                        rules=replace(route.rules, inbox=root),
+                    ),
+                },
+                lookouts={
+                    "inbox": make,
+                    "dead": partial(Lookout, replace(view, name="dead", ignore=rule)),
+                },
+            )
+
+    (world.root / "dead").mkdir()
+    for number in range(20):
+        write_wav(world.root / "dead" / f"{number}.wav", tone=number)
+    both = TwoInboxes(root=world.root, engine=world.engine)
+    with both.running() as daemon:
+        wait_for(lambda: sum(one.inbox == "dead" for one in daemon.under_way.copy().values()) == 2)
+        for number in range(6):
+            write_wav(world.inbox / f"{number}.wav", tone=100 + number)
+        wait_for(lambda: len(list(world.inbox.glob("*.txt"))) == 6)
+        assert sum(one.inbox == "dead" for one in daemon.under_way.copy().values()) == 2
+        released.set()

@@ -281,7 +281,9 @@ class BudgetLine:
 class Doubt:
     """A request of which nobody knows whether it was paid, and what that would be; to be looked for on the bill."""
 
+    ask_id: str
     path: FileName
+    sha256: str | None
     asked_at: datetime
     engine: str
     model: str
