@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from asrwatch.cloud.regions import currency_of
 from asrwatch.config import AUTOMATIC, InboxSettings, PartChoice, Settings
 from asrwatch.daemon import Daemon, House
 from asrwatch.engines import Engine
-from asrwatch.errors import EngineError, StartupError
+from asrwatch.errors import StartupError
 from asrwatch.formats import Format
+from asrwatch.inbox.caching import least_settle
 from asrwatch.inbox.lookout import InboxView, Lookout
-from asrwatch.inbox.mounts import file_system_of, is_network
+from asrwatch.inbox.mounts import file_system_of, find_mount, is_network, mounts_here
 from asrwatch.inbox.presence import Presence
 from asrwatch.journey.backups import BackupRules
 from asrwatch.journey.budget import Allowance, Budget
@@ -32,7 +33,7 @@ from asrwatch.journey.spool import Spool
 from asrwatch.journey.store import Store
 from asrwatch.storages import Storage
 from asrwatch.systemd import Notifier
-from asrwatch.values import printable
+from asrwatch.values import format_duration, printable
 
 __all__ = [
     "Parts",
@@ -45,6 +46,8 @@ __all__ = [
     "build_storage",
     "open_store",
 ]
+
+log = logs.get("bootstrap")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,11 +67,12 @@ def build_cloud(settings: Settings, *, spool: Spool | None = None) -> Cloud:
         ConfigError: a base URL or proxy that cannot be one.
     """
     cloud = settings.cloud
-    keys = KeyRing(api_key_file=cloud.api_key_file, environment=os.environ, home=Path.home())
-    with suppress(
-        EngineError
-    ):  # no key yet: recordings wait, and the hold says where one is looked for
-        logs.register_secret(keys.key())
+    keys = KeyRing(
+        api_key_file=cloud.api_key_file,
+        environment=os.environ,
+        home=Path.home(),
+        noticed=logs.register_secret,
+    )
     return Cloud(
         region=cloud.region,
         base_url=cloud.base_url,
@@ -243,13 +247,28 @@ def _let_go(spool: Spool, change: Change) -> None:
         spool.drop(before.staging.ask_id)
 
 
+def _settle(inbox: InboxSettings) -> timedelta:
+    """The inbox's quiet time, or the shortest that can be believed on its share; found without touching that."""
+    path = os.fsencode(os.path.abspath(inbox.path))  # noqa: PTH100 - resolve() would ask the share
+    mount = find_mount(path, mounts_here())
+    least = least_settle(mount)
+    if mount is not None and inbox.settle < least:
+        log.warning(
+            "settle-raised",
+            inbox=inbox.name,
+            settle=format_duration(least),
+            reason=f"{mount.file_system} may show a file's size and date for half of that after they changed",
+        )
+    return max(inbox.settle, least)
+
+
 def _view(inbox: InboxSettings, built: Parts) -> InboxView:
     return InboxView(
         name=inbox.name,
         ignore=inbox.ignore_rule(),
         recursive=inbox.recursive,
         watch=inbox.watch,
-        settle=inbox.settle,
+        settle=_settle(inbox),
         scan_every=inbox.scan_every,
         empty_for=inbox.wait_for_rest,
         presence=built.routes[inbox.name].presence,

@@ -38,6 +38,7 @@ from asrwatch.journey import poller
 from asrwatch.journey.away import is_gone
 from asrwatch.journey.backups import BackupRules, Backups
 from asrwatch.journey.budget import Budget, Fuse
+from asrwatch.journey.crowd import Crowd
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route, is_ours, tidy_up
 from asrwatch.journey.keeper import Change, Keeper, Step
@@ -413,7 +414,11 @@ class Daemon:
             beat()
         if failed is None and mail:
             self._tell_store_trouble(None)
-        # not a busy loop, should the trouble lie in handing out
+        self._rest()
+
+    @staticmethod
+    def _rest() -> None:
+        """Not a busy loop, should the trouble lie in handing out."""
         time.sleep(STORE_PAUSE.total_seconds())
 
     def _keep(self, piece: Mail, error: StoreTrouble | None) -> None:
@@ -513,16 +518,16 @@ class Daemon:
             longest = min(longest, ROOM_GLANCE)
         apart = (*self.under_way, *self.keeper.suspects.ids)
         dates = [self.keeper.opens(now)]
-        if states := [state for kind in (ASKS, CHORES) if self._free(kind) > 0 for state in kind]:
-            dates.append(
-                self.house.store.next_due(
-                    states=self.keeper.may_begin(states, clock),
-                    waiting_inboxes=barred,
-                    waiting_engines=self.keeper.waiting(now),
-                    under_way=apart,
-                    barred_inboxes=self._barred(),
-                )
+        dates += [
+            self.house.store.next_due(
+                states=self.keeper.may_begin(states, clock),
+                waiting_inboxes=barred,
+                waiting_engines=self.keeper.waiting(now),
+                under_way=apart,
+                barred_inboxes=shut,
             )
+            for states, shut in self._open_kinds()
+        ]
         if not self._in_round:
             dates.append(self.house.store.next_poll())
         waits = [max(date - now, timedelta(0)) for date in dates if date is not None]
@@ -624,6 +629,7 @@ class Daemon:
                 limit=self._free(kind),
                 under_way=self._working(),
                 barred_inboxes=barred,
+                crowd=self._crowd(kind),
                 now=now,
             )
         return steps
@@ -656,6 +662,21 @@ class Daemon:
         busy = sum(recording.state in kind for recording in working)
         slots = self.house.workers if kind is ASKS else min(self.house.workers, MOST_CHORES)
         return slots - busy
+
+    def _crowd(self, kind: Collection[State]) -> Crowd:
+        """No inbox may have all the slots for chores where there are others: its share might not answer."""
+        if kind is ASKS or len(self.house.routes) == 1:
+            return Crowd()
+        inboxes = [one.inbox for one in self._working().values() if one.state in kind]
+        return Crowd(inboxes, most=max(1, min(self.house.workers, MOST_CHORES) // 2))
+
+    def _open_kinds(self) -> list[tuple[list[State], frozenset[str]]]:
+        """States whose recordings could be handed out, and the inboxes that could not; one question if it will do."""
+        free = [kind for kind in (ASKS, CHORES) if self._free(kind) > 0]
+        barred, full = self._barred(), self._crowd(CHORES).full
+        if full:
+            return [(list(kind), barred | full if kind is CHORES else barred) for kind in free]
+        return [([state for kind in free for state in kind], barred)] if free else []
 
     def _stuck(self) -> frozenset[int]:
         """Recordings whose steps are beyond their deadlines: nobody waits for those, they hold no slot."""

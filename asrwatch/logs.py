@@ -13,6 +13,7 @@ import select
 import sys
 import threading
 import traceback
+from base64 import b64encode
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, TextIO, cast
@@ -73,15 +74,22 @@ def configure(
 
 
 def register_secret(secret: Secret) -> None:
-    """From now on this text appears in no line, also not percent-encoded or inside an exception."""
+    """From now on this text appears in no line, also not percent-encoded, in Base64 or inside an exception."""
     text = secret.reveal()
     if len(text) < _SHORTEST_SECRET:
         return
-    forms = {text, quote(text, safe=""), repr(text)[1:-1], printable(text)}
+    forms = {text, quote(text, safe=""), repr(text)[1:-1], printable(text), *_base64(text)}
     with _state.lock:
         # Longer ones first, so that a part of one never spoils the search for the whole.
         known = set(_state.secrets) | forms
         _state.secrets = tuple(sorted(known, key=len, reverse=True))
+
+
+def _base64(text: str) -> set[str]:
+    """What is the same in Base64 wherever in a longer text this one stands: whole groups of three bytes."""
+    raw = text.encode("utf-8", "surrogatepass")
+    whole = {raw[skip : len(raw) - (len(raw) - skip) % 3] for skip in range(3)}
+    return {b64encode(part).decode("ascii") for part in whole if len(part) > _SHORTEST_SECRET}
 
 
 def get(name: str) -> FilteringBoundLogger:

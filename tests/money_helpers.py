@@ -81,6 +81,18 @@ class Book:
         )
         self.keeper.open_up(self.now)
 
+    def found(self, *, inbox: str = "inbox") -> Recording:
+        """A file that settled and was not read yet."""
+        self.number += 1
+        return self.store.add(
+            Recording.found(
+                inbox=inbox,
+                path=f"/{inbox}/{self.number}.wav".encode(),
+                fingerprint=Fingerprint(device=1, inode=self.number, size=100, mtime_ns=1),
+                now=self.now,
+            )
+        )
+
     def stage(
         self,
         *,
@@ -90,17 +102,10 @@ class Book:
         url: str | None = None,
     ) -> Recording:
         """A recording of its own content that waits for its request."""
-        self.number += 1
+        added = self.found(inbox=inbox)
         facts = replace(READING.facts, duration=timedelta(seconds=seconds))
         plan = replace(READING.plan, engine=engine)
         reading = replace(READING, sha256=f"{self.number:064x}", facts=facts, plan=plan)
-        found = Recording.found(
-            inbox=inbox,
-            path=f"/{inbox}/{self.number}.wav".encode(),
-            fingerprint=Fingerprint(device=1, inode=self.number, size=100, mtime_ns=1),
-            now=self.now,
-        )
-        added = self.store.add(found)
         staging = Staging(ask_id=f"{self.number:032x}", url=url)
         staged = added.read(reading, now=self.now).stage(staging, now=self.now)
         return self.store.save(added, staged)

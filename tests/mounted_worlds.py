@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -23,10 +24,11 @@ from asrwatch.inbox.presence import MANY
 SKIP = "skip: "
 
 
-def played(scene: Callable[[Path], None], folder: Path, *, limits: bool = False) -> None:
+def played(scene: Callable[[Path], None], folder: Path, *, limits: bool = False) -> float:
     """Play a scene in namespaces of its own: for mounts, or with limits of its own user namespace.
 
     Mounts need root, or a user namespace; limits always need the latter, and nobody else feels them.
+    Returns how many seconds it took until trouble was noticed, where the scene tells.
     """
     unshare = shutil.which("unshare")
     if unshare is None:
@@ -44,6 +46,7 @@ def played(scene: Callable[[Path], None], folder: Path, *, limits: bool = False)
     if ended.stdout.startswith(SKIP):
         pytest.skip(ended.stdout.strip())
     assert ended.returncode == 0, ended.stdout + ended.stderr
+    return float(ended.stdout or 0)
 
 
 def cannot(why: str) -> NoReturn:
@@ -64,6 +67,11 @@ def unmount(folder: Path) -> None:
     subprocess.run(["umount", "-l", folder], check=True)
 
 
+def tell(ward: Ward, code: str, *, since: float) -> None:
+    """Wait for trouble, and say how long that took."""
+    sys.stdout.write(f"{ward.wait_degraded(code) - since:.3f}")
+
+
 def drop(ward: Ward, count: int) -> None:
     """Some files, all found."""
     before = len(ward.collector.settled)
@@ -81,8 +89,9 @@ def unmounted(folder: Path) -> None:
     mount("--bind", disk, inbox)
     with ward_over(inbox) as ward:
         drop(ward, 3)
+        began = time.monotonic()
         unmount(inbox)
-        ward.wait_degraded("inbox-unmounted")
+        tell(ward, "inbox-unmounted", since=began)
         mount("--bind", disk, inbox)
         ward.wait_ok()
         ward.hears("new.wav")
@@ -95,8 +104,9 @@ def mounted_over(folder: Path) -> None:
     inbox.mkdir()
     with ward_over(inbox) as ward:
         ward.wait_for_start()
+        began = time.monotonic()
         mount("-t", "tmpfs", "late", inbox)
-        ward.wait_degraded("events-replaced")
+        tell(ward, "events-replaced", since=began)
         ward.finds("on-it.wav")
         ward.wait_ok()
         ward.hears("more.wav")
@@ -158,8 +168,9 @@ def too_few_watches(folder: Path) -> None:
     inbox = folder / "in"
     for number in range(60):
         (inbox / f"{number}").mkdir(parents=True)
+    began = time.monotonic()
     with ward_over(inbox) as ward:
-        ward.wait_degraded("events-watch-limit")
+        tell(ward, "events-watch-limit", since=began)
         for number in range(60):
             (inbox / f"{number}" / "a.wav").write_bytes(b"x")
         ward.collector.wait_for(lambda so_far: len(so_far.settled) == 60)

@@ -92,6 +92,7 @@ def test_once_delivers_everything(tmp_path: Path, sandbox: Sandbox) -> None:
         "delivered": [],
         "not_done": [],
         "empty": [],
+        "unmarked": [],
     }
     assert len(sandbox.bill.paid) == 3
 

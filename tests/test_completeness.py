@@ -7,27 +7,38 @@ import shutil
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
 from audio_helpers import encode
+from e2e_helpers import Installed
 from files_helpers import FILETRANS, Housed, a_house, wait_for, wav_bytes
 from inbox_helpers import HandClock, look, raw, rule_for
+from journey_helpers import a_recording
 
 from asrwatch.audio.facts import probe
 from asrwatch.bootstrap import build_parts
+from asrwatch.cli.explain import explanation_of, rows_of_explanation
 from asrwatch.desk.foresight import foresee
-from asrwatch.errors import ConfigError, Incomplete, RecordingError, SourceChanged, Vanished
+from asrwatch.errors import (
+    ConfigError,
+    Incomplete,
+    RecordingError,
+    SourceChanged,
+    Superseded,
+    Vanished,
+)
 from asrwatch.files import fingerprint_of
 from asrwatch.inbox.looks import Look, Why
 from asrwatch.inbox.marker import Marker
 from asrwatch.inbox.rounds import Rounds
 from asrwatch.inbox.settle import Settler
 from asrwatch.journey.journey import advance, utc_now
-from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.recording import SUPERSEDED, Failure, Recording, State
 from asrwatch.journey.source import check_arrived
+from asrwatch.journey.store import Store
 from asrwatch.sandbox.recogniser import Sound
 from asrwatch.storages import Published, Source
 
@@ -106,6 +117,18 @@ def test_a_change_that_lstat_does_not_show_is_seen(tmp_path: Path, way: dict[str
         assert old.failure.code == "superseded"
         assert old.fingerprint == new.fingerprint
         assert new.state is State.DELIVERED
+
+
+def test_what_superseded_a_recording_is_looked_at_after_a_restart(
+    store: Store, now: datetime
+) -> None:
+    """A file whose recording was superseded counts as unknown, so that a crash loses no newer take [C02] [C04]."""
+    with store.transaction():
+        paid = store.add(a_recording(State.SETTLED, now))
+        assert [path for path, _ in store.known("inbox")] == [paid.path]
+        failure = Failure.of(Superseded("It changed.", code=SUPERSEDED))
+        store.save(paid, paid.fail(failure, now=now))
+    assert not list(store.known("inbox"))
 
 
 @BOTH_WAYS
@@ -301,6 +324,25 @@ def test_a_cut_file_fails_unpaid_in_the_end(tmp_path: Path) -> None:
         assert len(house.sandbox.bill.paid) == 1
 
 
+def test_once_waits_for_no_rest(tmp_path: Path) -> None:
+    """`once` ends with a cut file failed, names it, and counts files whose marker is missing [C07] [C16]."""
+    with a_house(tmp_path) as house:
+        keys = {"done_marker": "{name}.done"}
+        world = Installed(
+            root=tmp_path, url=house.sandbox.url, key=house.sandbox.key, inbox_keys=keys
+        )
+        for name, content in {"cut.wav": cut_wav(), "talk.wav": wav_bytes(3)}.items():
+            (house.inbox / name).write_bytes(content)
+            (house.inbox / f"{name}.done").touch()
+        (house.inbox / "unmarked.wav").write_bytes(wav_bytes(4))
+        done = world.call("once")
+        assert done.returncode == 1
+        assert "cut.wav is not whole" in done.stderr
+        assert "1 recording transcribed" in done.stdout
+        assert "without a marker was left" in done.stdout
+        assert len(house.sandbox.bill.paid) == 1
+
+
 def test_explain_foresees_the_wait(house: Housed) -> None:
     """`explain` says of a cut file that it would wait, for how long, and why [C07]."""
     settings = house.settings()
@@ -348,6 +390,10 @@ def test_a_file_of_holes_is_never_sent(house: Housed) -> None:
             file.truncate(2**30)
         wait_for(lambda: house.noted("only the size is there"))
     assert not house.sandbox.bill.attempts
+    told = explanation_of(house.settings(), raw(hole))
+    assert told.story is not None
+    assert told.story.state is State.SETTLED
+    assert any("only the size is there" in text for _, text in rows_of_explanation(told))
 
 
 def test_reserved_space_that_is_filled_is_seen(tmp_path: Path) -> None:

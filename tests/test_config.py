@@ -238,7 +238,7 @@ def test_what_is_wrong_with_an_element_is_not_told_of_its_list(tmp_path: Path) -
     ],
 )
 def test_files_that_are_no_configuration(tmp_path: Path, text: bytes, problem: str) -> None:
-    """Whatever lies in the file, the answer is a problem in words with a line where there is one."""
+    """Whatever lies in the file, the answer is a problem in words with a line where there is one. [X11]."""
     found = problems(tmp_path, text)
     assert any(line.startswith(problem) or problem in line for line in found), found
     assert not any("\n" in line for line in found)

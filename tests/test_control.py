@@ -92,7 +92,7 @@ def test_a_running_daemon_answers(tmp_path: Path) -> None:
 
 
 def test_the_socket_is_its_owners_alone(tmp_path: Path) -> None:
-    """The socket has mode 0600 and is gone when the daemon has ended."""
+    """The socket has mode 0600 and is gone when the daemon has ended. [X12]."""
     path = tmp_path / "state" / "control.sock"
     with living(tmp_path / "state"):
         assert stat.S_ISSOCK(path.stat().st_mode)
@@ -174,7 +174,7 @@ def test_questions_wait_for_nobody_slow(tmp_path: Path) -> None:
 
 
 def test_only_the_owner_and_root_may_ask() -> None:
-    """The daemon's own user and root are let in, others are not."""
+    """The daemon's own user and root are let in, others are not. [X12]."""
     assert is_allowed(1000, 1000)
     assert is_allowed(0, 1000)
     assert not is_allowed(1001, 1000)
@@ -183,7 +183,7 @@ def test_only_the_owner_and_root_may_ask() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_another_user_is_turned_away() -> None:
-    """Even where the file system lets another user connect, the kernel's word on who it is decides."""
+    """Even where the file system lets another user connect, the kernel's word on who it is decides. [X12]."""
     program = (
         "import socket, sys\n"
         "asked = socket.socket(socket.AF_UNIX)\n"

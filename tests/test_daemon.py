@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,22 @@ def test_new_content_under_an_old_name_is_a_new_recording(world: World) -> None:
         wait_for(lambda: len(list(world.inbox.glob("*.txt"))) == 2)
     assert len(world.recordings()) == 2
     assert len(world.engine.asked) == 2
+
+
+def test_old_content_that_comes_back_is_what_lies_there(world: World) -> None:
+    """One content, another, the first again: what is known of the path is the first, and it is not paid again."""
+    talk = world.inbox / "talk.wav"
+    with world.running():
+        for tone, named in ((1, "talk.txt"), (2, "talk.wav.txt"), (1, "talk.wav.2.txt")):
+            write_wav(talk, tone=tone)
+            wait_for((world.inbox / named).exists)
+    assert len(world.engine.asked) == 2
+    with Store(world.root / "state") as store:
+        latest = store.latest_at(bytes(talk))
+        assert latest is not None
+        assert latest.reading is not None
+        assert latest.reading.sha256 == sha256(talk.read_bytes()).hexdigest()
+        assert latest.fingerprint.mtime_ns == talk.stat().st_mtime_ns
 
 
 def test_a_held_engine_keeps_its_recordings(world: World) -> None:

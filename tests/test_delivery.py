@@ -174,7 +174,7 @@ def test_decided_paths_stay(inbox: bytes) -> None:
     ],
 )
 def test_names_are_taken_literally(inbox: bytes, name: bytes, expected: bytes) -> None:
-    """No name is a pattern, an option or text: its bytes are kept (N01, N02, N07, N08, N10)."""
+    """No name is a pattern, an option or text: its bytes are kept [N01] [N02] [N07] [N08] [N10]."""
     recording = transcribed(inbox + b"/" + name, exists=False)
     outputs = decide(recording, rules(inbox, formats=("txt",)), owners_of=among(nobody))
     assert paths(outputs) == [inbox + b"/" + expected]
@@ -214,7 +214,7 @@ NAMES = st.binary(min_size=1, max_size=255).filter(
 @settings(max_examples=200)
 @given(st.lists(NAMES, min_size=1, max_size=12, unique=True), st.sampled_from([143, 255]))
 def test_no_two_recordings_share_an_output(names: list[bytes], limit: int) -> None:
-    """However alike or long the names, every recording has its own outputs, and they fit (N04, N05)."""
+    """However alike or long the names, every recording has its own outputs, and they fit [N04] [N05]."""
     owned: dict[bytes, int] = {}
     for number, name in enumerate(names, 1):
         recording = transcribed(b"/inbox/" + name, number=number, exists=False)
@@ -297,7 +297,7 @@ def test_an_edited_output_stays(inbox: bytes) -> None:
 
 @pytest.mark.parametrize("way", ["folder", "link", "dangling", "pipe"])
 def test_what_is_no_file_stays(inbox: bytes, way: str) -> None:
-    """A folder, a link or a pipe under the output's name is left alone, and never opened (S13)."""
+    """A folder, a link or a pipe under the output's name is left alone, and never opened [S13]."""
     recording = decided(transcribed(inbox + b"/talk.wav"), rules(inbox, formats=("txt",)))
     victim = inbox + b"/victim"
     files.write_atomically(victim, TEXTS[0].content)
@@ -333,7 +333,7 @@ def test_an_output_that_was_deleted_is_written_again(inbox: bytes) -> None:
     ],
 )
 def test_the_longest_names_are_delivered(inbox: bytes, name: bytes) -> None:
-    """A name as long as the file system takes has its outputs too, `.new` ones included (N04)."""
+    """A name as long as the file system takes has its outputs too, `.new` ones included [N04]."""
     recording = decided(transcribed(inbox + b"/" + name), rules(inbox))
     first = write(recording, rules(inbox), TEXTS)
     assert [content(path) for path in paths(first)] == [piece.content for piece in TEXTS]

@@ -23,7 +23,8 @@ from mounted_worlds import (
     unmounted,
 )
 
-from asrwatch.inbox.mounts import WatchMode
+from asrwatch.inbox.caching import least_settle
+from asrwatch.inbox.mounts import WatchMode, parse_mountinfo
 
 pytest.importorskip("watchdog.observers.inotify_c", reason="events need inotify")
 
@@ -83,6 +84,23 @@ def test_watch_limit_costs_no_file(tmp_path: Path) -> None:
 def test_instance_limit_costs_no_file(tmp_path: Path) -> None:
     """Without an inotify instance the inbox is scanned, and listened to once there is one. [D06]."""
     played(no_instance, tmp_path, limits=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "least"),
+    [
+        ("nfs4 host:/x rw,vers=4.2,acregmin=10,acregmax=60", 20),
+        ("nfs host:/x rw,vers=3", 6),
+        ("nfs host:/x rw,noac", 0),
+        ("cifs //host/x rw,actimeo=2", 4),
+        ("smb3 //host/x rw", 2),
+        ("ext4 /dev/vda rw", 0),
+    ],
+)
+def test_quiet_time_outlasts_what_a_share_remembers(line: str, least: int) -> None:
+    """On NFS and SMB a file must be quiet for twice as long as the client may show its old size. [D19]."""
+    (mount,) = parse_mountinfo(f"41 40 0:41 / /srv rw,noatime - {line}".encode())
+    assert least_settle(mount) == timedelta(seconds=least)
 
 
 def test_tree_of_500_files_moved_in_is_found(

@@ -236,7 +236,7 @@ def test_a_taken_name_is_left_alone_unless_it_may_be_replaced(folder: bytes) -> 
 
 
 def test_a_link_is_replaced_never_followed(folder: bytes) -> None:
-    """A target that became a symbolic link is replaced; what it points to is not touched (X06)."""
+    """A target that became a symbolic link is replaced; what it points to is not touched [X06]."""
     victim = Path(os.fsdecode(folder), "victim")
     victim.write_bytes(b"precious")
     os.symlink(b"victim", folder + b"/talk.txt")
@@ -260,7 +260,7 @@ def test_a_linked_folder_below_the_root_is_not_entered(folder: bytes) -> None:
 
 
 def test_a_folder_swapped_while_it_is_open_does_not_redirect(folder: bytes) -> None:
-    """A folder replaced by a link between opening and writing still gets the file itself (X06)."""
+    """A folder replaced by a link between opening and writing still gets the file itself [X06]."""
     os.mkdir(folder + b"/out")
     os.mkdir(folder + b"/trap")
     with folders.open_folder(folder, b"out") as opened:

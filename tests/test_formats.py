@@ -102,7 +102,7 @@ def test_every_format_is_named_as_its_file(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_in_a_file_steers_a_terminal(name: str) -> None:
-    """Escape sequences, controls and overrides of what was heard are in no file a person opens."""
+    """Escape sequences, controls and overrides of what was heard are in no file a person opens [X07] [X09]."""
     transcript = replace(one_sentence(HOSTILE), no_speech=False)
     text = part(name).render(transcript, replace(PROVENANCE, source="a\x1b[2J\udcffb.wav"))
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", text)

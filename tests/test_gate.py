@@ -141,3 +141,21 @@ def test_a_person_may_open_the_gate() -> None:
     _refuse(gate, EngineTrouble.MONEY)
     gate.open_now(NOW)
     assert gate.is_open("slow", NOW)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [(EngineTrouble.DOWN, EngineTrouble.MONEY), (EngineTrouble.KEY, EngineTrouble.DOWN)],
+)
+def test_a_probe_refused_for_another_reason_ends_too(
+    first: EngineTrouble, then: EngineTrouble
+) -> None:
+    """A probe of the engine that is answered "no money", or the other way round, does not close it for ever."""
+    gate = _gate()
+    _refuse(gate, first)
+    until = gate.holds[0].until
+    gate.take("slow", until)
+    _refuse(gate, then, now=until, asked=until)
+    latest = max(hold.until for hold in gate.holds)
+    assert not gate.is_open("slow", until)
+    assert gate.is_open("slow", latest + SECOND)

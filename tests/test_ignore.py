@@ -50,7 +50,7 @@ IN = Path("/in")
     ],
 )
 def test_built_in_rule_covers_recorders_list(name: bytes) -> None:
-    """What recorders.md names as temporary or foreign is ignored, whatever `include` says."""
+    """What recorders.md names as temporary or foreign is ignored, whatever `include` says [C11] [N12]."""
     assert not rule_for(IN).wants_file(name)
     assert not rule_for(IN, include=["*"]).wants_file(name)
 
@@ -81,7 +81,7 @@ def test_built_in_rule_covers_recorders_list(name: bytes) -> None:
     ],
 )
 def test_built_in_rule_stays_out_of_system_folders(folder: bytes) -> None:
-    """Folders of NAS systems, synchronisers and trash are not entered at any depth."""
+    """Folders of NAS systems, synchronisers and trash are not entered at any depth [N12]."""
     rule = rule_for(IN)
     assert not rule.wants_folder(folder)
     assert not rule.wants_folder(b"calls/2024/" + folder)
@@ -211,7 +211,7 @@ def test_longest_mount_point_wins() -> None:
 
 
 def test_automatic_watching_believes_local_file_systems_only() -> None:
-    """`auto` uses events where they are known to tell, scanning everywhere else, and says why."""
+    """`auto` uses events where they are known to tell, scanning everywhere else, and says why. [D19]."""
     for lying in (
         "nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "fuse.mergerfs", "9p", "virtiofs", "vboxsf",
         "ceph", "glusterfs", "lustre", "afs", "davfs", "overlay", "autofs", "drvfs", "", None,

@@ -157,6 +157,26 @@ def test_a_copy_of_a_parked_recording_is_not_bought(
     assert "/inbox/talk.wav" in failed.failure.message
 
 
+def test_a_copy_that_waited_for_a_parked_recording_is_not_bought(
+    keeper: Keeper, store: Store, now: datetime
+) -> None:
+    """A copy that was there before the answer was lost waits for the person, too; what a person retried is asked."""
+    parked = _put(store, a_recording(State.PARKED, now + timedelta(minutes=1)))
+    copy = replace(a_recording(State.STAGED, now, path=b"/inbox/copy.wav"), inbox="inbox")
+    staged = _put(store, copy)
+    assert staged.reading is not None
+    purchase = staged.reading.purchase
+    assert keeper._parked_already(staged, purchase, now)
+    also_parked = _put(
+        store, replace(a_recording(State.PARKED, now, ticket="task-2"), path=b"/inbox/other.wav")
+    )
+    assert also_parked.reading is not None
+    retried = store.save(also_parked, also_parked.retry(now=now))
+    read = store.save(retried, retried.read(also_parked.reading, now=now))
+    assert store.parked_with(purchase) == store.get(parked.id)
+    assert not keeper._parked_already(read, purchase, now)
+
+
 def test_a_request_that_never_left_is_not_called_refused(
     keeper: Keeper, store: Store, now: datetime
 ) -> None:

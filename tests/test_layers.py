@@ -12,7 +12,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 PARTS = ("engines", "storages", "formats", "notifiers")
 BOTTOM = {"errors", "values"}
 # Small helpers that know nothing of recordings, engines or the cloud.
-HELPERS = BOTTOM | {"logs", "parts", "crash", "clock", "heartbeats", "trust"}
+HELPERS = BOTTOM | {"logs", "parts", "crash", "clock", "heartbeats", "trust", "children"}
 RECORDING = HELPERS | {"recording"}
 
 # Which rooms a room may import from, besides itself. The design's picture (section 2), from the bottom up:
@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "crash": BOTTOM,
     "clock": BOTTOM,
     "trust": BOTTOM,
+    "children": BOTTOM,
     "heartbeats": BOTTOM,
     "supervision": BOTTOM | {"logs", "heartbeats", "systemd"},
     "logs": BOTTOM,
@@ -38,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "inbox": RECORDING | {"files"},
     "journey": RECORDING | {"files", "audio", "cloud", "protocols", "inbox"},
     "config": RECORDING | {"files", "audio", "cloud", "protocols", "inbox"},
-    "sandbox": {"errors", "values", "logs"},
+    "sandbox": {"errors", "values", "logs", "children"},
     "package": set(),
 }
 DAEMON = RECORDING | {

@@ -81,7 +81,7 @@ def test_hostile_names_are_harmless_to_machines(out: io.StringIO) -> None:
 
 
 def test_hostile_names_are_harmless_to_people() -> None:
-    """On a terminal a name cannot break the line, steer the terminal or forge an event."""
+    """On a terminal a name cannot break the line, steer the terminal or forge an event [X07] [N03]."""
     stream = io.StringIO()
     logs.configure("debug", stream=stream, terminal=True)
     event = f"event {HOSTILE}"
@@ -360,7 +360,7 @@ anything = st.recursive(
 
 @given(st.dictionaries(st.text(min_size=1), anything, max_size=5))
 def test_every_event_is_one_line(event: dict[str, Any]) -> None:
-    """Any event whatsoever is one line of ASCII JSON for machines and one printable line for people."""
+    """Any event whatsoever is one line of ASCII JSON for machines and one printable line for people [X07]."""
     line = for_machines(event, ())
     assert line.isascii()
     assert line.isprintable()

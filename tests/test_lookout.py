@@ -113,7 +113,7 @@ def test_flat_inbox_takes_nothing_from_below(inbox: Path, collector: Collector) 
 
 
 def test_file_that_grows_settles_after_its_last_write(inbox: Path, collector: Collector) -> None:
-    """A slow writer with pauses shorter than the quiet time is reported once, as it is in the end."""
+    """A slow writer with pauses shorter than the quiet time is reported once, as it is in the end [C01] [C05]."""
     path = inbox / "slow.wav"
     with lookout_over(inbox, collector, settle=timedelta(seconds=1)):
         with path.open("wb") as growing:
@@ -206,7 +206,7 @@ def test_file_that_vanishes_while_settling_is_told_once(inbox: Path, collector: 
 
 
 def test_inbox_removed_and_made_anew_heals(inbox: Path, collector: Collector) -> None:
-    """Trouble is told once when the inbox goes, healing once when it is back, and events come again."""
+    """Trouble is told once when the inbox goes, healing once when it is back, and events come again. [D07]."""
     with lookout_over(inbox, collector, scan_every=timedelta(milliseconds=100)) as lookout:
         collector.wait_for(lambda so_far: bool(so_far.scans))
         inbox.rmdir()
@@ -227,7 +227,7 @@ def test_inbox_removed_and_made_anew_heals(inbox: Path, collector: Collector) ->
 def test_inbox_replaced_behind_our_back_is_listened_to_again(
     inbox: Path, tmp_path: Path, collector: Collector
 ) -> None:
-    """Renamed away and made anew: the next look at anything notices, and the new folder's events come."""
+    """Renamed away and made anew: the next look at anything notices, and the new folder's events come. [D08]."""
     with lookout_over(inbox, collector) as lookout:
         collector.wait_for(lambda so_far: bool(so_far.scans))
         inbox.rename(tmp_path / "old")
@@ -254,7 +254,7 @@ def test_missing_inbox_is_waited_for(tmp_path: Path, collector: Collector) -> No
 
 
 def test_unreadable_inbox_is_told_and_heals(collector: Collector) -> None:
-    """Watchdog watches an unreadable inbox without a word; we tell, and hear again when it may be read."""
+    """Watchdog watches an unreadable inbox without a word; we tell, and hear again when it may be read. [D03]."""
     with public_folder() as inbox, not_root():
         box = inbox / "in"
         box.mkdir(mode=0o000)
@@ -276,7 +276,7 @@ def told(collector: Collector, kind: type[Message]) -> list[Message]:
 
 
 def test_hanging_share_does_not_hold_up_the_stop(inbox: Path) -> None:
-    """A thread that hangs is left behind when the time is over; another lookout is not disturbed."""
+    """A thread that hangs is left behind when the time is over; another lookout is not disturbed. [K06]."""
     hanging, released = threading.Event(), threading.Event()
 
     def hang(message: Message) -> None:
@@ -328,7 +328,7 @@ def test_files_known_but_no_longer_wanted_are_ignored(inbox: Path, collector: Co
 
 
 def test_burst_of_files_is_found_completely(inbox: Path, collector: Collector) -> None:
-    """Two thousand files written by two writers into nested folders are each reported exactly once."""
+    """Two thousand files written by two writers into nested folders are each reported exactly once. [D01]."""
 
     def write(half: int) -> None:
         for number in range(1000):

@@ -18,13 +18,16 @@ from inbox_helpers import raw, rule_for
 from journey_helpers import FINGERPRINT
 
 from asrwatch import logs
+from asrwatch.cli._house import consult
+from asrwatch.cli._printing import show
 from asrwatch.cli.explain import explanation_of, rows_of_explanation
+from asrwatch.cli.status import rows_of_status
 from asrwatch.config import load
-from asrwatch.desk.reports import to_json
+from asrwatch.desk.reports import AskStatus, Status, to_json
 from asrwatch.files.filenames import LONGEST_NAME, portable
 from asrwatch.inbox.scan import Folder, scan
 from asrwatch.journey.delivery import Rules, decide
-from asrwatch.journey.recording import Recording
+from asrwatch.journey.recording import Recording, State
 from asrwatch.sandbox import Fault, Knobs, Route, Sandbox, Scripted, Wire
 from asrwatch.values import printable
 
@@ -167,6 +170,42 @@ def test_every_name_is_transcribed_and_logged(
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) > len(TRANSCRIBED)
     assert all(re.fullmatch(r"\{[\x20-\x7e]*\}", line) and json.loads(line) for line in lines)
+
+
+def test_what_the_cloud_says_steers_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """An API message and a transcript full of escapes: log, status, explain and outputs stay plain [X07] [X09]."""
+    formats = ["txt", "json", "md"]
+    with a_house(tmp_path, lambda _: HOSTILE_TEXT, formats=formats) as house:
+        house.sandbox.fault(
+            Fault(what=Wire.REFUSE, route=Route.CHAT, code="InvalidParameter", message=HOSTILE_TEXT)
+        )
+        logs.configure("debug", terminal=False)
+        with house.running():
+            (house.inbox / "refused.wav").write_bytes(wav_bytes(1))
+            wait_for(lambda: house.became(State.FAILED))
+            (house.inbox / "talk.wav").write_bytes(wav_bytes(2))
+            wait_for(lambda: house.became(State.DELIVERED))
+        logs.configure()
+        settings = house.settings()
+        rows = [
+            *rows_of_status(consult(settings, AskStatus(), Status)),
+            *rows_of_explanation(explanation_of(settings, raw(house.inbox / "refused.wav"))),
+        ]
+        show(rows)
+        told = capfd.readouterr()
+        assert "pwned" in told.out
+        assert "pwned" in told.err
+        assert not CONTROLS.search(told.out.replace("\n", ""))
+        assert all(json.loads(line) and line.isascii() for line in told.err.splitlines())
+        assert not CONTROLS.search(told.err.replace("\n", ""))
+        for path in house.inbox.glob("talk.*"):
+            if path.suffix != ".wav":
+                assert not CONTROLS.search(path.read_text().replace("\n", ""))
+
+
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 @pytest.mark.soak

@@ -110,7 +110,7 @@ def test_links_and_special_files_are_never_looked_into(tmp_path: Path) -> None:
 
 
 def test_nobody_leads_a_nudge_out_of_the_inbox(tmp_path: Path) -> None:
-    """A folder on the way that is a symlink, or "..", is not followed for a nudge nor for a second look."""
+    """A folder on the way that is a symlink, or "..", is not followed for a nudge nor for a second look [X05]."""
     inbox = tmp_path / "in"
     inbox.mkdir()
     touch(tmp_path / "elsewhere" / "deep" / "secret.wav")
@@ -178,7 +178,7 @@ def test_unreadable_folder_is_trouble_and_the_pass_goes_on() -> None:
 
 
 def test_unreadable_folder_is_not_forgotten() -> None:
-    """Files known in a folder that cannot be read for a while are not reported anew when it can."""
+    """Files known in a folder that cannot be read for a while are not reported anew when it can. [D04]."""
     with public_folder() as inbox:
         touch(inbox / "sub" / "deep" / "a.wav")
         desk = Desk(rule_for(inbox))
@@ -313,7 +313,7 @@ def test_waiting_file_of_an_absent_inbox_keeps_waiting(tmp_path: Path) -> None:
 
 
 def test_empty_folder_on_another_device_looks_unmounted() -> None:
-    """What is known survives an unmounted disk, which reads as an empty folder on another device."""
+    """What is known survives an unmounted disk, which reads as an empty folder on another device. [D10]."""
     settler = Settler(settle=timedelta(0))
     folder = b"/in"
     for now in (0, 1):
@@ -357,7 +357,7 @@ def test_inbox_that_points_to_an_empty_device_forgets_nothing(tmp_path: Path) ->
 
 
 def test_deep_trees_neither_recurse_nor_hold_descriptors_for_siblings(tmp_path: Path) -> None:
-    """A tree as deep as paths may be long is walked; where names no longer fit is told as trouble."""
+    """A tree as deep as paths may be long is walked; where names no longer fit is told as trouble [N06]."""
     here = os.open(tmp_path, os.O_RDONLY)
     for _ in range(40):
         name = "d" * 120
@@ -394,7 +394,7 @@ def test_pass_that_is_left_early_closes_what_it_opened(tmp_path: Path) -> None:
 
 
 def test_listing_a_large_folder_takes_no_memory(tmp_path: Path) -> None:
-    """Files are streamed: the pass itself keeps nothing per file."""
+    """Files are streamed: the pass itself keeps nothing per file. [D18]."""
     for number in range(5000):
         (tmp_path / f"{number:060}.wav").touch()
     tracemalloc.start()

@@ -30,12 +30,12 @@ def test_quiet_file_settles_once() -> None:
 
 
 def test_change_begins_quiet_time_anew() -> None:
-    """Any change of the signature, if only of mtime, blocks or inode, begins the quiet time anew."""
+    """Any change of the signature, if only of mtime, ctime, blocks or inode, begins the quiet time anew [C03]."""
     deciding = settler()
     base = look()
     changes = [
         base._replace(signature=base.signature._replace(**{name: 77}))
-        for name in ("device", "inode", "size", "blocks", "mtime_ns")
+        for name in ("device", "inode", "size", "blocks", "mtime_ns", "ctime_ns")
     ]
     now = 0.0
     deciding.look(base, now)
@@ -54,7 +54,7 @@ def test_one_look_is_never_enough() -> None:
 
 
 def test_mtime_is_not_compared_with_any_clock() -> None:
-    """A file from 1970 and one from 2100 settle like any other."""
+    """A file from 1970 and one from 2100 settle like any other [C10] [T02]."""
     for mtime in (0, 4_102_444_800 * 10**9):
         deciding = settler()
         assert not deciding.look(look(mtime=mtime), 10)
@@ -62,7 +62,7 @@ def test_mtime_is_not_compared_with_any_clock() -> None:
 
 
 def test_empty_file_waits_for_its_first_byte() -> None:
-    """Zero bytes never settle; with the first byte the quiet time begins."""
+    """Zero bytes do not settle with the quiet time; with the first byte it begins [C08]."""
     deciding = settler()
     for now in range(0, 1000, 10):
         assert not deciding.look(look(size=0), now)

@@ -95,7 +95,7 @@ def test_written_file_nudges_its_folder(inbox: Path, listener: Listener) -> None
 def test_moved_in_file_nudges_though_it_is_never_closed(
     inbox: Path, tmp_path: Path, listener: Listener
 ) -> None:
-    """Senders that write elsewhere and rename, or hard-link, raise no closed event; they nudge all the same."""
+    """Senders that write elsewhere and rename, or hard-link, raise no closed event; they nudge all the same. [D16]."""
     for place in (shutil.move, os.link):
         (tmp_path / "made.wav").write_bytes(b"x")
         place(tmp_path / "made.wav", inbox / f"{place.__name__}.wav")
@@ -115,7 +115,7 @@ def test_rename_from_temporary_name_nudges(inbox: Path, listener: Listener) -> N
 
 
 def test_our_own_writes_do_not_nudge(inbox: Path, listener: Listener) -> None:
-    """Transcripts, temporary files and reading a recording wake nobody."""
+    """Transcripts, temporary files and reading a recording wake nobody. [D20]."""
     recording = inbox / "sub.wav"
     recording.write_bytes(b"x")
     listener.wait_for_nudge(inbox)
@@ -132,7 +132,7 @@ def test_our_own_writes_do_not_nudge(inbox: Path, listener: Listener) -> None:
 
 
 def test_files_in_folders_made_a_moment_ago_are_covered(inbox: Path, listener: Listener) -> None:
-    """Folders made by mkdir -p race with the watches being set; every folder is nudged in the end."""
+    """Folders made by mkdir -p race with the watches being set; every folder is nudged in the end. [D14]."""
     folders = [inbox / f"{number}" / "b" / "c" for number in range(50)]
     for folder in folders:
         folder.mkdir(parents=True)
@@ -142,7 +142,7 @@ def test_files_in_folders_made_a_moment_ago_are_covered(inbox: Path, listener: L
 
 
 def test_tree_moved_in_is_nudged_whole(inbox: Path, tmp_path: Path, listener: Listener) -> None:
-    """A folder moved in, or renamed inside, is nudged with everything below it."""
+    """A folder moved in, or renamed inside, is nudged with everything below it. [D13]."""
     tree = tmp_path / "tree"
     (tree / "deep").mkdir(parents=True)
     (tree / "deep" / "a.wav").write_bytes(b"x")
@@ -179,7 +179,7 @@ def test_flat_inbox_hears_nothing_from_below(inbox: Path) -> None:
 
 
 def test_exception_in_nudging_does_not_end_events(inbox: Path, listener: Listener) -> None:
-    """An exception on our side is counted; watchdog's dispatcher lives on and the next event arrives."""
+    """An exception on our side is counted; watchdog's dispatcher lives on and the next event arrives. [D11]."""
     listener.raising = True
     (inbox / "a.wav").write_bytes(b"x")
     listener.wait_for_nudge(inbox)
@@ -192,7 +192,7 @@ def test_exception_in_nudging_does_not_end_events(inbox: Path, listener: Listene
 
 
 def test_overflow_asks_for_everything(inbox: Path, listener: Listener) -> None:
-    """Events the kernel dropped are made up for by a look at the whole inbox; events go on afterwards."""
+    """Events the kernel dropped are made up for by a look at the whole inbox; events go on afterwards. [D02]."""
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     if limit > 100_000:
         pytest.skip(f"this kernel queues {limit} events: too many to overflow in a test")
@@ -209,7 +209,7 @@ def test_overflow_asks_for_everything(inbox: Path, listener: Listener) -> None:
 
 
 def test_recreated_inbox_is_noticed_and_armed_again(inbox: Path, listener: Listener) -> None:
-    """An inbox deleted and made anew leaves a watch that looks alive and hears nothing: that is told."""
+    """An inbox deleted and made anew leaves a watch that looks alive and hears nothing: that is told. [D07]."""
     inbox.rmdir()
     listener.wait_for_nudge(inbox, deep=True)
     away = listener.watch.deaf()
@@ -226,7 +226,7 @@ def test_recreated_inbox_is_noticed_and_armed_again(inbox: Path, listener: Liste
 
 
 def test_renamed_inbox_is_noticed(inbox: Path, tmp_path: Path, listener: Listener) -> None:
-    """A watch follows a renamed folder; with another one in its place it is told and armed again."""
+    """A watch follows a renamed folder; with another one in its place it is told and armed again. [D08]."""
     inbox.rename(tmp_path / "old")
     inbox.mkdir()
     deafness = listener.watch.deaf()
@@ -251,7 +251,7 @@ def test_dead_emitter_is_noticed(listener: Listener) -> None:
 
 
 def test_dead_reader_is_noticed(inbox: Path, listener: Listener) -> None:
-    """The thread that reads the kernel's events is asked, too."""
+    """The thread that reads the kernel's events is asked, too. [D12]."""
     reader = listener.watch._reader
     assert reader is not None
     reader.stop()
@@ -279,7 +279,7 @@ class Tripping:
 
 
 def test_fault_in_watchdog_is_survived(inbox: Path, listener: Listener) -> None:
-    """An exception inside watchdog's reader asks for everything and counts as deaf until armed again."""
+    """An exception inside watchdog's reader asks for everything and counts as deaf until armed again. [D12]."""
     reader = listener.watch._reader
     assert reader is not None
     created = Mask(InotifyConstants.IN_CREATE)
@@ -372,7 +372,7 @@ def deafness_with(limit: str, value: int, root: Path) -> str:
 
 
 def test_watch_limit_below_the_inbox_is_told(inbox: Path) -> None:
-    """Watchdog hides that sub-folders get no watch; we tell, name the sysctl and keep what there is."""
+    """Watchdog hides that sub-folders get no watch; we tell, name the sysctl and keep what there is. [D05]."""
     for number in range(20):
         (inbox / f"{number}").mkdir()
     said = deafness_with("max_inotify_watches", 5, inbox)
@@ -391,7 +391,7 @@ def test_no_watch_at_all_is_told(inbox: Path) -> None:
 
 
 def test_no_instance_to_be_had_is_told(inbox: Path) -> None:
-    """With no inotify instance left that limit is named, and the inbox is scanned alone."""
+    """With no inotify instance left that limit is named, and the inbox is scanned alone. [D06]."""
     said = deafness_with("max_inotify_instances", 0, inbox)
     assert "events-instance-limit" in said
     assert "max_user_instances" in said

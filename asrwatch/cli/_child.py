@@ -1,7 +1,6 @@
 """The real daemon as a child process, and what it logs as it happens (for the demo)."""
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -14,18 +13,9 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Self
 
-__all__ = ["Child", "Logged"]
+from asrwatch.children import bare_environment
 
-# Whatever the surroundings say about other configurations, keys and outputs must not reach the demo.
-_LEFT_OUT = (
-    "ASRWATCH_CONFIG",
-    "CREDENTIALS_DIRECTORY",
-    "NOTIFY_SOCKET",
-    "OUTPUT_DIR",
-    "STATE_DIRECTORY",
-    "WATCHDOG_PID",
-    "WATCHDOG_USEC",
-)
+__all__ = ["Child", "Logged"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,13 +34,13 @@ class Child:
 
     Args:
         config: its configuration file.
-        environment: added to the surroundings', such as the key.
+        environment: added to the bare one, such as the key. What the surroundings say about other
+            configurations, keys and outputs does not reach the child.
     """
 
     def __init__(self, config: Path, environment: Mapping[str, str]) -> None:
         self._command = (sys.executable, "-m", "asrwatch", "run", "--config", str(config))
-        kept = {name: text for name, text in os.environ.items() if name not in _LEFT_OUT}
-        self._environment = {**kept, **environment}
+        self._environment = {**bare_environment(), **environment}
         self._lines: SimpleQueue[Logged | None] = SimpleQueue()
 
     def __enter__(self) -> Self:

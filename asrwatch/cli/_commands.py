@@ -19,6 +19,7 @@ _ORDER = (
     "transcribe",
     "status",
     "explain",
+    "plan",
     "retry",
     "forget",
     "check",

@@ -11,7 +11,7 @@ from asrwatch.bootstrap import open_store
 from asrwatch.config import Settings, find_file, load
 from asrwatch.control import NobodyThere, ReportT, ask_daemon
 from asrwatch.desk import Desk
-from asrwatch.desk.reports import AskExplain, AskStatus, Question
+from asrwatch.desk.reports import AskBooked, AskExplain, AskStatus, Question
 from asrwatch.errors import ConfigError, Problem, StartupError
 from asrwatch.journey.store import Store
 
@@ -73,7 +73,7 @@ def consult(settings: Settings, question: Question, kind: type[ReportT]) -> Repo
 
 
 def _answer_here(settings: Settings, question: Question, kind: type[ReportT]) -> ReportT:
-    harmless = isinstance(question, AskStatus | AskExplain)
+    harmless = isinstance(question, AskStatus | AskExplain | AskBooked)
     if harmless and not (settings.state_dir / "asrwatch.db").exists():
         # Nothing has happened yet, and looking must not leave a state folder behind.
         with tempfile.TemporaryDirectory() as folder, Store(Path(folder)) as empty:

@@ -1,12 +1,12 @@
 """Compares what the systemd service may see and write with what the configuration wants."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from asrwatch.children import bare_environment
 from asrwatch.cli._dropin import HOMES, TEMPORARY, is_below
 from asrwatch.cli._finding import Finding, doubtful, good
 from asrwatch.cli._needs import Need
@@ -29,8 +29,7 @@ def properties_of_service() -> Mapping[str, str]:
     try:
         told = subprocess.run(  # noqa: S603 - systemd's own tool, fixed arguments
             [systemctl, "show", _UNIT, f"--property={_PROPERTIES}"],
-            # Nothing of ours, such as a key, is any other program's business.
-            env={"PATH": os.defpath, "LC_ALL": "C"},
+            env={**bare_environment(), "LC_ALL": "C"},
             capture_output=True,
             timeout=5,
             check=False,

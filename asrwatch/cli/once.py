@@ -15,6 +15,7 @@ from asrwatch.cli._ending import Ended, Leftover, tell_end
 from asrwatch.cli._house import settings_for, with_inboxes
 from asrwatch.cli._options import AsJson, ConfigFile, Folders, LogLevel, LogLevels
 from asrwatch.cli._progress import Bar, Lines, Shown, Tally
+from asrwatch.cli._secrecy import guard_memory
 from asrwatch.cli._working import leave, stoppable, work
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
@@ -44,6 +45,7 @@ def once(
     recording of these folders failed, now or before, is parked, or has to wait for a person (a missing
     key, no money).
     """
+    guard_memory()
     settings = with_inboxes(settings_for(config, folders))
     logs.configure(log_level)
     built = _without_waiting(build_parts(settings))

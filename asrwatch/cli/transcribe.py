@@ -8,6 +8,7 @@ import typer
 
 from asrwatch import logs
 from asrwatch.cli._options import ConfigFile
+from asrwatch.cli._secrecy import guard_memory
 from asrwatch.cli._transcripts import Output, note
 from asrwatch.config import find_file, load
 from asrwatch.errors import ConfigError, UsageError
@@ -107,6 +108,7 @@ def transcribe(  # noqa: PLR0913 - the seed's request, option by option
 
     Exit codes: 0 all transcribed (or submitted), 1 some not, 2 wrong usage, 78 bad configuration.
     """
+    guard_memory()
     logs.configure("warning")
     inputs = audio or []
     try:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from asrwatch.cloud import loose
 from asrwatch.cloud.bodies import Body
+from asrwatch.cloud.clocks import clock_trouble
 from asrwatch.cloud.desk import QUERIES_PER_SECOND, TaskDesk
 from asrwatch.cloud.envelopes import refused_in
 from asrwatch.cloud.hosts import Hosts, check_hosts
@@ -173,6 +174,7 @@ class Cloud:
         Raises:
             RecordingError: the space does not take this file.
             TemporaryError: not now, or the cloud named a host that is not its own.
+            EngineError: this machine's clock is wrong.
             SourceChanged: the file changed meanwhile.
         """
         self._hosts.check(form.url, what="its temporary space")
@@ -185,8 +187,9 @@ class Cloud:
                 read_timeout=_UPLOAD_READ_TIMEOUT,
             )
         )
-        if not 200 <= reply.status < 300:  # noqa: PLR2004 - any success
-            raise refusal(reply.status, reply.headers, reply.body, where=Where.UPLOAD)
+        if not _is_good(reply):
+            error = refusal(reply.status, reply.headers, reply.body, where=Where.UPLOAD)
+            raise clock_trouble(reply.headers, self.now(), error) or error
 
     def probe(self) -> None:
         """Ask the cloud one free question, to see whether it answers and takes the key.

@@ -5,7 +5,7 @@ import hashlib
 import os
 import shlex
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,7 @@ class KeyRing:
             another account's key would be a surprise on somebody's bill.
         environment: such as `os.environ`; looked up at each request.
         home: of the user, for `~/.alibabacloud/credentials`; None: there is none.
+        noticed: called with each key that is new, before it is used.
     """
 
     def __init__(
@@ -61,10 +62,13 @@ class KeyRing:
         api_key_file: Path | None = None,
         environment: Mapping[str, str],
         home: Path | None = None,
+        noticed: Callable[[Secret], None] = lambda _: None,
     ) -> None:
         self._api_key_file = api_key_file
         self._environment = environment
         self._home = home
+        self._noticed = noticed
+        self._last: Secret | None = None
 
     def __repr__(self) -> str:
         return f"KeyRing({', '.join(self.places())})"
@@ -84,7 +88,11 @@ class KeyRing:
                 "it must be one line of ASCII without spaces.",
                 "bad-key-text",
             )
-        return Secret(found.key)
+        key = Secret(found.key)
+        if key != self._last:
+            self._noticed(key)
+            self._last = key
+        return key
 
     def digest(self) -> str | None:
         """A short text that changes with the key and says nothing about it; None: there is no key."""

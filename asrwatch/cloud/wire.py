@@ -32,6 +32,9 @@ _PIECE = 64 * 1024
 
 _MEGABYTE = 1024 * 1024
 
+_SHORTEST_KEY = 8
+"""Characters: what is shorter is no key, and might stand in a transcript."""
+
 _EVIDENCE = _MEGABYTE
 """Bytes that are kept of a paid answer which is larger than any can be."""
 
@@ -170,7 +173,7 @@ class Line:
         return Reply(
             status=answer.status_code,
             headers=CaseInsensitiveDict(answer.headers),
-            body=b"".join(pieces),
+            body=_without_key(request, b"".join(pieces)),
             whole=whole and not self._adapter.was_cut,
         )
 
@@ -256,6 +259,12 @@ def _prepared(request: Request, sending: _Sending, *, last: bool) -> requests.Pr
     return made
 
 
+def _without_key(request: Request, body: bytes) -> bytes:
+    """The answer without the key it was asked with: some gateways repeat requests, and answers are stored."""
+    _, _, key = request.headers.get("Authorization", "").rpartition(" ")
+    return body.replace(key.encode(), b"***") if len(key) > _SHORTEST_KEY else body
+
+
 def _beginning(request: Request, answer: requests.Response, pieces: list[bytes]) -> Reply:
     """What is kept of an answer that is too large: it was paid for, and asking again would bring another.
 
@@ -268,7 +277,7 @@ def _beginning(request: Request, answer: requests.Response, pieces: list[bytes])
     return Reply(
         status=answer.status_code,
         headers=CaseInsensitiveDict(answer.headers),
-        body=b"".join(pieces)[:_EVIDENCE],
+        body=_without_key(request, b"".join(pieces))[:_EVIDENCE],
         whole=False,
         oversized=True,
     )

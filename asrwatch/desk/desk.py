@@ -1,5 +1,7 @@
 """Answers people's questions from the store and, where one runs, the daemon."""
 
+import os
+from collections.abc import Iterable
 from datetime import datetime
 from typing import assert_never
 
@@ -8,10 +10,12 @@ from asrwatch.cloud.regions import currency_of
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
 from asrwatch.desk.reports import (
+    AskBooked,
     AskExplain,
     AskForget,
     AskRetry,
     AskStatus,
+    Booked,
     Explanation,
     Question,
     Report,
@@ -21,6 +25,7 @@ from asrwatch.desk.scene import Scene, is_below
 from asrwatch.desk.standing import LISTED, standing
 from asrwatch.desk.story import Circumstances, story_of
 from asrwatch.desk.treatment import forget, retry
+from asrwatch.files import fingerprint_of
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Store
 
@@ -52,6 +57,8 @@ class Desk:
                 return standing(self._scene, now)
             case AskExplain(path=path):
                 return self.explain(path, now)
+            case AskBooked(paths=paths):
+                return self.booked(paths)
             case AskRetry():
                 return retry(self._scene, question, now)
             case AskForget():
@@ -77,6 +84,22 @@ class Desk:
             settling=tuple(settling[:LISTED]),
             forgotten=path in scene.store.forgotten(path),
         )
+
+    def booked(self, paths: Iterable[bytes]) -> Booked:
+        """Which of these files, as they lie there now, nothing will be asked about any more."""
+        return Booked(paths=tuple(path for path in paths if self._is_booked(path)))
+
+    def _is_booked(self, path: bytes) -> bool:
+        store = self._scene.store
+        if path in store.forgotten(path):
+            return True
+        latest = store.latest_at(path)
+        if latest is None or latest.state in {State.SETTLED, State.STAGED}:
+            return False
+        try:
+            return fingerprint_of(os.lstat(path)) == latest.fingerprint
+        except OSError:
+            return False
 
     def _story(self, recording: Recording, now: datetime) -> Story:
         store, daemon = self._scene.store, self._scene.daemon

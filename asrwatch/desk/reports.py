@@ -17,10 +17,12 @@ from asrwatch.journey.recording import State
 
 __all__ = [
     "Ailment",
+    "AskBooked",
     "AskExplain",
     "AskForget",
     "AskRetry",
     "AskStatus",
+    "Booked",
     "BudgetLine",
     "Doubt",
     "EventLine",
@@ -94,6 +96,14 @@ class AskExplain:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AskBooked:
+    """Which of these files cost nothing any more: asked about already, failed, or left alone on purpose?"""
+
+    paths: tuple[FileName, ...]
+    ask: Literal["booked"] = "booked"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AskRetry:
     """Take these up again: files and everything below folders (absolute), or all that failed or are parked.
 
@@ -114,7 +124,7 @@ class AskForget:
     ask: Literal["forget"] = "forget"
 
 
-Question = AskStatus | AskExplain | AskRetry | AskForget
+Question = AskStatus | AskExplain | AskBooked | AskRetry | AskForget
 
 
 # Reports.
@@ -271,7 +281,9 @@ class BudgetLine:
 class Doubt:
     """A request of which nobody knows whether it was paid, and what that would be; to be looked for on the bill."""
 
+    ask_id: str
     path: FileName
+    sha256: str | None
     asked_at: datetime
     engine: str
     model: str
@@ -438,10 +450,17 @@ class Treatment:
     refused: int
 
 
-Report = Status | Explanation | Treatment
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Booked:
+    """Those of the files that cost nothing any more."""
+
+    paths: tuple[FileName, ...]
+
+
+Report = Status | Explanation | Treatment | Booked
 
 _ADAPTERS: Mapping[type[Any], TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind) for kind in (Status, Explanation, Treatment)
+    kind: TypeAdapter(kind) for kind in (Status, Explanation, Treatment, Booked)
 }
 _QUESTIONS: TypeAdapter[Question] = TypeAdapter(Annotated[Question, Discriminator("ask")])
 

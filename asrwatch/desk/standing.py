@@ -141,7 +141,9 @@ def _money(ledger: Ledger) -> Money:
 
 def _doubt(bought: Bought) -> Doubt:
     return Doubt(
+        ask_id=bought.ask_id,
         path=bought.path,
+        sha256=bought.sha256,
         asked_at=bought.asked_at,
         engine=bought.engine,
         model=bought.model,

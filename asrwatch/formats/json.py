@@ -15,7 +15,7 @@ from asrwatch.journey.recording import Provenance, Sentence, Transcript
 from asrwatch.values import printable
 
 # what UTF-8 cannot hold, and what would steer a terminal that shows the file
-_TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_TO_ESCAPE = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Json(Format[FormatOptions]):

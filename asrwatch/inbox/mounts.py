@@ -97,13 +97,15 @@ class WatchMode(StrEnum):
 class Mount:
     """A mounted file system: where, and its type as the kernel names it ("ext4", "fuse.sshfs").
 
-    `read_only` is said of this mount, `device_read_only` of the whole file system behind it.
+    `read_only` is said of this mount, `device_read_only` of the whole file system behind it, whose own
+    `options` are the kernel's.
     """
 
     point: bytes
     file_system: str
     read_only: bool = False
     device_read_only: bool = False
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,6 +167,7 @@ def parse_mountinfo(text: bytes) -> tuple[Mount, ...]:
                     file_system=file_system,
                     read_only=b"ro" in fields[5].split(b","),
                     device_read_only=b"ro" in fields[-1].split(b","),
+                    options=tuple(fields[-1].decode("ascii", "replace").split(",")),
                 )
             )
     return tuple(mounts)

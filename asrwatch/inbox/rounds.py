@@ -112,7 +112,7 @@ class Rounds:
         due = sorted(path.rpartition(b"/")[::2] for path in self._settler.due(self._clock()))
         troubles = []
         gone = []
-        devices = {each.path: each.signature.device for each in self._settler.waiting()}
+        devices: dict[bytes, int] = {}
         for folder, paths in groupby(due, key=lambda path: path[0]):
             names = (os.fsdecode(name) for _, name in paths)
             for found in look_at(self._rule, folder or b"/", names):
@@ -121,12 +121,18 @@ class Rounds:
                 elif isinstance(found, ScanTrouble):
                     self._settler.could_not_look(found.path, self._clock())
                     troubles.append(found)
-                elif away := self._presence.away(found, devices[found]):
+                elif away := self._away(found, devices):
                     self._settler.could_not_look(found, self._clock())
                     troubles.append(away)
                 elif self._settler.gone(found):
                     gone.append(found)
         return Round(kind=PassKind.LOOK, files=len(due), troubles=tuple(troubles), gone=tuple(gone))
+
+    def _away(self, path: bytes, devices: dict[bytes, int]) -> ScanTrouble | None:
+        """Why a waiting file that is not found may be there all the same; `devices` is filled at the first."""
+        if not devices:
+            devices |= {each.path: each.signature.device for each in self._settler.waiting()}
+        return self._presence.away(path, devices[path]) if path in devices else None
 
     def _pass(
         self,

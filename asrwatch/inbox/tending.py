@@ -223,5 +223,5 @@ def _limits() -> tuple[str, ...]:
     found = []
     for place in _LIMITS:
         with suppress(OSError):
-            found.append(place.read_text(encoding="ascii"))
+            found.append(place.read_text(encoding="utf-8"))
     return tuple(found)

@@ -233,7 +233,7 @@ class _Reader(InotifyFD):
         if self._closed:
             return None
         try:
-            told = Path(f"/proc/self/fdinfo/{self._inotify_fd}").read_text(encoding="ascii")
+            told = Path(f"/proc/self/fdinfo/{self._inotify_fd}").read_text(encoding="utf-8")
         except OSError:  # /proc is hidden, or the instance is closed
             return None
         return frozenset(int(inode, 16) for inode in _WATCHED_INODE.findall(told))

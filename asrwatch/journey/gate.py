@@ -173,11 +173,15 @@ class Gate:
     ) -> Hold | None:
         scope = EVERY_ENGINE if error.trouble in _SHARED else engine
         before = self._holds.get(scope)
+        was_probe = scope in self._probing
+        # whatever it was refused for: of the other hold over this engine, too, it was the probe
+        self._probing.difference_update(
+            hold.scope for hold in self._over(engine) if asked_at is None or asked_at >= hold.since
+        )
         if before is not None and asked_at is not None and asked_at < before.since:
             return None
-        if before is not None and before.until > now and scope not in self._probing:
+        if before is not None and before.until > now and not was_probe:
             return None
-        self._probing.discard(scope)
         count = before.count + 1 if before else 1
         hold = Hold(
             scope=scope,

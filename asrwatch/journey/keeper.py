@@ -30,6 +30,7 @@ from asrwatch.errors import (
 from asrwatch.inbox.messages import FileSettled
 from asrwatch.journey import away, delivery, journey, trouble
 from asrwatch.journey.budget import Budget, Fuse
+from asrwatch.journey.crowd import Crowd
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route
 from asrwatch.journey.poller import OVERDUE_AFTER, TaskNews, next_wait
@@ -227,6 +228,9 @@ class Keeper:
 
     def moved(self, before: Recording, after: Recording, *, now: datetime) -> None:
         """A step succeeded."""
+        if self._is_anothers_task(before, after):
+            self.suffered(before, _ANOTHERS_TASK, now=now)
+            return
         self._survived(before)
         if before.state is State.ASKING and after.reading is not None:
             self._request_ended(after.reading.plan.engine, before, now)
@@ -243,7 +247,16 @@ class Keeper:
             )
         self._save(before, after, note=self._note(before, after, outcome), outcome=outcome)
         self._overdue.pop(after.id, None)
+        if before.reading is None and after.state in UNPAID:
+            self._paid_already(after, now)  # needs no engine, so it waits for none
         self._settle_newer(after, now)
+
+    def _is_anothers_task(self, before: Recording, after: Recording) -> bool:
+        """Whether the cloud named a task that it had named for another recording before."""
+        if before.state is State.SUBMITTED or after.state is not State.SUBMITTED:
+            return False
+        owner = self.store.owner_of_ticket(_ticket(after))
+        return owner is not None and owner != after.id
 
     def _request_ended(self, engine: str, before: Recording, now: datetime) -> None:
         if not journey.awaits_its_answer(before):
@@ -258,21 +271,22 @@ class Keeper:
         if after.id not in self._seen_path or after.reading is None or before.reading is not None:
             return False
         del self._seen_path[after.id]
-        for older in self.store.all_at(after.path):
-            same_content = (
-                older.reading is not None and older.reading.sha256 == after.reading.sha256
+        # Only what lay there last: after other content, the same once more is no touch, and what is known
+        # of a path must be what lies there.
+        older = next((one for one in self.store.all_at(after.path) if one.id != after.id), None)
+        if older is None or older.state is State.FAILED:
+            return False
+        same_content = older.reading is not None and older.reading.sha256 == after.reading.sha256
+        # Delivered and moved away, it cannot be lying here touched: somebody dropped it again.
+        elsewhere = older.delivery is not None and older.delivery.original != after.path
+        if same_content and not elsewhere:
+            self.store.drop(after)
+            self._save(
+                older,
+                older.refreshed(after.fingerprint),
+                note="touched or remounted, with the same content",
             )
-            # Delivered and moved away, it cannot be lying here touched: somebody dropped it again.
-            elsewhere = older.delivery is not None and older.delivery.original != after.path
-            known = same_content and not elsewhere and older.state is not State.FAILED
-            if older.id != after.id and known:
-                self.store.drop(after)
-                self._save(
-                    older,
-                    older.refreshed(after.fingerprint),
-                    note="touched or remounted, with the same content",
-                )
-                return True
+            return True
         return False
 
     def _outcome(self, before: Recording, after: Recording) -> str:
@@ -565,12 +579,14 @@ class Keeper:
         under_way: Collection[int],
         now: datetime,
         barred_inboxes: Collection[str] = (),
+        crowd: Crowd | None = None,
     ) -> list[Step]:
         """The next steps of recordings in these states, for at most `limit` free workers.
 
-        Requests are announced, and saved, here.
+        Requests are announced, and saved, here. `crowd` says how many slots one inbox may have.
         """
         steps: list[Step] = []
+        crowd = crowd or Crowd()
         passed_over: set[int] = set()
         clock = time.monotonic()
         states = self.may_begin(states, clock)
@@ -579,13 +595,16 @@ class Keeper:
                 states,
                 wanted,
                 under_way=(*under_way, *passed_over, *self.suspects.ids),
-                barred_inboxes=barred_inboxes,
+                barred_inboxes={*barred_inboxes, *crowd.full},
                 now=now,
             )
             for recording in chosen:
+                if recording.inbox in crowd.full:
+                    continue
                 passed_over.add(recording.id)
                 step = self._next_step(recording, now, barred_inboxes)
                 if step is not None:
+                    crowd.take(recording.inbox)
                     passed_over.add(step[0].id)  # a probe is of another recording than its turn was
                     steps.append(step)
                     self._served[frozenset(states)] = recording.inbox
@@ -798,7 +817,7 @@ class Keeper:
     def _parked_already(self, recording: Recording, purchase: str, now: datetime) -> bool:
         """Whether this content was paid for is already a person's question: a copy does not answer it."""
         other = self.store.parked_with(purchase)
-        if other is None or recording.found_at <= other.changed_at:
+        if other is None or self._was_parked(recording):
             return False
         failure = Failure(
             error="AnswerLost",
@@ -809,6 +828,10 @@ class Keeper:
         )
         self._save(recording, recording.fail(failure, now=now), note=failure.message)
         return True
+
+    def _was_parked(self, recording: Recording) -> bool:
+        """Whether a person has decided about this very recording: nothing else leads out of `parked`."""
+        return any(event.after is State.PARKED for event in self.store.story(recording.id))
 
     def _paid_already(self, recording: Recording, now: datetime) -> bool:
         """The same content was transcribed before, with the same engine and options: never buy it again."""
@@ -936,6 +959,11 @@ _RESTORED = Failure(
     "of them.",
     advice="Look whether its transcript is there: then `asrwatch forget`; else `asrwatch retry` asks, which may be "
     "paid for a second time.",
+)
+_ANOTHERS_TASK = AnswerLost(
+    "The cloud answered with the number of a task that belongs to another recording.",
+    code="duplicate-ticket",
+    advice="What became of the request is looked for in the cloud's list of tasks.",
 )
 _ASKED_AGAIN = {
     "again": "its answer is lost: asked again, which may be paid a second time",

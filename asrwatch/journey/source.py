@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -125,13 +126,18 @@ def check_still_current(recording: Recording, care: Care | None, presence: Prese
 
 
 def _may_be_linked(status: os.stat_result, care: Care | None) -> bool:
-    """Whether somebody who could link this file into the inbox could have read it anyway.
+    """Whether nobody gets to read what he may not by giving this file a second name in the inbox.
 
-    Our own files and those of the folder's owner are delivered by `link` often enough.
+    The inbox's owner links his own files as he likes, and so do we, unless others can write in the inbox: they
+    would have our own files (the key among them) read for them.
     """
     if care is None or care.foreign_links:
         return True
-    return status.st_uid in {os.geteuid(), os.stat(care.root).st_uid}  # noqa: PTH116 - bytes, which pathlib cannot hold
+    inbox = os.stat(care.root)  # noqa: PTH116 - bytes, which pathlib cannot hold
+    group = inbox.st_gid != os.getegid() and inbox.st_mode & stat.S_IWGRP
+    others = group or inbox.st_mode & stat.S_IWOTH
+    ours = status.st_uid == os.geteuid()
+    return (status.st_uid == inbox.st_uid and not (ours and others)) or (ours and not others)
 
 
 def _is_a_hole(descriptor: int) -> bool:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path, PurePath
 from typing import Any, Final
 
+from asrwatch.children import bare_environment
 from asrwatch.errors import StartupError
 from asrwatch.sandbox.recogniser import (
     Listening,
@@ -143,6 +144,7 @@ def _start() -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",
+        env=bare_environment(),
         process_group=0,
     )
 

@@ -108,7 +108,11 @@ class Hold:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bought:
-    """One paid request of the ledger and what became of it."""
+    """One paid request of the ledger, what was known before it was made, and what became of it.
+
+    `who` is the process that made it, `uptime` the machine's own clock beside `asked_at`; None in rows of a
+    version that did not write them.
+    """
 
     ask_id: str
     engine: str
@@ -121,6 +125,12 @@ class Bought:
     billed: timedelta | None
     expected: timedelta | None = None
     price: Decimal | None = None
+    inbox: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+    url: str | None = None
+    who: str | None = None
+    uptime: timedelta | None = None
 
     @property
     def cost(self) -> Decimal | None:
@@ -343,4 +353,10 @@ def _bought(row: Row[Any]) -> Bought:
         billed=row.billed,
         expected=row.expected,
         price=row.price,
+        inbox=row.inbox,
+        sha256=row.sha256,
+        size=row.size,
+        url=row.url,
+        who=row.who,
+        uptime=row.uptime,
     )

@@ -417,6 +417,13 @@ class Store(Money, Tries):
             ).scalars()
             return frozenset((*mine, *answered))
 
+    def owner_of_ticket(self, ticket: str) -> int | None:
+        """The id of the recording that a task belongs to, if any does."""
+        with self.transaction():
+            return self._connection.execute(
+                select(_table.c.id).where(_table.c.ticket == ticket)
+            ).scalar()
+
     def count_by_state(self) -> Mapping[State, int]:
         """How many recordings are in each state; every state is named."""
         with self.transaction():

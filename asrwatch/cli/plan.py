@@ -1,0 +1,110 @@
+"""`asrwatch plan`: what everything that waits would cost and where it would go."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from asrwatch.bootstrap import build_parts
+from asrwatch.cli._house import consult, settings_for, with_inboxes
+from asrwatch.cli._options import AsJson, ConfigFile, Folders
+from asrwatch.cli._printing import Row, print_json, safe, show
+from asrwatch.config import Settings
+from asrwatch.desk import planning
+from asrwatch.desk.planning import Planned, Totals
+from asrwatch.desk.reports import AskBooked, Booked
+from asrwatch.values import (
+    counted,
+    format_duration,
+    format_hours,
+    format_money,
+    format_size,
+    printable,
+)
+
+__all__ = ["plan"]
+
+
+def plan(folders: Folders, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Tell what everything that waits would cost, without sending anything.
+
+    Looks through the inboxes, or through folders as if they were inboxes: where each file would go, about how many
+    bytes would be sent, what that costs in each region, and which files would fail and why. Copies of the same
+    content are paid for once, but counted each.
+    """
+    settings = with_inboxes(settings_for(config, folders))
+    routes = build_parts(settings).routes
+    files: list[Planned] = []
+    for one in planning.plan(settings.inboxes, routes, booked=_books(settings)):
+        files.append(one)
+        if not as_json:
+            typer.echo(_line(one))
+    summed = planning.totals(files)
+    if as_json:
+        print_json({"files": [_as_json(one) for one in files], "totals": _totals_as_json(summed)})
+    else:
+        show(_rows(summed))
+
+
+def _books(settings: Settings) -> Any:
+    def booked(paths: Sequence[bytes]) -> tuple[bytes, ...]:
+        return consult(settings, AskBooked(paths=tuple(paths)), Booked).paths
+
+    return booked
+
+
+def _line(one: Planned) -> str:
+    length = format_duration(one.duration) if one.duration is not None else "unknown length"
+    name = printable(one.path)
+    if one.engine is None:
+        return f"{name}: would fail: {safe(one.why)}"
+    sent = f"{format_size(one.size)} -> {format_size(one.sends)}"
+    how = sent if one.sends != one.size else format_size(one.size)
+    return f"{name}: {length}, {how}, {one.engine}"
+
+
+def _rows(summed: Totals) -> list[Row]:
+    currencies = planning.currencies()
+    failing = f", {counted(summed.failing, 'file')} would fail" if summed.failing else ""
+    rows = [
+        ("files", f"{summed.files}{failing}"),
+        ("audio", f"{format_hours(summed.billed)} to be paid for"),
+        ("bytes", f"{format_size(summed.size)}, about {format_size(summed.sends)} would be sent"),
+    ]
+    rows += [(engine, counted(number, "file")) for engine, number in sorted(summed.engines.items())]
+    rows += [
+        (f"price in {region}", f"about {format_money(price, currencies[region])}")
+        for region, price in summed.prices.items()
+    ]
+    return rows
+
+
+def _as_json(one: Planned) -> dict[str, Any]:
+    return {
+        "path": one.path.decode("utf-8", "surrogateescape"),
+        "inbox": one.inbox,
+        "bytes": one.size,
+        "seconds": one.duration.total_seconds() if one.duration is not None else None,
+        "engine": one.engine,
+        "preparation": one.preparation,
+        "sends": one.sends,
+        "billed_seconds": one.billed.total_seconds(),
+        "prices": {region: str(price) for region, price in one.prices.items()},
+        "why": one.why,
+    }
+
+
+def _totals_as_json(summed: Totals) -> dict[str, Any]:
+    currencies = planning.currencies()
+    return {
+        "files": summed.files,
+        "failing": summed.failing,
+        "bytes": summed.size,
+        "sends": summed.sends,
+        "billed_seconds": summed.billed.total_seconds(),
+        "engines": dict(summed.engines),
+        "prices": {
+            region: {"sum": str(price), "currency": currencies[region]}
+            for region, price in summed.prices.items()
+        },
+    }

@@ -1,0 +1,177 @@
+"""Says what everything that waits would cost and where it would go, without sending anything."""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+
+from asrwatch.audio.facts import probe
+from asrwatch.cloud.regions import REGIONS, currency_of
+from asrwatch.config import InboxSettings
+from asrwatch.errors import AsrwatchError
+from asrwatch.files import open_recording
+from asrwatch.inbox.scan import Folder, scan
+from asrwatch.journey.cost import expected_bill
+from asrwatch.journey.dispatch import Question
+from asrwatch.journey.journey import Route, facts_of, plan_for
+from asrwatch.journey.recording import AudioFacts, Preparation
+from asrwatch.values import printable
+
+__all__ = ["Planned", "Totals", "currencies", "plan", "totals"]
+
+AT_ONCE = 500
+"""How many files the books are asked about at once."""
+FLAC_PER_SECOND = 18_000
+"""Bytes: speech at 16 kHz, in one channel, is hardly ever larger."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """One file: where it would go, or why it would fail.
+
+    `size` is what lies there, `sends` about what would be sent, in bytes; `billed` is the audio that would be paid
+    for; `prices` say what that costs in each region that has the engine.
+    """
+
+    path: bytes
+    inbox: str
+    size: int
+    duration: timedelta | None = None
+    engine: str | None = None
+    preparation: str | None = None
+    sends: int = 0
+    billed: timedelta = timedelta(0)
+    prices: Mapping[str, Decimal] = field(default_factory=dict)
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Totals:
+    """All files together; those that would fail are counted by themselves, and cost nothing."""
+
+    files: int
+    failing: int
+    size: int
+    sends: int
+    billed: timedelta
+    engines: Mapping[str, int]
+    prices: Mapping[str, Decimal]
+
+
+def plan(
+    inboxes: Iterable[InboxSettings],
+    routes: Mapping[str, Route],
+    *,
+    booked: Callable[[Sequence[bytes]], Collection[bytes]],
+) -> Iterator[Planned]:
+    """Everything in these inboxes that would be asked about, file by file.
+
+    Args:
+        inboxes: to look through.
+        routes: of each of them.
+        booked: tells which of some files cost nothing any more.
+    """
+    for inbox in inboxes:
+        waiting: list[tuple[bytes, int]] = []
+        for found in _files(inbox):
+            waiting.append(found)
+            if len(waiting) >= AT_ONCE:
+                yield from _planned(waiting, routes[inbox.name], booked)
+                waiting = []
+        yield from _planned(waiting, routes[inbox.name], booked)
+
+
+def _files(inbox: InboxSettings) -> Iterator[tuple[bytes, int]]:
+    for folder in scan(inbox.ignore_rule(), deep=inbox.recursive):
+        if isinstance(folder, Folder):
+            for name, status in folder.files():
+                if status.st_size:
+                    path = os.path.join(folder.path, os.fsencode(name))  # noqa: PTH118 - bytes, which pathlib cannot hold
+                    yield path, status.st_size
+
+
+def _planned(
+    waiting: Sequence[tuple[bytes, int]],
+    route: Route,
+    booked: Callable[[Sequence[bytes]], Collection[bytes]],
+) -> Iterator[Planned]:
+    done = set(booked([path for path, _ in waiting])) if waiting else set()
+    for path, size in waiting:
+        if path not in done:
+            yield _one(path, size, route)
+
+
+def _one(path: bytes, size: int, route: Route) -> Planned:
+    facts = AudioFacts()
+    try:
+        with open_recording(path, root=route.rules.inbox) as stream:
+            facts = probe(stream, path)
+            facts = facts_of(stream, path, route)
+        question = Question(
+            facts=facts, size=size, wishes=route.wishes, region=route.region, engine=route.engine
+        )
+        decided = plan_for(question, route)
+    except AsrwatchError as error:
+        return _failing(path, size, route, facts, error.message)
+    except OSError as error:
+        return _failing(path, size, route, facts, f"It cannot be read: {error.strerror}.")
+    engine = route.engines[decided.engine]
+    channels = engine.billed_channels(route.wishes)
+    billed = expected_bill(facts, size, longest=engine.options.longest, channels=channels)
+    seconds = Decimal(round(billed.total_seconds()))
+    regions = [region for region in REGIONS if not engine.regions or region in engine.regions]
+    prices = {region: engine.prices[region] for region in regions if region in engine.prices}
+    if engine.price_per_second is not None:
+        prices[route.region] = engine.price_per_second
+    return Planned(
+        path=path,
+        inbox=route.inbox,
+        size=size,
+        duration=facts.duration,
+        engine=decided.engine,
+        preparation=decided.preparation.value,
+        sends=_sent(size, facts, decided.preparation),
+        billed=billed,
+        prices={region: price * seconds for region, price in prices.items()},
+        why="; ".join(decided.reasons),
+    )
+
+
+def _sent(size: int, facts: AudioFacts, preparation: Preparation) -> int:
+    if preparation is Preparation.AS_IT_IS or facts.duration is None:
+        return size
+    return min(size, round(facts.duration.total_seconds() * FLAC_PER_SECOND))
+
+
+def _failing(path: bytes, size: int, route: Route, facts: AudioFacts, why: str) -> Planned:
+    return Planned(
+        path=path, inbox=route.inbox, size=size, duration=facts.duration, why=printable(why)
+    )
+
+
+def totals(files: Iterable[Planned]) -> Totals:
+    """All of them added up."""
+    every = list(files)
+    engines: dict[str, int] = defaultdict(int)
+    prices: dict[str, Decimal] = defaultdict(Decimal)
+    for one in every:
+        if one.engine is not None:
+            engines[one.engine] += 1
+        for region, price in one.prices.items():
+            prices[region] += price
+    return Totals(
+        files=len(every),
+        failing=sum(one.engine is None for one in every),
+        size=sum(one.size for one in every),
+        sends=sum(one.sends for one in every),
+        billed=sum((one.billed for one in every), timedelta(0)),
+        engines=dict(engines),
+        prices={region: prices[region] for region in REGIONS if region in prices},
+    )
+
+
+def currencies() -> Mapping[str, str]:
+    """The currency of every region's prices."""
+    return {region: currency_of(region) for region in REGIONS}

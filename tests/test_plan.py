@@ -1,0 +1,73 @@
+"""`asrwatch plan` says what everything that waits would cost, and sends nothing."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import media_helpers as media
+import pytest
+from e2e_helpers import Installed, write_wav
+
+from asrwatch.sandbox import Knobs, Sandbox, Scripted
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """The judge: what it was not asked cost nothing."""
+    with Sandbox(recogniser=Scripted(), knobs=Knobs(rate_limits=False)) as running:
+        yield running
+
+
+@pytest.fixture
+def world(tmp_path: Path, sandbox: Sandbox) -> Installed:
+    """An inbox with one file of each kind."""
+    world = Installed(root=tmp_path, url=sandbox.url, key=sandbox.key)
+    write_wav(world.inbox / "short.wav", seconds=10)
+    write_wav(world.inbox / "long.wav", seconds=400)
+    media.write(world.inbox / "other.caf", media.tone(5), codec="pcm_s16le")
+    (world.inbox / "notes.wav").write_text("To do: record something.\n" * 40)
+    (world.inbox / "readme.txt").write_text("not looked at")
+    return world
+
+
+def _plan(world: Installed) -> dict[str, Any]:
+    done = world.call("plan", "--json")
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_everything_that_waits_is_planned(world: Installed, sandbox: Sandbox) -> None:
+    """Each file has its engine, bytes before and after, seconds and prices, or why it fails; nothing is sent."""
+    told = _plan(world)
+    files = {Path(one["path"]).name: one for one in told["files"]}
+    assert set(files) == {"short.wav", "long.wav", "other.caf", "notes.wav"}
+    assert files["short.wav"]["engine"] == "qwen3-asr-flash"
+    assert files["long.wav"]["engine"] == "qwen3-asr-flash-filetrans"
+    assert files["other.caf"]["preparation"] == "re_encode"
+    assert files["other.caf"]["sends"] < files["other.caf"]["bytes"]
+    assert files["notes.wav"]["engine"] is None
+    assert "text" in files["notes.wav"]["why"]
+    assert told["totals"]["files"] == 4
+    assert told["totals"]["failing"] == 1
+    assert told["totals"]["billed_seconds"] == 415
+    assert told["totals"]["prices"]["beijing"] == {"sum": "0.09130", "currency": "CNY"}
+    assert set(told["totals"]["prices"]) == {"beijing", "singapore", "us"}
+    assert not sandbox.bill.paid
+
+
+def test_people_read_a_sum(world: Installed) -> None:
+    """Without --json a line for each file and a sum, prices in the region's currency."""
+    said = world.call("plan").stdout
+    assert "would fail" in said
+    assert "CNY" in said
+    assert "USD" in said
+
+
+def test_what_was_asked_about_costs_nothing_more(world: Installed) -> None:
+    """After everything was transcribed nothing is planned, until a file is new."""
+    world.call("once")
+    assert _plan(world)["files"] == []
+    write_wav(world.inbox / "new.wav", seconds=3)
+    assert [Path(one["path"]).name for one in _plan(world)["files"]] == ["new.wav"]
