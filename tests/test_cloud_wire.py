@@ -141,7 +141,7 @@ def test_a_read_time_out_is_lost() -> None:
 
 @pytest.mark.parametrize("where", ["head", "body"])
 def test_a_trickling_answer_meets_the_deadline(where: str) -> None:
-    """One byte now and then keeps every socket's time-out happy, but not the deadline."""
+    """One byte now and then keeps every socket's time-out happy, but not the deadline. [A05]."""
 
     def serve(connection: socket.socket) -> None:
         read_request(connection)

@@ -29,6 +29,7 @@ from asrwatch.journey.store.database import damaged
 from asrwatch.journey.store.money import EVERY_ENGINE, Money
 from asrwatch.journey.store.prepared import Prepared
 from asrwatch.journey.store.rows import COLUMNS, recording_of, row_of
+from asrwatch.journey.store.times import Times
 from asrwatch.journey.store.tries import Tries
 from asrwatch.values import printable
 
@@ -147,7 +148,7 @@ class Event:
     note: str
 
 
-class Store(Money, Tries):
+class Store(Money, Tries, Times):
     """The state of everything. See `Database` for its arguments and for who may open it."""
 
     _restored: tuple[datetime | None] | None = None
