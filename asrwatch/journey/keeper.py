@@ -34,7 +34,7 @@ from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.crowd import Crowd
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route
-from asrwatch.journey.poller import OVERDUE_AFTER, TaskNews, next_wait
+from asrwatch.journey.poller import LATE_AFTER, OVERDUE_AFTER, TaskNews, next_wait
 from asrwatch.journey.recording import SUPERSEDED, Failure, Fingerprint, Recording, State
 from asrwatch.journey.remembered import Remembered
 from asrwatch.journey.room import NO_ROOM, Room, RoomSeen, Shortage, promised_for
@@ -526,6 +526,15 @@ class Keeper:
     def _still_out(self, current: Recording, status: str, age: timedelta, now: datetime) -> None:
         self._save(current, replace(current, due=now + next_wait(age)))
         said = self._overdue.get(current.id)
+        if LATE_AFTER < age <= OVERDUE_AFTER and said is None:
+            self._overdue[current.id] = now
+            log.warning(
+                "task-late",
+                ticket=_ticket(current),
+                file=printable(current.path),
+                status=status,
+                age=format_duration(age),
+            )
         if age > OVERDUE_AFTER and (said is None or now - said >= OVERDUE_AGAIN):
             self._overdue[current.id] = now
             self._log_saved(

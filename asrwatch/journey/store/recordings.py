@@ -85,7 +85,7 @@ _FOR_A_WORKER = and_(
 )
 _DUE = (
     _WITH_ANSWER.where(_FOR_A_WORKER, _table.c.due <= bindparam("now"))
-    .order_by(_table.c.due, _table.c.id)
+    .order_by(_table.c.due)  # and no more, or everything due would be sorted for the first few
     .limit(bindparam("most"))
 )
 _DUE_OF = _DUE.where(_table.c.id.in_(_listed("only")))
