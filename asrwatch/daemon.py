@@ -37,6 +37,7 @@ from asrwatch.inbox.messages import (
 from asrwatch.inbox.presence import Presence
 from asrwatch.journey import poller, timeshift
 from asrwatch.journey.away import is_gone
+from asrwatch.journey.backups import BackupRules, Backups
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.crowd import Crowd
 from asrwatch.journey.gate import Gate
@@ -158,6 +159,7 @@ class House:
     workers: int
     notifier: Notifier
     reserve: int | None = None
+    backup: BackupRules | None = None
     budget: Budget = field(default=Budget())
     currency: str = ""
     until_quiet: bool = False
@@ -180,6 +182,7 @@ class Daemon:
             chance=random.random,
             lost_in_a_row={name: one.options.lost_in_a_row for name, one in house.engines.items()},
         )
+        self.backups = Backups(house.store, house.backup, beat)
         self.room, self._reserve, self._survey = self._room_of(house)
         self.keeper = Keeper(
             store=house.store,
@@ -367,7 +370,7 @@ class Daemon:
 
     def _turn(self) -> None:
         beat()
-        if self._reserve_is_given:  # its room is for what is paid for
+        if self._reserve_is_given or (self._store_trouble is not None and self._unsaved):
             self._receive_one_by_one()
             return
         try:
@@ -402,6 +405,8 @@ class Daemon:
         self._poll(batch)
         if self._goes_on():
             self._replace_the_dead()
+            self.house.store.remark()
+            self._back_up()
 
     def _mind_clock(self) -> None:
         """Dates move with the clock, also those of what is under way, whose steps hold them as they were."""
@@ -420,17 +425,18 @@ class Daemon:
         """
         mail, self._unsaved = sorted([*self._unsaved, *self._arrived()], key=_urgency), []
         self._look_for_room()
+        failed: StoreTrouble | None = None
         for piece in mail:
-            locked = self._store_trouble is not None and self._store_trouble.code == LOCKED
+            locked = failed is not None and failed.code == LOCKED and not isinstance(piece, Stop)
+            later = self._reserve_is_given and _urgency(piece) == LATER
             try:
-                if (locked and self._unsaved) or (
-                    self._reserve_is_given and _urgency(piece) == LATER
-                ):
-                    self._keep(piece, self._store_trouble)
+                if locked or later:
+                    self._keep(piece, failed)
                 else:
                     self._receive_alone(piece)
             except StoreTrouble as error:
                 self._undo()
+                failed = error
                 self._tell_store_trouble(error)
                 self._keep(piece, error)
             except (NeedsPerson, OutOfOrder):
@@ -441,6 +447,8 @@ class Daemon:
                 if isinstance(piece, StepDone):
                     self._give_up(piece, error)
             beat()
+        if failed is None and mail:
+            self._tell_store_trouble(None)
         self._rest()
 
     @staticmethod
@@ -666,6 +674,18 @@ class Daemon:
             )
         return steps
 
+    def _back_up(self) -> None:
+        """Copy the database if a backup is due, between two transactions; a worker verifies the copy."""
+        finish = self.backups.begin(self.clock.now(), busy=bool(self.under_way))
+        if finish is None:
+            return
+
+        def work() -> None:
+            error = finish()
+            self.post(Call(answer=lambda daemon: daemon.backups.ended(error, self.clock.now())))
+
+        self._workers.submit(work)
+
     @staticmethod
     def _kinds(now: datetime) -> tuple[tuple[State, ...], ...]:
         """The kinds of steps that may begin: before the clock was set, none that need the cloud."""
@@ -810,7 +830,8 @@ class Daemon:
 
     def _awaited(self, waited: float) -> bool:
         """Whether the end waits for something: for requests to their own ends, for the rest only a moment."""
-        if self._unsaved and waited < UNSAVED_END:
+        paid_for = any(_is_paid_for(piece) for piece in self._unsaved)
+        if self._unsaved and waited < (UNSAVED_END if paid_for else DELIVERIES_END):
             return True
         stuck = self._stuck()
         stuck |= {one.before.id for one in self._unsaved if isinstance(one, StepDone)}

@@ -71,6 +71,11 @@ def rows_of_status(report: Status) -> Iterator[Row]:
     for inbox in report.inboxes:
         yield from _inbox(inbox)
     yield from _tasks(report)
+    if report.backup_at is not None:
+        yield "backup", f"of {local(report.backup_at)}"
+    if report.backup_trouble is not None:
+        trouble = report.backup_trouble
+        yield "backup", f"FAILED: {trouble.message} {trouble.advice}".rstrip()
     for number, short in enumerate(report.shortages):
         yield ("" if number else "no room"), f"{short.message} {short.advice}"
     for number, hold in enumerate(report.holds):

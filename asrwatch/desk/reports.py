@@ -332,6 +332,8 @@ class Status:
     currency: str
     doubts: tuple[Doubt, ...] = ()
     shortages: tuple[Reason, ...] = ()
+    backup_at: datetime | None = None
+    backup_trouble: Reason | None = None
     budget: tuple[BudgetLine, ...] = ()
 
 

@@ -20,6 +20,7 @@ from asrwatch.desk.reports import (
 )
 from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import line_of, reason_of
+from asrwatch.journey.backups import Backups
 from asrwatch.journey.budget import Period, day_of, month_of
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Bought, Hold, Ledger
@@ -58,6 +59,10 @@ def standing(scene: Scene, now: datetime) -> Status:
         settling=settling[:LISTED],
         settling_count=len(settling),
         inboxes=tuple(inboxes(scene, now)),
+        backup_at=Backups(store, None).newest,
+        backup_trouble=Reason.of(daemon.backups.trouble)
+        if daemon and daemon.backups.trouble
+        else None,
         shortages=tuple(
             Reason(code=each.code, message=each.message, advice=each.advice)
             for each in scene.shortages()
