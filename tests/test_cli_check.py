@@ -113,6 +113,19 @@ def test_folders_are_tried_and_left_clean(tmp_path: Path) -> None:
     assert list((tmp_path / "inbox").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("mode", "told"), [(0o700, None), (0o755, "read"), (0o777, "change"), (0o1777, "change")]
+)
+def test_a_state_that_others_see_is_told(tmp_path: Path, mode: int, told: str | None) -> None:
+    """A state folder that is not its owner's alone is a warning: it holds transcripts and the books."""
+    settings = settings_of(tmp_path)
+    settings.state_dir.mkdir()
+    settings.state_dir.chmod(mode)
+    doubts = [each for each in state_findings(settings) if each.level is Level.WARN]
+    assert [f"everybody may {told} it" in each.said for each in doubts] == ([True] if told else [])
+    assert all(f"chmod 700 {settings.state_dir}" == each.advice for each in doubts)
+
+
 def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
     """An output "folder" that is a file fails now, not when the first transcript is paid for."""
     (tmp_path / "inbox").mkdir()

@@ -31,12 +31,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journey_helpers import a_recording
 
+import asrwatch
 from asrwatch import logs
 from asrwatch.cloud.bodies import PlainBody
 from asrwatch.cloud.hosts import Hosts, check_hosts
 from asrwatch.cloud.uploads import read_policy, upload_form
 from asrwatch.engines import Ask, Heard, LocalAudio, StillOut
-from asrwatch.errors import ConfigError, RecordingError, TemporaryError
+from asrwatch.errors import ConfigError, RecordingError, TaskOutstanding, TemporaryError
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.keeper import Keeper
 from asrwatch.journey.poller import TaskNews
@@ -147,6 +148,20 @@ def test_a_result_elsewhere_is_left_there(elsewhere: Elsewhere) -> None:
         heard = elsewhere.news(trusted_hosts=("http://localhost",))
         assert isinstance(heard, Heard)
         assert "authorization" not in stranger.asked[0].headers
+
+
+def test_collecting_a_task_does_not_wait_for_a_strangers_host(
+    elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who collects a task is told at once that its result lies elsewhere, and keeps the task's id. [A08]."""
+    elsewhere.url = "https://evil.example/r.json"
+    config = tmp_path / "asrwatch.yaml"
+    config.write_text(json.dumps({"cloud": {"base_url": elsewhere.server.url}}))
+    monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
+    with pytest.raises(TaskOutstanding, match=r"evil\.example") as raised:
+        asrwatch.collect("t1", config=config)
+    assert raised.value.task_id == "t1"
+    assert raised.value.code == "foreign-host"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -112,6 +112,21 @@ def test_forgotten_file_is_reported_again() -> None:
     assert deciding.look(look(), 11)
 
 
+def test_a_waiting_file_does_not_begin_anew() -> None:
+    """Somebody stumbling over a file every minute does not keep it from settling after two; nor an empty one."""
+    deciding = settler(120)
+    for now in (0, 60):
+        deciding.look(look(), now)
+        deciding.settle_again(A)
+    assert deciding.look(look(), 120)
+    deciding.settle_again(A)
+    assert not deciding.look(look(), 130)
+    assert deciding.look(look(), 250)
+    deciding.look(look(size=0), 300)
+    deciding.settle_again(A)
+    assert [each.first_seen for each in deciding.waiting()] == [300]
+
+
 def test_failed_look_is_no_evidence_of_quiet() -> None:
     """A look that failed begins the quiet time anew; the file keeps waiting."""
     deciding = settler()

@@ -1,6 +1,7 @@
 """Checks folders: readable, really writable, with room, on a file system that suits."""
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +14,7 @@ from asrwatch.cli._needs import written_folders
 from asrwatch.cli._probing import Refused, try_reading, try_writing
 from asrwatch.config import InboxSettings, Settings
 from asrwatch.inbox.mounts import WatchMode, choose, file_system_of, is_network
+from asrwatch.trust import strangers_who_may_change, strangers_who_may_read
 from asrwatch.values import format_size, printable
 
 __all__ = ["existing", "inbox_findings", "space_findings", "state_findings"]
@@ -59,7 +61,26 @@ def state_findings(settings: Settings) -> Iterator[Finding]:
             "Set state_dir to a folder on a local disk.",
         )
         return
+    if (strangers := _strangers_in(folder)) is not None:
+        yield doubtful(
+            about,
+            f"{printable(str(folder))} holds every transcript and what was paid, and {strangers}.",
+            f"chmod 700 {shlex.quote(printable(str(folder)))}",
+        )
     yield _writing(about, folder)
+
+
+def _strangers_in(folder: Path) -> str | None:
+    """Why others can look into the state or exchange it; None where nobody can, or it is not there yet."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return (
+                strangers_who_may_change(descriptor) or strangers_who_may_read(descriptor) or None
+            )
+        finally:
+            os.close(descriptor)
+    return None
 
 
 def space_findings(settings: Settings) -> Iterator[Finding]:

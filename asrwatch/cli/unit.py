@@ -48,10 +48,10 @@ def unit(
         bool, typer.Option("--user", help="For your own service manager (systemctl --user).")
     ] = False,
 ) -> None:
-    """Print the systemd drop-in, or the whole unit, for the folders of your configuration.
+    """Print the systemd drop-in for your configuration.
 
-    It lets the service write to exactly those folders. What else is to be done is said in its comments,
-    and on stderr. Ends with 1 if a folder cannot be named in a unit.
+    With `--full` the whole unit. It lets the service write to exactly your folders. What else is to be done is
+    said in its comments, and on stderr. Ends with 1 if a folder cannot be named in a unit.
     """
     settings = with_inboxes(settings_for(config))
     wanted = _wanted(settings, find_file(config))

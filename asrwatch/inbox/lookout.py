@@ -281,7 +281,7 @@ class Lookout:
 
     def _take_on(self, new: Errands) -> None:
         for path in new.again:
-            self._settler.forget(path)
+            self._settler.settle_again(path)
             new.add_folder(path.rpartition(b"/")[0] or b"/", deep=False)
         if new.everything:
             self._errands = Errands(everything=True)

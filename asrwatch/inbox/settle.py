@@ -157,6 +157,14 @@ class Settler:
         if names is not None and names.pop(name, None) is not None and not names:
             self.forget_folder(folder)
 
+    def settle_again(self, path: bytes) -> None:
+        """A file that was reported is to be reported once more; one that waits is on its way there already.
+
+        To begin its waiting anew, every time somebody stumbles over it, would be to wait for ever.
+        """
+        if self._waiting(path) is None:
+            self.forget(path)
+
     def forget_others(self, folder: bytes, names: Iterable[str]) -> None:
         """Of the known files in `folder`, forget those that are not among `names`."""
         vanished = set(self._known.get(folder, ()))
