@@ -838,6 +838,9 @@ class Keeper:
         if self.store.being_bought(reading.purchase):
             self._save(recording, replace(recording, due=now + SAME_PURCHASE))
             return None
+        if self.store.perhaps_asked_before(recording):
+            self._save(recording, recording.fail(_RESTORED, now=now), note=_RESTORED.message)
+            return None
         if not self._has_room(recording, now):
             return None
         self.room.take(recording)
@@ -986,6 +989,14 @@ class Keeper:
         )
 
 
+_RESTORED = Failure(
+    error="AnswerLost",
+    code="restored",
+    message="The state was restored from a backup that lacks requests made after it; this recording's may be one "
+    "of them.",
+    advice="Look whether its transcript is there: then `asrwatch forget`; else `asrwatch retry` asks, which may be "
+    "paid for a second time.",
+)
 _ANOTHERS_TASK = AnswerLost(
     "The cloud answered with the number of a task that belongs to another recording.",
     code="duplicate-ticket",

@@ -33,6 +33,7 @@ __all__ = [
     "moment",
     "outputs",
     "recordings",
+    "restored",
     "tries",
 ]
 
@@ -289,6 +290,16 @@ clock = Table(
     Column("id", Integer, primary_key=True),  # one row
     Column("boot_id", Text, nullable=False),
     Column("booted", Moment, nullable=False),
+    sqlite_strict=True,
+)
+
+
+restored = Table(
+    "restored",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Moment, nullable=False),  # files older than this may have been asked for meanwhile
+    Column("missing", Integer, nullable=False),  # how many asks are known to be
     sqlite_strict=True,
 )
 
