@@ -106,7 +106,7 @@ PLACES: Final[Mapping[str, str]] = MappingProxyType(
 """Every place by its name, and what has just become true there."""
 
 SHUTDOWN: Final = 0x8004587D
-"""EXT4_IOCSHUTDOWN, which is _IOR('X', 125, __u32)."""
+"""EXT4_IOC_SHUTDOWN, which is _IOR('X', 125, __u32)."""
 WITHOUT_LOG: Final = 2
 """EXT4_GOING_FLAGS_NOLOGFLUSH: what the journal has not on the disk yet is lost, as in a power cut."""
 

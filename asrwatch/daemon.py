@@ -17,11 +17,12 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from asrwatch import logs
-from asrwatch.clock import SYSTEM, Clock
+from asrwatch.clock import SYSTEM, Clock, Steady, is_set
+from asrwatch.clock import Step as ClockStep
 from asrwatch.cloud import KeyRing
 from asrwatch.crash import crash_point
 from asrwatch.engines import Engine, Heard
-from asrwatch.errors import AsrwatchError, NeedsPerson, OurBug, OutOfOrder
+from asrwatch.errors import AsrwatchError, NeedsPerson, OurBug, OutOfOrder, TemporaryError
 from asrwatch.files.room import Reserve
 from asrwatch.heartbeats import Heartbeats, allow, beat
 from asrwatch.inbox.lookout import Lookout
@@ -34,8 +35,9 @@ from asrwatch.inbox.messages import (
     ScanDone,
 )
 from asrwatch.inbox.presence import Presence
-from asrwatch.journey import poller
+from asrwatch.journey import poller, timeshift
 from asrwatch.journey.away import is_gone
+from asrwatch.journey.backups import BackupRules, Backups
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.crowd import Crowd
 from asrwatch.journey.gate import Gate
@@ -74,6 +76,8 @@ WHILE_ENDING = timedelta(milliseconds=250)
 MORE_TIME = timedelta(seconds=30)
 """What systemd is asked for, again and again, while an end waits for a request: it may take longer than
 `TimeoutStopSec`, and what was paid for is worth waiting for."""
+ASKED_ABOUT_AGAIN = 1.1
+"""Seconds between two questions about one task, at least."""
 LOOKOUTS_END, CHORES_END, DELIVERIES_END, UNSAVED_END = 1.0, 1.0, 3.0, 120.0
 """Seconds that an end waits for these. Readings and uploads are free, and begun anew by the next start."""
 REPLACED_AGAIN = timedelta(seconds=10)
@@ -155,6 +159,7 @@ class House:
     workers: int
     notifier: Notifier
     reserve: int | None = None
+    backup: BackupRules | None = None
     budget: Budget = field(default=Budget())
     currency: str = ""
     until_quiet: bool = False
@@ -177,6 +182,7 @@ class Daemon:
             chance=random.random,
             lost_in_a_row={name: one.options.lost_in_a_row for name, one in house.engines.items()},
         )
+        self.backups = Backups(house.store, house.backup, beat)
         self.room, self._reserve, self._survey = self._room_of(house)
         self.keeper = Keeper(
             store=house.store,
@@ -207,6 +213,10 @@ class Daemon:
         self._aside: set[str] = set()
         self._next_glance = self.clock.monotonic()
         self._next_replacement = self._next_glance
+        self._asked_about: dict[int, float] = {}
+        self._steady = Steady(self.clock, house.store.offset())
+        self._steps: list[ClockStep] = []
+        self._steps_meanwhile: dict[int, list[ClockStep]] = {}
 
     def _room_of(self, house: House) -> tuple[Room, Reserve, Survey]:
         state = os.fsencode(house.store.state_dir)
@@ -254,7 +264,11 @@ class Daemon:
 
     def _open_up(self) -> None:
         house = self.house
+        if stepped := self._steady.look():
+            with house.store.transaction():
+                self.keeper.clock_stepped(stepped, now=self.clock.now())
         self.keeper.open_up(self.clock.now())
+        house.store.keep_offset(self._steady.offset)
         crash_point("opened-up")
         self._saved()
         for inbox, interrupted in self.keeper.interrupted().items():
@@ -318,6 +332,7 @@ class Daemon:
     def begin(self, step: Callable[[], Recording], recording: Recording) -> None:
         """Give a step to a worker; its end arrives as `StepDone`."""
         self.under_way[recording.id] = recording
+        self._steps_meanwhile.pop(recording.id, None)
 
         def work() -> None:
             name = printable(recording.path)
@@ -336,7 +351,16 @@ class Daemon:
                 crash_point("step-done")
                 self.post(StepDone(before=recording, outcome=outcome))
 
-        self._workers.submit(work)
+        try:
+            self._workers.submit(work)
+        except RuntimeError as error:  # what threading raises where no more threads are to be had
+            log.error("no-threads", error=str(error))  # noqa: TRY400 - where it happened says nothing
+            outcome = TemporaryError(
+                "No more threads are to be had.",
+                code="not-sent",
+                advice="Raise the limit (TasksMax=, ulimit -u); it is tried again by itself.",
+            )
+            self.post(StepDone(before=recording, outcome=outcome))
 
     def _goes_on(self) -> bool:
         """Whether new work may begin."""
@@ -346,12 +370,15 @@ class Daemon:
 
     def _turn(self) -> None:
         beat()
-        if self._reserve_is_given:  # its room is for what is paid for
+        if self._reserve_is_given or (self._store_trouble is not None and self._unsaved):
             self._receive_one_by_one()
             return
         try:
             self._unsaved = self._unsaved or self._wait()
+            if stepped := self._steady.look():
+                self._steps.append(stepped)
             with self.house.store.transaction():
+                self._mind_clock()
                 for piece in self._unsaved:
                     self._receive(piece)
                 steps = self._hand_out() if self._goes_on() else []
@@ -369,6 +396,7 @@ class Daemon:
             self._receive_one_by_one()
             return
         self._unsaved = []
+        self._steps = []
         crash_point("handed-out")
         self._tell_store_trouble(None)
         self._saved()
@@ -377,6 +405,18 @@ class Daemon:
         self._poll(batch)
         if self._goes_on():
             self._replace_the_dead()
+            self.house.store.remark()
+            self._back_up()
+
+    def _mind_clock(self) -> None:
+        """Dates move with the clock, also those of what is under way, whose steps hold them as they were."""
+        for step in self._steps:
+            self.keeper.clock_stepped(step, now=self.clock.now())
+            self.house.store.keep_offset(self._steady.offset)
+            for recording_id in self.under_way:
+                meanwhile = self._steps_meanwhile.setdefault(recording_id, [])
+                if step not in meanwhile:
+                    meanwhile.append(step)
 
     def _receive_one_by_one(self) -> None:
         """When not all can be saved: what can is, what is paid for first, and what cannot is kept for later.
@@ -385,17 +425,18 @@ class Daemon:
         """
         mail, self._unsaved = sorted([*self._unsaved, *self._arrived()], key=_urgency), []
         self._look_for_room()
+        failed: StoreTrouble | None = None
         for piece in mail:
-            locked = self._store_trouble is not None and self._store_trouble.code == LOCKED
+            locked = failed is not None and failed.code == LOCKED and not isinstance(piece, Stop)
+            later = self._reserve_is_given and _urgency(piece) == LATER
             try:
-                if (locked and self._unsaved) or (
-                    self._reserve_is_given and _urgency(piece) == LATER
-                ):
-                    self._keep(piece, self._store_trouble)
+                if locked or later:
+                    self._keep(piece, failed)
                 else:
                     self._receive_alone(piece)
             except StoreTrouble as error:
                 self._undo()
+                failed = error
                 self._tell_store_trouble(error)
                 self._keep(piece, error)
             except (NeedsPerson, OutOfOrder):
@@ -406,6 +447,8 @@ class Daemon:
                 if isinstance(piece, StepDone):
                     self._give_up(piece, error)
             beat()
+        if failed is None and mail:
+            self._tell_store_trouble(None)
         self._rest()
 
     @staticmethod
@@ -518,9 +561,9 @@ class Daemon:
                 under_way=apart,
                 barred_inboxes=shut,
             )
-            for states, shut in self._open_kinds()
+            for states, shut in self._open_kinds(now)
         ]
-        if not self._in_round:
+        if not self._in_round and is_set(now):
             dates.append(self.house.store.next_poll())
         waits = [max(date - now, timedelta(0)) for date in dates if date is not None]
         return min([longest, *waits])
@@ -573,6 +616,11 @@ class Daemon:
         """What a worker's step came to; its class, if it is an error, says what happens."""
         before, outcome = mail.before, mail.outcome
         self._ended.add(before.id)
+        for step in self._steps_meanwhile.get(before.id, ()):
+            as_it_is = timeshift.moved(before, step)
+            if isinstance(outcome, Recording):
+                outcome = timeshift.carried_over(before, as_it_is, outcome)
+            before = as_it_is
         if isinstance(outcome, Recording):
             self.keeper.moved(before, outcome, now=now)
         elif isinstance(outcome, AsrwatchError) and not isinstance(outcome, OurBug):
@@ -615,7 +663,7 @@ class Daemon:
         if alone is not None:
             return alone
         steps: list[Step] = []
-        for kind in (ASKS, CHORES):
+        for kind in self._kinds(now):
             steps += self.keeper.hand_out(
                 kind,
                 limit=self._free(kind),
@@ -625,6 +673,23 @@ class Daemon:
                 now=now,
             )
         return steps
+
+    def _back_up(self) -> None:
+        """Copy the database if a backup is due, between two transactions; a worker verifies the copy."""
+        finish = self.backups.begin(self.clock.now(), busy=bool(self.under_way))
+        if finish is None:
+            return
+
+        def work() -> None:
+            error = finish()
+            self.post(Call(answer=lambda daemon: daemon.backups.ended(error, self.clock.now())))
+
+        self._workers.submit(work)
+
+    @staticmethod
+    def _kinds(now: datetime) -> tuple[tuple[State, ...], ...]:
+        """The kinds of steps that may begin: before the clock was set, none that need the cloud."""
+        return (ASKS, CHORES) if is_set(now) else (CHORES,)
 
     def _look_for_room(self) -> None:
         """Have somebody look how much room there is, if that was not done lately."""
@@ -650,9 +715,9 @@ class Daemon:
         inboxes = [one.inbox for one in self._working().values() if one.state in kind]
         return Crowd(inboxes, most=max(1, min(self.house.workers, MOST_CHORES) // 2))
 
-    def _open_kinds(self) -> list[tuple[list[State], frozenset[str]]]:
+    def _open_kinds(self, now: datetime) -> list[tuple[list[State], frozenset[str]]]:
         """States whose recordings could be handed out, and the inboxes that could not; one question if it will do."""
-        free = [kind for kind in (ASKS, CHORES) if self._free(kind) > 0]
+        free = [kind for kind in self._kinds(now) if self._free(kind) > 0]
         barred, full = self._barred(), self._crowd(CHORES).full
         if full:
             return [(list(kind), barred | full if kind is CHORES else barred) for kind in free]
@@ -683,17 +748,22 @@ class Daemon:
         """The tasks to ask about now, none while a round is under way."""
         now = self.clock.now()
         next_poll = None if self._in_round else self.house.store.next_poll()
-        if next_poll is None or next_poll > now:
+        if next_poll is None or next_poll > now or not is_set(now):
             return ()
-        return poller.soon(
+        batch = poller.soon(
             self.house.store.outstanding(), due=lambda recording: recording.due <= now
         )
+        # whatever the clock does between two lines of this: no task is asked about more often
+        earliest = self.clock.monotonic() - ASKED_ABOUT_AGAIN
+        self._asked_about = {n: at for n, at in self._asked_about.items() if at > earliest}
+        return tuple(recording for recording in batch if recording.id not in self._asked_about)
 
     def _poll(self, batch: tuple[Recording, ...]) -> None:
         """Begin a round of polling."""
         if not batch:
             return
         self._in_round = frozenset(recording.id for recording in batch)
+        self._asked_about |= dict.fromkeys(self._in_round, self.clock.monotonic())
 
         def work() -> None:
             with self.hearts.pulse(f"asking about {len(batch)} tasks", usual=STEP, vital=True):
@@ -760,7 +830,8 @@ class Daemon:
 
     def _awaited(self, waited: float) -> bool:
         """Whether the end waits for something: for requests to their own ends, for the rest only a moment."""
-        if self._unsaved and waited < UNSAVED_END:
+        paid_for = any(_is_paid_for(piece) for piece in self._unsaved)
+        if self._unsaved and waited < (UNSAVED_END if paid_for else DELIVERIES_END):
             return True
         stuck = self._stuck()
         stuck |= {one.before.id for one in self._unsaved if isinstance(one, StepDone)}

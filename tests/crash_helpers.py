@@ -165,7 +165,10 @@ class Trial:
             for given in self.given:
                 (recording,) = store.all_at(os.fsencode(given.path))
                 wanted = {State.DELIVERED, State.PARKED} if parked else {State.DELIVERED}
-                assert recording.state in wanted, f"{given.path.name} is {recording.state}"
+                assert recording.state in wanted, (
+                    f"{given.path.name} is {recording.state}: {recording.failure} "
+                    f"{store.story(recording.id)}"
+                )
                 if recording.state is State.DELIVERED:
                     self._judge_files(given)
             asked = {given.sha256: 0 for given in self.given}

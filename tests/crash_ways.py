@@ -2,12 +2,14 @@
 
 import os
 import signal
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from crash_helpers import SYNC, TASK, Disk, Trial
+from crash_helpers import SYNC, TASK, WORKERS, Disk, Trial, is_whole
+from e2e_helpers import wait_for
 
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store
@@ -18,7 +20,6 @@ EVERY_WAY = frozenset(
         "locked",
         "creating",
         "store-opened",
-        "tidied",
         "asks-marked",
         "opened-up",
         "lookouts-started",
@@ -118,7 +119,8 @@ class Way:
     """A kind of recording's way, and the places on it where its daemon is killed.
 
     `dies` lets processes die, the last of them at a place, and says how many; `keys` are the inbox's;
-    `originals` are kept, moved (to another file system with `elsewhere`) or gone.
+    `originals` are kept, moved (to another file system with `elsewhere`) or gone. It is for `most` recordings; those
+    that are `re_encoded` come as telephones make them.
     """
 
     name: str
@@ -130,10 +132,18 @@ class Way:
     failed: bool = False
     originals: str = "kept"
     elsewhere: bool = False
+    most: int = 25
+    re_encoded: bool = False
 
 
 def _after_a_lost_answer(trial: Trial, place: str, hit: int) -> int:
     trial.die("answer-got", hit=len(trial.given))
+    trial.die(place, hit=hit)
+    return 2
+
+
+def _after_a_draft(trial: Trial, place: str, hit: int) -> int:
+    trial.die("draft-written")
     trial.die(place, hit=hit)
     return 2
 
@@ -155,6 +165,7 @@ def _by_a_person_of_the_daemon(trial: Trial, place: str, hit: int) -> int:
     trial.die("answer-got", hit=len(trial.given))
     paths = [str(given.path) for given in trial.given]
     daemon = trial.world.start(**trial.deadly(place))
+    wait_for(lambda: b'"event": "parked"' in trial.world.log.read_bytes())
     word = "forget" if place == "forgetting" else "retry"
     done = trial.world.call(word, *paths)
     assert daemon.wait(60) == -signal.SIGKILL, done.stderr
@@ -186,6 +197,16 @@ WAYS = (
         dies=_after_a_lost_answer,
         parked=True,
     ),
+    Way(
+        name="drafts that were left",
+        places=frozenset({"tidied", "draft-opened"}),
+        dies=_after_a_draft,
+    ),
+    Way(
+        name="re-encoded",
+        places=frozenset({"prepared", "saving:staged", "finished"}),
+        re_encoded=True,
+    ),
     Way(name="failed", places=frozenset({"saving:failed", "saved:failed"}), failed=True),
     Way(
         name="moved",
@@ -208,12 +229,14 @@ WAYS = (
         name="treated by a command",
         places=frozenset({"retrying", "forgetting"}),
         keys={"unknown": "park"},
+        most=1,
         dies=_by_a_person,
     ),
     Way(
         name="treated by the daemon",
         places=frozenset({"retrying", "forgetting", "control-answered"}),
         keys={"unknown": "park"},
+        most=1,
         dies=_by_a_person_of_the_daemon,
     ),
 )
@@ -227,11 +250,22 @@ def trial_on(
     if way.originals == "moved":
         keys["after"] = {"move": str(goal)}
     trial = Trial.at(root, sandbox, disk=disk, **keys)
-    trial.give(way.seconds, number=files)
-    if way.failed:
-        for given in trial.given:
+    trial.give(way.seconds, number=min(files, way.most))
+    for given in trial.given:
+        if way.failed:
             given.path.write_bytes(b"RIFF no sound at all" + given.sha256.encode())
+        if way.re_encoded:
+            given.path.write_bytes(_telephone(given.sha256))
     return trial
+
+
+def _telephone(content: str) -> bytes:
+    """A second of mu-law in a WAV, which no engine takes as it is."""
+    sound = (content.encode() * 200)[:8000]
+    layout = struct.pack("<HHIIHH", 7, 1, 8000, 8000, 1, 8)
+    chunks = b"fmt " + struct.pack("<I", len(layout)) + layout
+    chunks += b"data" + struct.pack("<I", len(sound)) + sound
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
 
 
 def kill_and_judge(way: Way, trial: Trial, place: str, hit: int, goal: Path) -> int:
@@ -243,6 +277,8 @@ def kill_and_judge(way: Way, trial: Trial, place: str, hit: int, goal: Path) -> 
         twice = 0
         if way.failed:
             _judge_failed(trial)
+        elif way.re_encoded:
+            twice = _judge_re_encoded(trial)
         else:
             twice = trial.judge(deaths=deaths, parked=way.parked, originals=way.originals)
         if way.originals == "moved":
@@ -260,6 +296,18 @@ def _judge_failed(trial: Trial) -> None:
     assert states == {State.FAILED}
     assert len(trial.sandbox.bill) == 0
     trial.explain()
+
+
+def _judge_re_encoded(trial: Trial) -> int:
+    """What was sent is another file than what was given: each is delivered, and its copy is gone."""
+    for given in trial.given:
+        text = given.path.with_suffix(".txt").read_bytes()
+        assert is_whole(given.path.with_suffix(".txt").name, text)
+    assert not list((trial.world.root / "state" / "spool").iterdir())
+    trial.explain()
+    twice = len(trial.sandbox.bill.paid) - len(trial.given)
+    assert 0 <= twice <= WORKERS
+    return twice
 
 
 def _judge_moved(trial: Trial, goal: Path) -> None:

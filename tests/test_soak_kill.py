@@ -86,9 +86,17 @@ def test_killed_at_random(tmp_path: Path, rounds: Callable[[int, int], int], pro
                 assert process.wait(60) == -signal.SIGKILL
                 if number % 10 == 0:
                     trial.explain()
-            done = trial.world.call("once", patience=300)
-            assert done.returncode in {0, 1}, done.stderr
+            trial.world.call("once", patience=300)
+            # at work in three deaths in a row, a recording is held to be their cause (P14): a person has to say
+            quarantined = trial.world.status()["counts"]["failed"]
+            trial.world.call("retry", "--failed")
+            trial.world.call("once", patience=300)
         tally.count(lambda: trial.judge(deaths=kills, parked=True))
         tally.take(trial, reader)
     tally.tell(promise, "P2 killed at random under load", files=len(trial.given))
+    promise(
+        "P2 quarantined as the cause of random kills",
+        promised="named, and finished after a retry",
+        measured=f"{quarantined} of {len(trial.given)}",
+    )
     assert not tally.faults, "\n".join(tally.faults)

@@ -15,6 +15,7 @@ from asrwatch.journey.journey import utc_now
 from asrwatch.journey.recording import Recording
 from asrwatch.journey.room import Shortage
 from asrwatch.journey.store import Hold, Store
+from asrwatch.journey.timeshift import unset
 
 __all__ = ["Scene", "is_below"]
 
@@ -57,9 +58,9 @@ class Scene:
 
     def holds(self) -> tuple[Hold, ...]:
         """Every hold there is."""
-        blown = self.fuse.blown(utc_now())
+        now = self.daemon.clock.now() if self.daemon else utc_now()
         holds = self.daemon.gate.holds if self.daemon else self.store.holds()
-        return (*holds, blown) if blown else holds
+        return (*holds, *(hold for hold in (self.fuse.blown(now), unset(now)) if hold))
 
     def shortages(self) -> tuple[Shortage, ...]:
         """Where there is no room for what a request would bring."""

@@ -13,8 +13,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from asrwatch.clock import Step
 from asrwatch.errors import EngineError, EngineTrouble
 from asrwatch.journey.store import EVERY_ENGINE, Hold
+from asrwatch.journey.timeshift import moved_hold
 from asrwatch.values import counted
 
 __all__ = ["Gate"]
@@ -249,6 +251,12 @@ class Gate:
         """Let the next request through at once, as a probe (a person asked for a retry)."""
         for scope, hold in self._holds.items():
             self._holds[scope] = replace(hold, until=now)
+
+    def clock_set(self, step: Step) -> tuple[Hold, ...]:
+        """Every wait stays as long as it was; returns the holds, to be saved."""
+        self._next = {engine: date + step.by for engine, date in self._next.items()}
+        self._holds = {scope: moved_hold(hold, step) for scope, hold in self._holds.items()}
+        return self.holds
 
     def _over(self, engine: str) -> list[Hold]:
         return [self._holds[scope] for scope in (engine, EVERY_ENGINE) if scope in self._holds]

@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any, assert_never
 
 from asrwatch import logs
-from asrwatch.clock import utc_now
+from asrwatch.clock import Step as ClockStep
+from asrwatch.clock import is_set, utc_now
 from asrwatch.crash import crash_point
 from asrwatch.engines import Heard, StillOut
 from asrwatch.errors import (
@@ -28,12 +29,12 @@ from asrwatch.errors import (
     Vanished,
 )
 from asrwatch.inbox.messages import FileSettled
-from asrwatch.journey import away, delivery, journey, trouble
+from asrwatch.journey import away, delivery, journey, timeshift, trouble
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.crowd import Crowd
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route
-from asrwatch.journey.poller import OVERDUE_AFTER, TaskNews, next_wait
+from asrwatch.journey.poller import LATE_AFTER, OVERDUE_AFTER, TaskNews, next_wait
 from asrwatch.journey.recording import SUPERSEDED, Failure, Fingerprint, Recording, State
 from asrwatch.journey.remembered import Remembered
 from asrwatch.journey.room import NO_ROOM, Room, RoomSeen, Shortage, promised_for
@@ -122,6 +123,7 @@ class Keeper:
         with self.store.transaction():
             self._bring_home(now)
             self._count_deaths()
+            self._compare_clock(now)
             self._seen_path.update((each.id, None) for each in self.store.in_state(State.SETTLED))
             for recording in self.store.in_state(State.ASKING):
                 self._save(
@@ -145,6 +147,30 @@ class Keeper:
                     died_in=one.died_in,
                     deaths=one.deaths,
                 )
+
+    def _compare_clock(self, now: datetime) -> None:
+        """A clock that is behind what was written was wrong then, or is wrong now."""
+        last = self.store.last_event_at()
+        if last is None or not is_set(now) or last <= now + timedelta(minutes=1):
+            return
+        log.warning("clock-went-back", now=now.isoformat(), last=last.isoformat())
+        for recording in self.store.in_state(*STEPS_LEFT, State.SUBMITTED):
+            self._save(recording, timeshift.pulled_in(recording, now))
+        self.gate.open_now(now)
+
+    def clock_stepped(self, step: ClockStep, *, now: datetime) -> None:
+        """The clock was set, or the machine slept: no wait becomes longer or shorter by it."""
+        log.warning(
+            "clock-was-set" if step.by else "machine-slept",
+            by=step.by.total_seconds(),
+            slept=step.slept.total_seconds(),
+            now=now.isoformat(),
+        )
+        for recording in self.store.in_state(*STEPS_LEFT, State.SUBMITTED):
+            self._save(recording, timeshift.moved(recording, step))
+        for hold in self.gate.clock_set(step):
+            self.store.hold(hold)
+        self._overdue.clear()
 
     def broken_off(self, recording_ids: Collection[int]) -> None:
         """An orderly end leaves these steps unfinished."""
@@ -445,7 +471,7 @@ class Keeper:
         if (
             current is None
             or current.state is not State.SUBMITTED
-            or current.task != told.recording.task
+            or _ticket(current) != _ticket(told.recording)
         ):
             return
         age = now - current.task.submitted_at if current.task else timedelta(0)
@@ -500,6 +526,15 @@ class Keeper:
     def _still_out(self, current: Recording, status: str, age: timedelta, now: datetime) -> None:
         self._save(current, replace(current, due=now + next_wait(age)))
         said = self._overdue.get(current.id)
+        if LATE_AFTER < age <= OVERDUE_AFTER and said is None:
+            self._overdue[current.id] = now
+            log.warning(
+                "task-late",
+                ticket=_ticket(current),
+                file=printable(current.path),
+                status=status,
+                age=format_duration(age),
+            )
         if age > OVERDUE_AFTER and (said is None or now - said >= OVERDUE_AGAIN):
             self._overdue[current.id] = now
             self._log_saved(
@@ -545,7 +580,9 @@ class Keeper:
 
     def waiting(self, now: datetime) -> frozenset[str]:
         """The engines that may not be asked at this moment."""
-        return self.gate.engines if self._is_spent(now) else self.gate.waiting(now)
+        if not is_set(now) or self._is_spent(now):
+            return self.gate.engines
+        return self.gate.waiting(now)
 
     def opens(self, now: datetime) -> datetime | None:
         """The next date on which an engine may be asked that may not now."""
@@ -554,8 +591,8 @@ class Keeper:
 
     def holds(self, now: datetime) -> tuple[Hold, ...]:
         """Everything that keeps engines from being asked: refusals, and a budget that is spent."""
-        blown = self.fuse.blown(now)
-        return (*self.gate.holds, blown) if blown else self.gate.holds
+        others = (self.fuse.blown(now), timeshift.unset(now))
+        return (*self.gate.holds, *(hold for hold in others if hold))
 
     def _is_spent(self, now: datetime) -> bool:
         """Whether the budget is; said once for each day or month."""
@@ -801,6 +838,9 @@ class Keeper:
         if self.store.being_bought(reading.purchase):
             self._save(recording, replace(recording, due=now + SAME_PURCHASE))
             return None
+        if self.store.perhaps_asked_before(recording):
+            self._save(recording, recording.fail(_RESTORED, now=now), note=_RESTORED.message)
+            return None
         if not self._has_room(recording, now):
             return None
         self.room.take(recording)
@@ -949,6 +989,14 @@ class Keeper:
         )
 
 
+_RESTORED = Failure(
+    error="AnswerLost",
+    code="restored",
+    message="The state was restored from a backup that lacks requests made after it; this recording's may be one "
+    "of them.",
+    advice="Look whether its transcript is there: then `asrwatch forget`; else `asrwatch retry` asks, which may be "
+    "paid for a second time.",
+)
 _ANOTHERS_TASK = AnswerLost(
     "The cloud answered with the number of a task that belongs to another recording.",
     code="duplicate-ticket",
