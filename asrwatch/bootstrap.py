@@ -151,6 +151,7 @@ def _route(
         patience=inbox.patience,
         park_unknown=inbox.unknown == "park",
         preparer=preparer,
+        send_silence=inbox.send_silence,
         care=Care(root=inbox.root, foreign_links=inbox.hard_links == "any"),
         rest_within=inbox.wait_for_rest,
     )

@@ -22,7 +22,7 @@ from asrwatch.clock import Step as ClockStep
 from asrwatch.cloud import KeyRing
 from asrwatch.crash import crash_point
 from asrwatch.engines import Engine, Heard
-from asrwatch.errors import AsrwatchError, NeedsPerson, OurBug, OutOfOrder
+from asrwatch.errors import AsrwatchError, NeedsPerson, OurBug, OutOfOrder, TemporaryError
 from asrwatch.files.room import Reserve
 from asrwatch.heartbeats import Heartbeats, allow, beat
 from asrwatch.inbox.lookout import Lookout
@@ -351,7 +351,16 @@ class Daemon:
                 crash_point("step-done")
                 self.post(StepDone(before=recording, outcome=outcome))
 
-        self._workers.submit(work)
+        try:
+            self._workers.submit(work)
+        except RuntimeError as error:  # what threading raises where no more threads are to be had
+            log.error("no-threads", error=str(error))  # noqa: TRY400 - where it happened says nothing
+            outcome = TemporaryError(
+                "No more threads are to be had.",
+                code="not-sent",
+                advice="Raise the limit (TasksMax=, ulimit -u); it is tried again by itself.",
+            )
+            self.post(StepDone(before=recording, outcome=outcome))
 
     def _goes_on(self) -> bool:
         """Whether new work may begin."""

@@ -247,6 +247,7 @@ class InboxSettings(_Frozen):
     after: Annotated[Literal["keep", "delete"] | MoveTo, BeforeValidator(_after)] = "keep"
     patience: Duration = parse_duration("3d")
     unknown: Literal["ask_again", "park"] = "ask_again"
+    send_silence: bool = False
 
     @model_validator(mode="before")
     @classmethod

@@ -15,6 +15,7 @@ from asrwatch.desk.reports import (
     Money,
     Reason,
     Status,
+    Stuck,
     TaskLine,
 )
 from asrwatch.desk.scene import Scene
@@ -45,6 +46,11 @@ def standing(scene: Scene, now: datetime) -> Status:
         running=daemon is not None,
         process=os.getpid() if daemon else None,
         started_at=daemon.started_at if daemon else None,
+        watchdog=daemon.house.notifier.watchdog if daemon else None,
+        stuck=tuple(
+            Stuck(thread=each.thread, doing=each.doing, since=each.since, allowed=each.allowed)
+            for each in (daemon.supervision.late if daemon else ())
+        ),
         counts=store.count_by_state(),
         under_way=tuple(line_of(each, under_way=True) for each in under_way),
         oldest_waiting=scene.line(oldest) if oldest else None,
