@@ -21,6 +21,7 @@ from asrwatch.inbox.caching import least_settle
 from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.mounts import file_system_of, find_mount, is_network, mounts_here
 from asrwatch.inbox.presence import Presence
+from asrwatch.journey.backups import BackupRules
 from asrwatch.journey.budget import Allowance, Budget
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.journey import Route
@@ -150,6 +151,7 @@ def _route(
         patience=inbox.patience,
         park_unknown=inbox.unknown == "park",
         preparer=preparer,
+        send_silence=inbox.send_silence,
         care=Care(root=inbox.root, foreign_links=inbox.hard_links == "any"),
         rest_within=inbox.wait_for_rest,
     )
@@ -225,6 +227,9 @@ def build_daemon(
             currency=currency_of(settings.cloud.region),
             notifier=notifier or Notifier.from_environment(),
             reserve=settings.reserve,
+            backup=BackupRules(every=settings.backup.every, keep=settings.backup.keep)
+            if settings.backup and not until_quiet
+            else None,
             until_quiet=until_quiet,
             on_change=(partial(_let_go, built.spool), *on_change),
         )

@@ -22,7 +22,7 @@ from asrwatch.clock import Step as ClockStep
 from asrwatch.cloud import KeyRing
 from asrwatch.crash import crash_point
 from asrwatch.engines import Engine, Heard
-from asrwatch.errors import AsrwatchError, NeedsPerson, OurBug, OutOfOrder
+from asrwatch.errors import AsrwatchError, NeedsPerson, OurBug, OutOfOrder, TemporaryError
 from asrwatch.files.room import Reserve
 from asrwatch.heartbeats import Heartbeats, allow, beat
 from asrwatch.inbox.lookout import Lookout
@@ -37,6 +37,7 @@ from asrwatch.inbox.messages import (
 from asrwatch.inbox.presence import Presence
 from asrwatch.journey import poller, timeshift
 from asrwatch.journey.away import is_gone
+from asrwatch.journey.backups import BackupRules, Backups
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.crowd import Crowd
 from asrwatch.journey.gate import Gate
@@ -158,6 +159,7 @@ class House:
     workers: int
     notifier: Notifier
     reserve: int | None = None
+    backup: BackupRules | None = None
     budget: Budget = field(default=Budget())
     currency: str = ""
     until_quiet: bool = False
@@ -180,6 +182,7 @@ class Daemon:
             chance=random.random,
             lost_in_a_row={name: one.options.lost_in_a_row for name, one in house.engines.items()},
         )
+        self.backups = Backups(house.store, house.backup, beat)
         self.room, self._reserve, self._survey = self._room_of(house)
         self.keeper = Keeper(
             store=house.store,
@@ -348,7 +351,16 @@ class Daemon:
                 crash_point("step-done")
                 self.post(StepDone(before=recording, outcome=outcome))
 
-        self._workers.submit(work)
+        try:
+            self._workers.submit(work)
+        except RuntimeError as error:  # what threading raises where no more threads are to be had
+            log.error("no-threads", error=str(error))  # noqa: TRY400 - where it happened says nothing
+            outcome = TemporaryError(
+                "No more threads are to be had.",
+                code="not-sent",
+                advice="Raise the limit (TasksMax=, ulimit -u); it is tried again by itself.",
+            )
+            self.post(StepDone(before=recording, outcome=outcome))
 
     def _goes_on(self) -> bool:
         """Whether new work may begin."""
@@ -358,7 +370,7 @@ class Daemon:
 
     def _turn(self) -> None:
         beat()
-        if self._reserve_is_given:  # its room is for what is paid for
+        if self._reserve_is_given or (self._store_trouble is not None and self._unsaved):
             self._receive_one_by_one()
             return
         try:
@@ -393,6 +405,8 @@ class Daemon:
         self._poll(batch)
         if self._goes_on():
             self._replace_the_dead()
+            self.house.store.remark()
+            self._back_up()
 
     def _mind_clock(self) -> None:
         """Dates move with the clock, also those of what is under way, whose steps hold them as they were."""
@@ -411,17 +425,18 @@ class Daemon:
         """
         mail, self._unsaved = sorted([*self._unsaved, *self._arrived()], key=_urgency), []
         self._look_for_room()
+        failed: StoreTrouble | None = None
         for piece in mail:
-            locked = self._store_trouble is not None and self._store_trouble.code == LOCKED
+            locked = failed is not None and failed.code == LOCKED and not isinstance(piece, Stop)
+            later = self._reserve_is_given and _urgency(piece) == LATER
             try:
-                if (locked and self._unsaved) or (
-                    self._reserve_is_given and _urgency(piece) == LATER
-                ):
-                    self._keep(piece, self._store_trouble)
+                if locked or later:
+                    self._keep(piece, failed)
                 else:
                     self._receive_alone(piece)
             except StoreTrouble as error:
                 self._undo()
+                failed = error
                 self._tell_store_trouble(error)
                 self._keep(piece, error)
             except (NeedsPerson, OutOfOrder):
@@ -432,6 +447,8 @@ class Daemon:
                 if isinstance(piece, StepDone):
                     self._give_up(piece, error)
             beat()
+        if failed is None and mail:
+            self._tell_store_trouble(None)
         self._rest()
 
     @staticmethod
@@ -657,6 +674,18 @@ class Daemon:
             )
         return steps
 
+    def _back_up(self) -> None:
+        """Copy the database if a backup is due, between two transactions; a worker verifies the copy."""
+        finish = self.backups.begin(self.clock.now(), busy=bool(self.under_way))
+        if finish is None:
+            return
+
+        def work() -> None:
+            error = finish()
+            self.post(Call(answer=lambda daemon: daemon.backups.ended(error, self.clock.now())))
+
+        self._workers.submit(work)
+
     @staticmethod
     def _kinds(now: datetime) -> tuple[tuple[State, ...], ...]:
         """The kinds of steps that may begin: before the clock was set, none that need the cloud."""
@@ -801,7 +830,8 @@ class Daemon:
 
     def _awaited(self, waited: float) -> bool:
         """Whether the end waits for something: for requests to their own ends, for the rest only a moment."""
-        if self._unsaved and waited < UNSAVED_END:
+        paid_for = any(_is_paid_for(piece) for piece in self._unsaved)
+        if self._unsaved and waited < (UNSAVED_END if paid_for else DELIVERIES_END):
             return True
         stuck = self._stuck()
         stuck |= {one.before.id for one in self._unsaved if isinstance(one, StepDone)}

@@ -247,6 +247,7 @@ class InboxSettings(_Frozen):
     after: Annotated[Literal["keep", "delete"] | MoveTo, BeforeValidator(_after)] = "keep"
     patience: Duration = parse_duration("3d")
     unknown: Literal["ask_again", "park"] = "ask_again"
+    send_silence: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -338,6 +339,13 @@ def _detail(loc: tuple[int | str, ...], what: str) -> InitErrorDetails:
     )
 
 
+class BackupSettings(_Frozen):
+    """How often the state is copied, and how many copies are kept."""
+
+    every: Duration = parse_duration("1d")
+    keep: Annotated[int, Field(ge=1, le=1000)] = 3
+
+
 class Settings(_Frozen):
     """Everything a configuration file can say; `source` names the file for messages."""
 
@@ -345,6 +353,7 @@ class Settings(_Frozen):
     state_dir: AnyPath = Field(default_factory=_default_state_dir)
     workers: Annotated[int, Field(ge=1, le=256)] = 8
     reserve: Size = parse_size("64MB")
+    backup: BackupSettings | None = BackupSettings()
     cloud: CloudSettings = CloudSettings()
     storage: StorageChoice = PartChoice(use="dashscope-temp")
     engines: Annotated[Mapping[str, Mapping[str, Any] | None], AfterValidator(_engine_options)] = {}
@@ -447,6 +456,8 @@ def _keys_beside(place: tuple[Any, ...], written: Mapping[str, Any]) -> Collecti
             return {*Settings.model_fields, "defaults"} - {"source"}
         case ("cloud",):
             return CloudSettings.model_fields
+        case ("backup",):
+            return BackupSettings.model_fields
         case ("budget",):
             return BudgetSettings.model_fields
         case ("budget", "day" | "month"):

@@ -22,7 +22,11 @@ def write_wav(path: Path, *, seconds: float = 1.0, number: int = 1) -> Path:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(8_000)
-        out.writeframes((number % 2**16).to_bytes(2, "little") * int(8_000 * seconds))
+        # far above silence, which is not sent
+        out.writeframes(
+            ((number if number > 100 else 1_000 + number) % 2**16).to_bytes(2, "little")
+            * int(8_000 * seconds)
+        )
     return path
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -65,6 +66,11 @@ class _Passes(Collector):
     def post(self, message: object) -> None:
         if isinstance(message, ScanDone) and message.kind is PassKind.WHOLE:
             super().post(message)
+
+    def wait_for(self, come_true: Callable[[Collector], bool]) -> None:
+        """With patience for very many files."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: come_true(self), timeout=600)
 
 
 def _known(folder: Path) -> "list[tuple[bytes, Fingerprint]]":

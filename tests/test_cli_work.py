@@ -41,7 +41,7 @@ def write_wav(path: Path, *, number: int = 1, seconds: float = 1.0) -> Path:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(8_000)
-        out.writeframes(number.to_bytes(2, "little") * int(8_000 * seconds))
+        out.writeframes((1_000 + number).to_bytes(2, "little") * int(8_000 * seconds))
     return path
 
 

@@ -58,7 +58,7 @@ def test_a_paid_request_may_have_been_accepted_behind_a_broken_gateway(status: i
 def test_a_page_that_concerns_everybody_holds_the_engine(
     status: int, trouble: EngineTrouble
 ) -> None:
-    """A page with such a status is certainly no acceptance, and no other request would fare better."""
+    """A page with such a status is certainly no acceptance, and no other request would fare better [A01]."""
     error = refused(status, PAGE)
     assert isinstance(error, EngineError)
     assert error.trouble is trouble
@@ -70,7 +70,7 @@ def test_a_page_says_too_large() -> None:
 
 
 def test_other_pages_are_tried_again() -> None:
-    """A 4xx without the provider's words was no acceptance; patience decides how often to try."""
+    """A 4xx without the provider's words was no acceptance; patience decides how often to try [A01]."""
     assert type(refused(400, PAGE)) is TemporaryError
 
 
@@ -150,11 +150,26 @@ def test_other_bodies_are_no_words(body: bytes) -> None:
         ({"Retry-After": "inf"}, None),
         ({"Retry-After": "-3"}, None),
         ({"Retry-After": "soon"}, None),
+        (
+            {
+                "Date": "Sun, 22 Nov 2026 10:00:00 GMT",
+                "Retry-After": "Sun, 22 Nov 2026 10:00:30 GMT",
+            },
+            timedelta(seconds=30),
+        ),
+        ({"Retry-After": "Sun, 22 Nov 2026 10:00:30 GMT"}, None),
+        (
+            {
+                "Date": "Sun, 22 Nov 2026 10:00:00 -0000",
+                "Retry-After": "Sun, 22 Nov 2099 10:00:00 GMT",
+            },
+            None,
+        ),
         ({}, None),
     ],
 )
 def test_retry_after_is_read_within_reason(headers: dict[str, str], wait: timedelta | None) -> None:
-    """The wait the cloud asks for is kept, nonsense is not."""
+    """The wait the cloud asks for is kept, nonsense is not [A04]."""
     error = refusal(429, headers, words("Throttling.RateQuota"), where=Where.ASK)
     assert isinstance(error, EngineError)
     assert error.retry_after == wait

@@ -83,7 +83,7 @@ def free_port() -> int:
 
 
 def test_nobody_listens_is_not_sent() -> None:
-    """A refused connection handed out no byte of the body: it may simply be asked again."""
+    """A refused connection handed out no byte of the body: it may simply be asked again [A01]."""
     with pytest.raises(TemporaryError) as raised:
         ask(f"http://127.0.0.1:{free_port()}")
     assert raised.value.code == "not-sent"
@@ -91,14 +91,14 @@ def test_nobody_listens_is_not_sent() -> None:
 
 
 def test_a_name_that_does_not_resolve_is_not_sent() -> None:
-    """DNS failures are before the first byte."""
+    """DNS failures are before the first byte [A01]."""
     with pytest.raises(TemporaryError) as raised:
         ask("http://nobody.invalid")
     assert raised.value.code == "not-sent"
 
 
 def test_failing_tls_is_not_sent() -> None:
-    """A server that does not speak TLS never saw the body."""
+    """A server that does not speak TLS never saw the body [A01]."""
 
     def serve(connection: socket.socket) -> None:
         connection.recv(1000)
@@ -114,7 +114,7 @@ def test_failing_tls_is_not_sent() -> None:
 def test_a_connection_that_ends_after_the_body_began_is_lost(
     finish: Callable[[socket.socket], None], size: int
 ) -> None:
-    """Once body bytes left, a reset or an end without an answer leaves acceptance unknown."""
+    """Once body bytes left, a reset or an end without an answer leaves acceptance unknown [A02]."""
 
     def serve(connection: socket.socket) -> None:
         connection.recv(2000)
@@ -129,7 +129,7 @@ def test_a_connection_that_ends_after_the_body_began_is_lost(
 
 
 def test_a_read_time_out_is_lost() -> None:
-    """No answer within the read time-out leaves acceptance unknown."""
+    """No answer within the read time-out leaves acceptance unknown [A02]."""
 
     def serve(connection: socket.socket) -> None:
         read_request(connection)
@@ -185,13 +185,13 @@ def test_a_stalled_upload_meets_the_time_out() -> None:
     ],
 )
 def test_a_gateways_page_is_lost(answer: bytes) -> None:
-    """A 5xx in a gateway's words does not say what happened behind it."""
+    """A 5xx in a gateway's words does not say what happened behind it [A02]."""
     with answering(answer) as url, pytest.raises(AnswerLost):
         ask(url)
 
 
 def test_a_truncated_answer_says_so() -> None:
-    """Half an answer comes back marked as such: the dialect decides what it is worth."""
+    """Half an answer comes back marked as such: the dialect decides what it is worth [A02]."""
     with answering(http("200 OK", b'{"output": {', length=500)) as url:
         reply = ask(url)
     assert not reply.whole

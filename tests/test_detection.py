@@ -26,8 +26,6 @@ from mounted_worlds import (
 from asrwatch.inbox.caching import least_settle
 from asrwatch.inbox.mounts import WatchMode, parse_mountinfo
 
-pytest.importorskip("watchdog.observers.inotify_c", reason="events need inotify")
-
 FICLONE = 0x40049409
 LINK_FROM_DESCRIPTOR = 0x1000
 

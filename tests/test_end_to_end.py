@@ -294,7 +294,7 @@ def test_an_answer_that_is_not_json_is_kept(installed: Installed, sandbox: Sandb
 
 
 def test_a_task_the_cloud_has_forgotten_is_parked(installed: Installed, sandbox: Sandbox) -> None:
-    """A task that reads UNKNOWN is parked with what to do, and never bought again by itself."""
+    """A task that reads UNKNOWN is parked with what to do, and never bought again by itself [A09]."""
     sandbox.knobs = replace(sandbox.knobs, queue_time=timedelta(hours=1))
     installed.engines = LONG
     write_wav(installed.inbox / "long.wav", seconds=3)

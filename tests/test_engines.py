@@ -326,7 +326,7 @@ def test_filetrans_request(somewhere: Server) -> None:
 
 
 def test_filetrans_without_a_ticket_is_lost() -> None:
-    """An acceptance that names no task leaves it unknown: the list will tell."""
+    """An acceptance that names no task leaves it unknown: the list will tell [A07]."""
     with Server(lambda _: json_answer({"output": {"task_status": "PENDING"}})) as server:
         tested = engine_named("qwen3-asr-flash-filetrans", cloud_at(server.url))
         with pytest.raises(AnswerLost):

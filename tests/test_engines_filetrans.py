@@ -262,7 +262,7 @@ def test_worth_listing(unseen: int, pages: int, worth: bool) -> None:
 def test_bad_ends(
     tasks: Tasks, status: str, output: dict[str, Any], kind: type[AsrwatchError]
 ) -> None:
-    """Each bad end is yielded for its ticket, and the others go on."""
+    """Each bad end is yielded for its ticket, and the others go on [A07]."""
     tasks.status = {"bad": status, "good": "RUNNING"}
     tasks.output["bad"] = output
     news = check(tasks, "bad", "good")
@@ -463,7 +463,7 @@ def test_the_list_may_lag(tasks: Tasks) -> None:
 
 
 def test_beyond_the_clouds_memory_nothing_is_proven(tasks: Tasks) -> None:
-    """After a day an empty list says nothing: a person decides, nothing is bought again."""
+    """After a day an empty list says nothing: a person decides, nothing is bought again [A09]."""
     with pytest.raises(TicketLost) as raised:
         reconcile(tasks, since=timedelta(hours=23, minutes=30))
     assert "paid" in raised.value.advice

@@ -29,12 +29,12 @@ def foreseen(path: Path, root: Path, **inbox: Any) -> Foresight:
 
 
 def write_wav(path: Path, *, seconds: float = 2.0) -> Path:
-    """A WAV of silence."""
+    """A WAV of a steady sound."""
     with wave.open(str(path), "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(8_000)
-        out.writeframes(b"\0\0" * int(8_000 * seconds))
+        out.writeframes(b"\0\x10" * int(8_000 * seconds))
     return path
 
 

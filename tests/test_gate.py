@@ -117,7 +117,7 @@ def test_a_changed_key_does_not_lift_throttling() -> None:
 
 
 def test_an_absurd_retry_after_is_bounded() -> None:
-    """A cloud that asks for thirty years gets minutes."""
+    """A cloud that asks for thirty years gets minutes [A04]."""
     gate = _gate()
     error = _error(EngineTrouble.THROTTLED, retry_after=timedelta(days=11_000))
     hold = gate.refuse("slow", error, now=NOW, asked_at=NOW, key_digest=None)

@@ -55,15 +55,16 @@ def _put(store: Store, recording: Recording) -> Recording:
 def test_an_old_task_is_an_error_once_an_hour(
     keeper: Keeper, store: Store, now: datetime, log: io.StringIO
 ) -> None:
-    """A task older than 20 hours is logged as an error every hour, not at every question."""
+    """A task is logged as late once after 12 hours, as an error every hour after 20, not at every question [A07]."""
     submitted = _put(store, a_recording(State.SUBMITTED, now))
-    for hours in (19, 20.1, 20.5, 21.2, 21.3):
+    for hours in (11, 12.1, 14, 19, 20.1, 20.5, 21.2, 21.3):
         at = now + timedelta(hours=hours)
         keeper.news(TaskNews(recording=submitted, news=StillOut(status="RUNNING")), now=at)
     keeper.take_news()
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     overdue = [line for line in lines if line["event"] == "task-overdue"]
     assert [line["level"] for line in overdue] == ["error", "error"]
+    assert [line["level"] for line in lines if line["event"] == "task-late"] == ["warning"]
     assert store.outstanding()[0].due == now + timedelta(hours=21.3, seconds=20)
 
 
@@ -129,7 +130,7 @@ def test_recordings_of_an_inbox_that_left_wait(keeper: Keeper, store: Store, now
 def test_an_unknown_task_is_believed_the_third_time(
     keeper: Keeper, store: Store, now: datetime
 ) -> None:
-    """A wrong key or a lagging list does not park everything: a young task must be unknown three times."""
+    """A wrong key or a lagging list does not park everything: a young task must be unknown three times [A07]."""
     submitted = _put(store, a_recording(State.SUBMITTED, now))
     lost = TaskNews(recording=submitted, news=TicketLost("Unknown.", code="UNKNOWN"))
     running = TaskNews(recording=submitted, news=StillOut(status="RUNNING"))

@@ -94,6 +94,9 @@ FORBIDDEN_CALLS = {
     "os.popen",
     "os.fork",
     "os.forkpty",
+    "os.posix_spawn",
+    "os.spawnv",
+    "os.spawnve",
     "subprocess.getoutput",
     "subprocess.getstatusoutput",
     "pickle.loads",
@@ -102,6 +105,8 @@ FORBIDDEN_CALLS = {
     "exec",
 }
 FORBIDDEN_KEYWORDS = {"shell", "preexec_fn"}
+# These fork: a lock that another thread holds at that moment is held in the child for ever.
+FORBIDDEN_IMPORTS = {"pty", "multiprocessing"}
 
 
 @dataclass(frozen=True)
@@ -272,6 +277,17 @@ def test_foreign_modules_stay_in_their_rooms() -> None:
 def test_no_dangerous_calls() -> None:
     """No shell, no fork, no code between fork and exec, no evaluation of text, no loading of objects."""
     assert [wrong for path in MODULES for wrong in dangerous(inside(path), tree(path))] == []
+
+
+def test_nothing_forks() -> None:
+    """No module that forks is imported: in a process with threads only exec is safe [K05]."""
+    forking = [
+        f"{inside(path)}, line {one.line}: {one.module}"
+        for path in MODULES
+        for one in imports_of(path)
+        if one.module.partition(".")[0] in FORBIDDEN_IMPORTS
+    ]
+    assert forking == []
 
 
 def test_every_module_says_its_job() -> None:

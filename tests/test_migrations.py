@@ -16,7 +16,7 @@ from asrwatch.errors import NeedsPerson, OurBug
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store, migrations
 
-FIRST_SCHEMA = Path(__file__).parent / "golden" / "schema-1.sql"
+FIRST_SCHEMA = Path(__file__).parent / "databases" / "schema-1.sql"
 """A database as the first asrwatch made it, with one delivered and one asked recording."""
 NEWEST = migrations.FIRST + len(migrations.MIGRATIONS)
 

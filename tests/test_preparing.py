@@ -1,5 +1,6 @@
 """Recordings that no engine takes as they are get re-encoded: whatever people have, it is heard."""
 
+import json
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -156,3 +157,36 @@ def test_what_cannot_be_decoded_is_refused(
     told = world.call("explain", str(world.inbox / name), "--json").stdout
     assert code in told
     assert not heard.arrived
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.wav", "pcm_s16le"), ("b.wav", "pcm_s24le"), ("c.m4a", "aac")]
+)
+def test_silence_is_not_paid_for(world: Installed, heard: Attentive, name: str, codec: str) -> None:
+    """A recording silent throughout is delivered as `no_speech` with the reason, and nothing is sent."""
+    media.write(world.inbox / name, media.silence(3), codec=codec)
+    assert world.call("once").returncode == 0
+    stem = name.partition(".")[0]
+    told = json.loads(world.text_of(stem, ".json"))
+    assert told["no_speech"] is True
+    assert told["text"] == ""
+    assert "-60 dB" in json.dumps(told["raw"])
+    assert not heard.arrived
+    assert "-60 dB" in world.call("explain", str(world.inbox / name)).stdout
+
+
+def test_silence_is_sent_where_the_inbox_says_so(world: Installed, heard: Attentive) -> None:
+    """With `send_silence: true` a silent recording is sent like any other."""
+    world.inbox_keys = {"send_silence": True}
+    media.write(world.inbox / "a.wav", media.silence(3), codec="pcm_s16le")
+    assert world.call("once").returncode == 0
+    assert len(heard.arrived) == 1
+
+
+def test_the_quietest_word_is_sent(world: Installed, heard: Attentive) -> None:
+    """A recording with one quiet sound at its very end is not silent."""
+    faint = media.joined(media.silence(20), media.tone(0.2, loudness=0.003))
+    media.write(world.inbox / "a.wav", faint, codec="pcm_s16le")
+    media.write(world.inbox / "b.flac", faint, codec="flac")
+    assert world.call("once").returncode == 0
+    assert len(heard.arrived) == 2

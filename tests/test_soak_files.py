@@ -275,7 +275,9 @@ while True:
 @contextmanager
 def swapping(path: Path, target: Path) -> Iterator[None]:
     """Meanwhile another process swaps a file or folder with a link to `target`, atomically and without a pause."""
-    away = path.with_name(path.name + ".away")
+    away = (
+        path.parent.parent / f"{path.name}.away"
+    )  # outside the inbox, where a folder of it is swapped
     away.symlink_to(target)
     words = [sys.executable, "-I", "-c", SWAPPER, str(path), str(away)]
     with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
@@ -344,6 +346,45 @@ def test_no_swap_leads_out_of_the_folders(
     assert after == before
     assert reads
     assert refused
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("way", [{}, FILETRANS], ids=["sync", "filetrans"])
+def test_the_daemon_is_not_led_out(
+    tmp_path: Path, way: dict[str, Any], rounds: Callable[[int, int], int], promise: Keep
+) -> None:
+    """A folder is swapped under the working daemon for a link to others' recordings: the cloud hears none.
+
+    Nothing is written or removed there, and in the end every recording has its transcript [P16] [X05].
+    """
+    count, cloud = 20, Changing()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    secrets = []
+    for number in range(count):
+        secrets.append(wav_bytes(20_000 + number))
+        (outside / f"{number}.wav").write_bytes(secrets[-1])
+    before = sorted(path.name for path in outside.iterdir())
+    with a_house(tmp_path, cloud, after="delete", output=str(tmp_path / "out"), **way) as house:
+        (house.inbox / "sub").mkdir()
+        for number in range(count):
+            (house.inbox / "sub" / f"{number}.wav").write_bytes(wav_bytes(number + 1))
+        with house.running():
+            with swapping(house.inbox / "sub", outside):
+                time.sleep(rounds(60, 5))
+            wait_for(lambda: len(list((tmp_path / "out" / "sub").glob("*.txt"))) == count)
+    stolen = {sha256(content) for content in secrets} & set(cloud.heard)
+    left = sorted(path.name for path in outside.iterdir())
+    promise(
+        f"P16 a daemon under attack, {'by task' if way else 'sync'}",
+        promised="0 foreign recordings heard, 0 files made or removed outside, 0 lost",
+        measured=f"{len(stolen)} heard, {len(set(left) ^ set(before))} made or removed, "
+        f"{count} of {count} transcribed",
+    )
+    assert not stolen
+    assert left == before
+    assert not house.sandbox.bill.paid_twice
 
 
 AUDITED = """

@@ -259,9 +259,12 @@ def test_the_budget_holds_across_kills(
         measured=f"{kills} kills, limit {limit} s: {spent} s billed (bound {limit + WORKERS * BILLED} s)",
     )
     assert spent <= limit + WORKERS * BILLED
-    assert status["counts"]["failed"] == 0
+    assert not [one for one in status["failed"] if "budget" in one["reason"]["code"]]
     assert timedelta(seconds=status["today"]["audio"]) >= timedelta(seconds=spent), "none is missed"
     installed.more = {**installed.more, "budget": {}}
+    # whichever was under way at three of these deaths was parked, or failed as one that kills
+    for which in ("--parked", "--failed"):
+        assert installed.call("retry", which).returncode in {0, 1}
     assert installed.call("once", patience=300).returncode == 0
     assert installed.status()["counts"]["delivered"] == number
 

@@ -31,8 +31,6 @@ from asrwatch.inbox.lookout import Lookout
 from asrwatch.inbox.messages import FileSettled, Message
 from asrwatch.inbox.mounts import WatchMode
 
-pytest.importorskip("watchdog.observers.inotify_c", reason="events need inotify")
-
 pytestmark = pytest.mark.soak
 
 Rounds = Callable[[int, int], int]

@@ -140,7 +140,7 @@ def test_a_task_that_keeps_failing_is_not_bought_for_ever() -> None:
 
 
 def test_retry_after_is_honoured_but_bounded() -> None:
-    """What the other side asks for is waited, an absurd wish is not."""
+    """What the other side asks for is waited, an absurd wish is not [A04]."""
     for asked, waited in (
         (timedelta(minutes=2), timedelta(minutes=2)),
         (timedelta(days=9), LONGEST_WAIT),

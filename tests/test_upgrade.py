@@ -23,7 +23,7 @@ from asrwatch.journey.store import Store
 
 PREVIOUS = "44cc3b07c1fc5a175d48075db1a142386cc74d53"
 """The last commit of the version before this one, which wrote schema 1."""
-GOLDEN = Path(__file__).parent / "golden" / "schema-1.sql"
+GOLDEN = Path(__file__).parent / "databases" / "schema-1.sql"
 ON_THE_WAY = (
     State.SETTLED,
     State.STAGED,

@@ -14,6 +14,7 @@ from typing import Any
 
 __all__ = [
     "RATE",
+    "SILENT_BELOW",
     "Codec",
     "Encode",
     "Encoded",
@@ -32,6 +33,11 @@ __all__ = [
 
 RATE = 16_000
 """Samples per second of everything that is surveyed or encoded: what the models hear (contract section 3)."""
+
+
+SILENT_BELOW = -60.0
+"""Decibels of full scale: a recording whose loudest sample is below is silent throughout; the quietest speech that
+anybody recorded on purpose is far above it."""
 
 
 class Codec(StrEnum):

@@ -26,7 +26,7 @@ __all__ = ["plan"]
 
 
 def plan(folders: Folders, config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Tell what everything that waits would cost, without sending anything.
+    """Tell what everything that waits would cost.
 
     Looks through the inboxes, or through folders as if they were inboxes: where each file would go, about how many
     bytes would be sent, what that costs in each region, and which files would fail and why. Copies of the same

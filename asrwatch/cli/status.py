@@ -50,6 +50,9 @@ def status(config: ConfigFile = None, as_json: AsJson = False) -> None:
 def rows_of_status(report: Status) -> Iterator[Row]:
     """The report as people read it."""
     yield "asrwatch", _who(report)
+    for each in report.stuck:
+        told = f"{each.doing}, for {format_duration(each.since)} (at most {format_duration(each.allowed)})"
+        yield "STUCK", f"{each.thread}: {told}"
     yield "state", printable(report.state_dir)
     counted = [f"{number} {state.value}" for state, number in report.counts.items() if number]
     yield "recordings", ", ".join(counted) or "none yet"
@@ -68,6 +71,11 @@ def rows_of_status(report: Status) -> Iterator[Row]:
     for inbox in report.inboxes:
         yield from _inbox(inbox)
     yield from _tasks(report)
+    if report.backup_at is not None:
+        yield "backup", f"of {local(report.backup_at)}"
+    if report.backup_trouble is not None:
+        trouble = report.backup_trouble
+        yield "backup", f"FAILED: {trouble.message} {trouble.advice}".rstrip()
     for number, short in enumerate(report.shortages):
         yield ("" if number else "no room"), f"{short.message} {short.advice}"
     for number, hold in enumerate(report.holds):
@@ -91,7 +99,12 @@ def _who(report: Status) -> str:
     if not report.running:
         return f"{report.version}, not running"
     since = f" since {local(report.started_at)}" if report.started_at else ""
-    return f"{report.version}, running{since} (process {report.process})"
+    watched = (
+        f"systemd starts it anew if it hangs for {format_duration(report.watchdog)}"
+        if report.watchdog
+        else "nobody starts it anew if it hangs"
+    )
+    return f"{report.version}, running{since} (process {report.process}; {watched})"
 
 
 def _trouble(line: RecordingLine) -> Iterator[Row]:

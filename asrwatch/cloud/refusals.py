@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import assert_never
 
@@ -207,14 +208,19 @@ def _clean(text: str, secret: Secret | None, *, limit: int = _LONGEST_MESSAGE) -
 
 
 def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """How long to wait, from `retry-after-ms` or `retry-after` in seconds (contract section 7.3)."""
+    """How long to wait, from `retry-after-ms` or `retry-after`: seconds, or a date beside the answer's own."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         asked = loose.number(_header(headers, name))
         if asked is not None and asked >= 0:
             return timedelta(
                 seconds=min(math.ceil(asked * unit * 1000) / 1000, _LONGEST_WAIT.total_seconds())
             )
-    return None
+    try:
+        until = parsedate_to_datetime(_header(headers, "retry-after") or "")
+        wait = until - parsedate_to_datetime(_header(headers, "date") or "")
+    except (ValueError, TypeError):  # no dates, or one with a zone and one without
+        return None
+    return min(wait, _LONGEST_WAIT) if wait >= timedelta(0) else None
 
 
 def _header(headers: Mapping[str, str], name: str) -> str | None:

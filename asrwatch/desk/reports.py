@@ -43,6 +43,7 @@ __all__ = [
     "Span",
     "Status",
     "Story",
+    "Stuck",
     "TaskLine",
     "Treated",
     "Treatment",
@@ -293,6 +294,16 @@ class Doubt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Stuck:
+    """A thread beyond its deadline: what it does, and for how long it has not moved."""
+
+    thread: str
+    doing: str
+    since: Span
+    allowed: Span
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Status:
     """How things stand. Lists hold the first of many; the counts beside them are of all."""
 
@@ -302,6 +313,8 @@ class Status:
     running: bool
     process: int | None
     started_at: datetime | None
+    watchdog: Span | None
+    stuck: tuple[Stuck, ...]
     counts: Mapping[State, int]
     under_way: tuple[RecordingLine, ...]
     oldest_waiting: RecordingLine | None
@@ -319,6 +332,8 @@ class Status:
     currency: str
     doubts: tuple[Doubt, ...] = ()
     shortages: tuple[Reason, ...] = ()
+    backup_at: datetime | None = None
+    backup_trouble: Reason | None = None
     budget: tuple[BudgetLine, ...] = ()
 
 

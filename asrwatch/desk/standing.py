@@ -15,10 +15,12 @@ from asrwatch.desk.reports import (
     Money,
     Reason,
     Status,
+    Stuck,
     TaskLine,
 )
 from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import line_of, reason_of
+from asrwatch.journey.backups import Backups
 from asrwatch.journey.budget import Period, day_of, month_of
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Bought, Hold, Ledger
@@ -44,6 +46,11 @@ def standing(scene: Scene, now: datetime) -> Status:
         running=daemon is not None,
         process=os.getpid() if daemon else None,
         started_at=daemon.started_at if daemon else None,
+        watchdog=daemon.house.notifier.watchdog if daemon else None,
+        stuck=tuple(
+            Stuck(thread=each.thread, doing=each.doing, since=each.since, allowed=each.allowed)
+            for each in (daemon.supervision.late if daemon else ())
+        ),
         counts=store.count_by_state(),
         under_way=tuple(line_of(each, under_way=True) for each in under_way),
         oldest_waiting=scene.line(oldest) if oldest else None,
@@ -52,6 +59,10 @@ def standing(scene: Scene, now: datetime) -> Status:
         settling=settling[:LISTED],
         settling_count=len(settling),
         inboxes=tuple(inboxes(scene, now)),
+        backup_at=Backups(store, None).newest,
+        backup_trouble=Reason.of(daemon.backups.trouble)
+        if daemon and daemon.backups.trouble
+        else None,
         shortages=tuple(
             Reason(code=each.code, message=each.message, advice=each.advice)
             for each in scene.shortages()

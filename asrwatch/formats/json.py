@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from asrwatch.formats import Format, FormatOptions
 from asrwatch.formats._alignment import milliseconds
+from asrwatch.formats._loops import loops
 from asrwatch.formats._text import joined
 from asrwatch.journey.recording import Provenance, Sentence, Transcript
 from asrwatch.values import printable
@@ -24,7 +25,8 @@ class Json(Format[FormatOptions]):
     def render(self, transcript: Transcript, provenance: Provenance) -> str:
         """One object; times in milliseconds (`_ms`), dates in ISO 8601, UTC; what is unknown is null.
 
-        `task_id` is there for tasks only, as the normalized response has it.
+        `task_id` is there for tasks only, as the normalized response has it. `loops` names phrases that the text
+        repeats on and on, which a model makes up on noise.
         """
         response: dict[str, JsonValue] = {"text": transcript.text}
         if provenance.task_id is not None:
@@ -35,6 +37,10 @@ class Json(Format[FormatOptions]):
             "language": transcript.language,
             "emotion": transcript.emotion,
             "channels": _channels(transcript),
+            "loops": [
+                {"phrase": loop.phrase, "times": loop.times, "begins_at": loop.begin}
+                for loop in loops(transcript.text)
+            ],
             "sentences": [_sentence(sentence) for sentence in transcript.sentences],
             "provenance": _provenance(transcript, provenance),
             "raw": provenance.raw,

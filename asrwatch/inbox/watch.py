@@ -10,6 +10,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from watchdog.events import (
@@ -47,6 +48,9 @@ __all__ = ["Watch"]
 # Folders that are made while they are being listed get their watch twice, which watchdog warns of and
 # which does no harm.
 warnings.filterwarnings("ignore", message="Callback with id", category=RuntimeWarning)
+
+# More watches than any tree is expected to have at odds with watchdog's books.
+_STUMBLES = 10_000
 
 # Opened and modified events come by the thousand and fill the queue, so that others are lost; a file that
 # is still being written is looked at anyway.
@@ -138,8 +142,9 @@ class Watch:
         reader, self._reader = self._reader, None
         self._armed = None
         if observer is not None:
-            observer.unschedule_all()
-            observer.stop()
+            _unschedule(observer)
+            with suppress(KeyError):
+                observer.stop()
             if observer.is_alive():
                 observer.join()
         if reader is not None:
@@ -173,6 +178,17 @@ class Watch:
     def _identity(self) -> tuple[int, int]:
         status = Path(os.fsdecode(self._root)).stat()
         return status.st_dev, status.st_ino
+
+
+def _unschedule(observer: BaseObserver) -> None:
+    """Stop all emitters, also where watchdog's books are at odds: folders swapped by rename leave it a `KeyError`.
+
+    Each attempt drops what it stumbled over.
+    """
+    for _ in range(_STUMBLES):
+        with suppress(KeyError):
+            observer.unschedule_all()
+            return
 
 
 class _Handler(FileSystemEventHandler):

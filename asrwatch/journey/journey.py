@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, BinaryIO, TypeVar, assert_never
 from uuid import uuid4
 
+from asrwatch.audio import quiet
 from asrwatch.audio.containers import extension_of, mime_of
 from asrwatch.audio.facts import probe
 from asrwatch.clock import utc_now
@@ -40,13 +41,14 @@ from asrwatch.errors import (
 from asrwatch.files import check_unchanged, hash_whole, sweep
 from asrwatch.formats import Format
 from asrwatch.inbox.presence import Presence
-from asrwatch.journey import delivery, source
+from asrwatch.journey import delivery, silence, source
 from asrwatch.journey.away import patient
 from asrwatch.journey.cost import expected_bill
 from asrwatch.journey.dispatch import Candidate, Question, choose, decoded_size
 from asrwatch.journey.preparing import Preparer
 from asrwatch.journey.provenance import provenance_of
 from asrwatch.journey.recording import (
+    Answer,
     Asking,
     AudioFacts,
     Delivery,
@@ -59,6 +61,7 @@ from asrwatch.journey.recording import (
     Staging,
     State,
     Task,
+    Transcript,
     Wishes,
 )
 from asrwatch.journey.spool import UNREADABLE
@@ -103,7 +106,8 @@ class Route:
     """Everything an inbox's recordings need on their way, as objects.
 
     `engine` is None for automatic choice; `park_unknown` parks a sync answer lost in a crash instead of
-    asking again; without a `preparer` recordings are sent as they are or not at all. `presence` tells a file that
+    asking again; without a `preparer` recordings are sent as they are or not at all, and nobody knows
+    which are silent; those are sent only with `send_silence`. `presence` tells a file that
     is gone from one whose share is away. `care` is None for files a person names himself; `rest_within` is how long
     a file that is not whole may wait for its rest.
     """
@@ -119,6 +123,7 @@ class Route:
     patience: timedelta
     park_unknown: bool
     preparer: Preparer | None = None
+    send_silence: bool = True
     presence: Presence | None = None
     care: source.Care | None = None
     rest_within: timedelta = timedelta(hours=1)
@@ -181,20 +186,28 @@ def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
         Reading(sha256=sha256, facts=facts, plan=plan_for(question, route)), now=clock()
     )
     crash_point("planned")
+    if facts.silent and not route.send_silence:
+        return read.hear(silence.answer(clock()), now=clock())
     return _stage(read, route, clock) if _is_ready(read, route) else read
 
 
 def facts_of(stream: BinaryIO, path: bytes, route: Route) -> AudioFacts:
-    """What a recording is: told by its headers, and by decoding it where they do not tell how long it is.
+    """What a recording is: told by its headers, and by decoding it where they do not tell enough.
 
     Raises:
         RecordingError: it is no recording, or cannot be decoded.
         TemporaryError: the process that decoded it died.
     """
     facts = probe(stream, path, whole=route.care is not None)
-    if facts.duration is None and route.preparer is not None and route.preparer.can_encode:
-        facts = route.preparer.listen(stream, facts)
-    return facts
+    preparer = route.preparer
+    if preparer is None or not preparer.can_encode:
+        return facts
+    if facts.duration is None:
+        return preparer.listen(stream, facts)
+    if route.send_silence:
+        return facts
+    silent = quiet.is_silent(stream, facts)
+    return replace(facts, silent=preparer.is_silent(stream, facts) if silent is None else silent)
 
 
 def _is_ready(recording: Recording, route: Route) -> bool:
@@ -443,7 +456,7 @@ def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
     """Render the stored answer in every format, put the files in place, then deal with the original."""
     reading, answer = _evidence(recording.reading), _evidence(recording.answer)
     source.check_still_current(recording, route.care, route.presence)
-    transcript = route.engines[reading.plan.engine].read(answer)
+    transcript = _transcript(answer, route.engines[reading.plan.engine])
     provenance = provenance_of(recording, transcript, region=route.region)
     rendered = tuple(
         delivery.Rendered.of(name, part.render(transcript, provenance))
@@ -463,6 +476,10 @@ def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
         left_alone=original.left_alone,
     )
     return recording.deliver(delivered, now=now)
+
+
+def _transcript(answer: Answer, engine: Engine[Any]) -> Transcript:
+    return silence.transcript() if silence.is_silence(answer) else engine.read(answer)
 
 
 def tidy_up(recording: Recording, route: Route) -> None:
@@ -503,7 +520,7 @@ def plan_for(question: Question, route: Route) -> Plan:
     choice = choose(question, [candidate_of(engine) for engine in route.engines.values()])
     engine = route.engines[choice.engine]
     sent = engine.sent(route.wishes)
-    return Plan(
+    plan = Plan(
         engine=choice.engine,
         model=engine.options.model,
         preparation=choice.preparation,
@@ -511,6 +528,7 @@ def plan_for(question: Question, route: Route) -> Plan:
         left_out=sent.left_out,
         reasons=choice.reasons,
     )
+    return silence.planned(plan) if question.facts.silent and not route.send_silence else plan
 
 
 def candidate_of(engine: Engine[Any]) -> Candidate:

@@ -34,7 +34,7 @@ from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.crowd import Crowd
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route
-from asrwatch.journey.poller import OVERDUE_AFTER, TaskNews, next_wait
+from asrwatch.journey.poller import LATE_AFTER, OVERDUE_AFTER, TaskNews, next_wait
 from asrwatch.journey.recording import SUPERSEDED, Failure, Fingerprint, Recording, State
 from asrwatch.journey.remembered import Remembered
 from asrwatch.journey.room import NO_ROOM, Room, RoomSeen, Shortage, promised_for
@@ -526,6 +526,15 @@ class Keeper:
     def _still_out(self, current: Recording, status: str, age: timedelta, now: datetime) -> None:
         self._save(current, replace(current, due=now + next_wait(age)))
         said = self._overdue.get(current.id)
+        if LATE_AFTER < age <= OVERDUE_AFTER and said is None:
+            self._overdue[current.id] = now
+            log.warning(
+                "task-late",
+                ticket=_ticket(current),
+                file=printable(current.path),
+                status=status,
+                age=format_duration(age),
+            )
         if age > OVERDUE_AFTER and (said is None or now - said >= OVERDUE_AGAIN):
             self._overdue[current.id] = now
             self._log_saved(
@@ -829,6 +838,9 @@ class Keeper:
         if self.store.being_bought(reading.purchase):
             self._save(recording, replace(recording, due=now + SAME_PURCHASE))
             return None
+        if self.store.perhaps_asked_before(recording):
+            self._save(recording, recording.fail(_RESTORED, now=now), note=_RESTORED.message)
+            return None
         if not self._has_room(recording, now):
             return None
         self.room.take(recording)
@@ -977,6 +989,14 @@ class Keeper:
         )
 
 
+_RESTORED = Failure(
+    error="AnswerLost",
+    code="restored",
+    message="The state was restored from a backup that lacks requests made after it; this recording's may be one "
+    "of them.",
+    advice="Look whether its transcript is there: then `asrwatch forget`; else `asrwatch retry` asks, which may be "
+    "paid for a second time.",
+)
 _ANOTHERS_TASK = AnswerLost(
     "The cloud answered with the number of a task that belongs to another recording.",
     code="duplicate-ticket",

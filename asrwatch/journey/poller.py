@@ -17,11 +17,13 @@ from asrwatch.engines import Engine, Heard, StillOut
 from asrwatch.errors import AsrwatchError, EngineError, TemporaryError
 from asrwatch.journey.recording import Recording
 
-__all__ = ["OVERDUE_AFTER", "TaskNews", "ask_about", "next_wait", "soon"]
+__all__ = ["LATE_AFTER", "OVERDUE_AFTER", "TaskNews", "ask_about", "next_wait", "soon"]
 
 SHORTEST_WAIT = timedelta(seconds=5)
 LONGEST_WAIT = timedelta(seconds=20)
 TOGETHER = timedelta(seconds=2)
+LATE_AFTER = timedelta(hours=12)
+"""No recording is longer, and most tasks take a fraction of their recordings' length."""
 OVERDUE_AFTER = timedelta(hours=20)
 """Four hours before the cloud forgets a finished task (contract section 4.5), a person should know."""
 

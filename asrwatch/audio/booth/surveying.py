@@ -7,14 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asrwatch.audio.booth.opening import opened
-from asrwatch.audio.orders import RATE, Progress, Report, Survey, Surveyed
+from asrwatch.audio.orders import RATE, SILENT_BELOW, Progress, Report, Survey, Surveyed
 
 __all__ = ["pauses", "survey"]
 
 FULL_SCALE = 32_768
-SILENT_BELOW = 10 ** (-60 / 20) * FULL_SCALE
-"""A recording whose loudest sample is below -60 dB of full scale is silent throughout: the quietest speech
-that anybody recorded on purpose is far above it."""
+HEARD = 10 ** (SILENT_BELOW / 20) * FULL_SCALE
 SAME_BELOW = 10 ** (-50 / 20)
 """Channels are the same if their difference has less than this share of their sound (-50 dB)."""
 WINDOW = RATE // 50
@@ -45,7 +43,7 @@ def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) ->
         for sound in source.sound():
             count += sound.shape[1]
             peak = max(peak, int(np.abs(sound.astype(np.int32)).max(initial=0)))
-            if order.until_sound and peak >= SILENT_BELOW:
+            if order.until_sound and peak >= HEARD:
                 early = True
                 break
             wide = sound.astype(np.float32)
@@ -69,7 +67,7 @@ def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) ->
             channels=source.channels,
             samples=count,
             peak=20 * math.log10(peak / FULL_SCALE) if peak else None,
-            silent=peak < SILENT_BELOW,
+            silent=peak < HEARD,
             same_channels=source.channels > 1 and difference <= power * SAME_BELOW**2,
             pauses=pauses(heard, count),
             broken=source.broken,

@@ -9,13 +9,16 @@ import errno
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
+import time
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, func, insert, select
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -29,7 +32,7 @@ from asrwatch.errors import (
     TemporaryError,
 )
 from asrwatch.files.room import Reserve
-from asrwatch.journey.store import migrations, tables
+from asrwatch.journey.store import backup, mark, migrations, tables
 from asrwatch.values import printable
 
 __all__ = ["RESERVE", "Database", "StoreTrouble", "damaged"]
@@ -54,6 +57,8 @@ _LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
 _OUT_OF_ORDER = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 
+MARK_EVERY = 10.0
+"""Seconds after which the mark learns of new asks: so long before a crash they may be unknown to it."""
 _OPENING = (SQLAlchemyError, sqlite3.Error, OSError)
 
 RESERVE = "reserve"
@@ -80,6 +85,7 @@ class Database:
         self.is_lost = False
         self._told: list[dict[str, Any]] = []
         try:
+            mark.check_files(state_dir)
             try:
                 self._open()
             except _OPENING:
@@ -103,7 +109,42 @@ class Database:
         )
         self._connection = self._engine.connect()
         _prepare(self._connection, database)
+        self._look_at_mark()
         crash_point("store-opened")
+
+    def _look_at_mark(self) -> None:
+        """A database that knows fewer asks than were made is an older one, put in its place: that is kept in mind."""
+        known, now = self._asks(), datetime.now(tz=UTC)
+        seen = mark.read(self.state_dir)
+        if seen is not None and seen.asks > known:
+            with _immediately(self._connection):
+                self._connection.execute(
+                    insert(tables.restored).values(at=now, missing=seen.asks - known)
+                )
+        self._mark(is_open=True)
+        self._unmark = weakref.finalize(self, mark.close, self.state_dir)
+
+    def _asks(self) -> int:
+        with _immediately(self._connection):
+            return int(
+                self._connection.execute(
+                    select(func.coalesce(func.max(tables.asks.c.id), 0))
+                ).scalar_one()
+            )
+
+    def _mark(self, *, is_open: bool) -> None:
+        self._marked = (self._asks(), time.monotonic())
+        mark.write(self.state_dir, mark.Mark(is_open=is_open, asks=self._marked[0], at=time.time()))
+
+    def remark(self) -> None:
+        """Write outside the database how many asks it knows, if there are more than when that was last done."""
+        if time.monotonic() - self._marked[1] < MARK_EVERY:
+            return
+        with suppress(SQLAlchemyError, sqlite3.Error):  # whoever writes next will hear of it
+            if self._asks() > self._marked[0]:
+                self._mark(is_open=True)
+            else:
+                self._marked = (self._marked[0], time.monotonic())
 
     def __enter__(self) -> Self:
         return self
@@ -118,7 +159,11 @@ class Database:
 
     def close(self) -> None:
         """Close the database and give up the lock; closing twice is harmless."""
+        self._unmark.detach()
         if not self.is_lost:  # to close is to write: not where nothing may be written any more
+            if self._lock >= 0:
+                with suppress(SQLAlchemyError, sqlite3.Error):
+                    self._mark(is_open=False)
             self._connection.close()
             self._engine.dispose()
         if self._lock >= 0:
@@ -155,6 +200,16 @@ class Database:
         finally:
             self._in_transaction = False
             self._told.clear()
+
+    def copy(self, beat: Callable[[], None] = lambda: None) -> Path:
+        """Copy the database for a backup, outside any transaction; `backup.put_in_place` makes it one.
+
+        Raises:
+            TemporaryError: it cannot be done now.
+        """
+        driver = self._connection.connection.driver_connection
+        self._connection.rollback()
+        return backup.copy(driver, self.state_dir, beat)  # type: ignore[arg-type] # SQLAlchemy does not know which driver
 
     def _flush(self) -> None:
         """Write what was kept for the end of the transaction."""
@@ -201,7 +256,7 @@ def _take_lock(state_dir: Path) -> int:
 
 def _connect(database: Path) -> Any:
     """A raw connection whose transactions SQLAlchemy begins, not the driver."""
-    connection = sqlite3.connect(database, isolation_level=None, timeout=5.0)
+    connection = sqlite3.connect(database, isolation_level=None, timeout=1.0)
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",

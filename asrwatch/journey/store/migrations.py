@@ -87,11 +87,30 @@ def _tries_and_the_clock(connection: Connection) -> None:
     )
 
 
+def _waiting_is_told_by_an_index(connection: Connection) -> None:
+    """Rows whose engines or inboxes wait are passed over without being read."""
+    for name, columns in (
+        ("recordings_by_due", "state, due, engine, inbox"),
+        ("recordings_by_inbox", "state, inbox, due, engine"),
+    ):
+        connection.exec_driver_sql(f"DROP INDEX {name}")
+        connection.exec_driver_sql(f"CREATE INDEX {name} ON recordings ({columns})")
+
+
+def _restorations_are_known(connection: Connection) -> None:
+    connection.exec_driver_sql(
+        "CREATE TABLE restored (id INTEGER NOT NULL PRIMARY KEY, at INTEGER NOT NULL,"
+        " missing INTEGER NOT NULL) STRICT"
+    )
+
+
 MIGRATIONS: tuple[Step, ...] = (
     _asks_tell_what_they_cost,
     _inboxes_take_turns,
     _tries_and_the_clock,
     _asks_still_out_are_found_fast,
+    _waiting_is_told_by_an_index,
+    _restorations_are_known,
 )
 """From schema 1 on: the first of them makes schema 2, and so forth."""
 

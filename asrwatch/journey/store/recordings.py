@@ -6,7 +6,7 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -85,7 +85,7 @@ _FOR_A_WORKER = and_(
 )
 _DUE = (
     _WITH_ANSWER.where(_FOR_A_WORKER, _table.c.due <= bindparam("now"))
-    .order_by(_table.c.due, _table.c.id)
+    .order_by(_table.c.due)  # and no more, or everything due would be sorted for the first few
     .limit(bindparam("most"))
 )
 _DUE_OF = _DUE.where(_table.c.id.in_(_listed("only")))
@@ -128,6 +128,7 @@ _HERE = update(_table).where(
 )
 _SAVE = Prepared(_HERE, COLUMNS)
 _SAVE_WITH_ANSWER = Prepared(_HERE, (*COLUMNS, "answer"))
+_RESTORED = Prepared(select(func.max(tables.restored.c.at)))
 _PARKED_WITH = Prepared(
     select(_table.c.id)
     .where(_table.c.purchase == bindparam("wanted"), _table.c.state == State.PARKED.value)
@@ -149,6 +150,8 @@ class Event:
 
 class Store(Money, Tries, Times):
     """The state of everything. See `Database` for its arguments and for who may open it."""
+
+    _restored: tuple[datetime | None] | None = None
 
     def add(self, recording: Recording, *, note: str = "") -> Recording:
         """Save a new recording; returns it with its id."""
@@ -372,6 +375,27 @@ class Store(Money, Tries, Times):
                     select(func.count()).select_from(_table).where(left, condition)
                 ).scalar_one()
             )
+
+    def perhaps_asked_before(self, recording: Recording) -> bool:
+        """Whether its file is older than a restored backup that lacks asks, and nobody has decided about it since.
+
+        Its ask may be one of those that the backup does not know.
+        """
+        since = self._restored_at()
+        if since is None:
+            return False
+        written = datetime.fromtimestamp(recording.fingerprint.mtime_ns / 1e9, tz=UTC)
+        if since <= written <= recording.found_at:
+            return False
+        story = self.story(recording.id)
+        return not any(each.after is State.FAILED and each.at >= since for each in story)
+
+    def _restored_at(self) -> datetime | None:
+        if self._restored is None:
+            with self.transaction():
+                (at,) = _RESTORED.run(self._connection, {}).fetchone()
+            self._restored = (tables.moment(at),)
+        return self._restored[0]
 
     def parked_with(self, purchase: str) -> Recording | None:
         """The newest parked recording of the same purchase."""

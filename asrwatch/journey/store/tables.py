@@ -33,6 +33,7 @@ __all__ = [
     "moment",
     "outputs",
     "recordings",
+    "restored",
     "tries",
 ]
 
@@ -171,8 +172,9 @@ recordings = Table(
     _needs((State.DELIVERED,), "delivered_at"),
     _needs((State.FAILED, State.PARKED), "failure"),
     CheckConstraint("(failure IS NOT NULL) = (state IN ('failed', 'parked'))"),
-    Index("recordings_by_due", "state", "due"),
-    Index("recordings_by_inbox", "state", "inbox", "due"),
+    # engine and inbox besides: rows that wait for either are passed over without being read
+    Index("recordings_by_due", "state", "due", "engine", "inbox"),
+    Index("recordings_by_inbox", "state", "inbox", "due", "engine"),
     Index("recordings_by_path", "path"),
     Index("recordings_by_ticket", "ticket", unique=True, sqlite_where=text("ticket IS NOT NULL")),
     Index("recordings_by_purchase", "purchase"),
@@ -288,6 +290,16 @@ clock = Table(
     Column("id", Integer, primary_key=True),  # one row
     Column("boot_id", Text, nullable=False),
     Column("booted", Moment, nullable=False),
+    sqlite_strict=True,
+)
+
+
+restored = Table(
+    "restored",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Moment, nullable=False),  # files older than this may have been asked for meanwhile
+    Column("missing", Integer, nullable=False),  # how many asks are known to be
     sqlite_strict=True,
 )
 

@@ -1,0 +1,57 @@
+"""Tells in passing whether a plain WAV is silent, without a process for it: most have a sound in the first blink."""
+
+from array import array
+from typing import BinaryIO
+
+from asrwatch.audio.chunks import chunks
+from asrwatch.audio.orders import SILENT_BELOW
+from asrwatch.audio.reader import HeaderError, HeaderReader
+from asrwatch.journey.recording import AudioFacts
+
+__all__ = ["is_silent"]
+
+_AT_ONCE = 1 << 16
+_LOUD = round(10 ** (SILENT_BELOW / 20) * 32_768)
+_RIFF_HEAD = 12
+
+
+def is_silent(stream: BinaryIO, facts: AudioFacts) -> bool | None:
+    """Whether no sample of a 16-bit WAV is loud enough to be heard.
+
+    Args:
+        stream: open; its position is at the start afterwards.
+        facts: of it.
+
+    Returns:
+        None where this cannot be told here: it has to be decoded.
+
+    Raises:
+        OSError: the stream itself failed.
+    """
+    if (facts.container, facts.codec) != ("wav", "pcm_s16le") or array("h", [1]).tobytes()[0] != 1:
+        return None
+    try:
+        begin = _begin(HeaderReader(stream))
+        return None if begin is None else _quiet_from(stream, begin)
+    finally:
+        stream.seek(0)
+
+
+def _begin(reader: HeaderReader) -> int | None:
+    """Where the samples begin."""
+    try:
+        for chunk in chunks(reader, _RIFF_HEAD, reader.size):
+            if chunk.name == b"data":
+                return chunk.begin
+    except HeaderError:
+        pass
+    return None
+
+
+def _quiet_from(stream: BinaryIO, begin: int) -> bool:
+    stream.seek(begin)
+    while piece := stream.read(_AT_ONCE):
+        samples = array("h", piece[: len(piece) // 2 * 2])
+        if samples and (max(samples) >= _LOUD or min(samples) <= -_LOUD):
+            return False
+    return True
