@@ -26,7 +26,7 @@ class LoopDisk:
         self._image = folder / "image"
         self.mount.mkdir()
         with self._image.open("wb") as image:
-            image.truncate(64 * 2**20)
+            image.truncate(512 * 2**20)  # room for `reserve`, or nothing is asked for
         _run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0", str(self._image))
         _run("mount", "-o", "loop", str(self._image), str(self.mount))
 
