@@ -339,7 +339,7 @@ class Daemon:
             pulse = self.hearts.pulse(
                 f"{_DOING[recording.state]} {name}",
                 usual=STEP,
-                vital=recording.state is State.ASKING,
+                vital=False,  # but for the request itself: a share that is dead is no reason to end
                 key=recording,
             )
             with logs.bound(recording=recording.id, file=name), pulse:

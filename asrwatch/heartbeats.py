@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-__all__ = ["Heartbeats", "Late", "Pulse", "allow", "beat", "idle"]
+__all__ = ["Heartbeats", "Late", "Pulse", "allow", "beat", "idle", "vital"]
 
 _here = threading.local()
 
@@ -70,6 +70,11 @@ class Pulse:
     def beat(self) -> None:
         """It moves: from now on it has its usual time again."""
         self._set(self._usual)
+
+    def become(self, *, vital: bool) -> bool:
+        """Whether the daemon is to be started anew if it never moves again; what it was before."""
+        before, self._vital = self._vital, vital
+        return before
 
     def _set(self, allowed: float | None) -> None:
         # In this order, and read in the other: never an old moment with a new allowance.
@@ -149,6 +154,20 @@ def allow(span: timedelta) -> Iterator[None]:
 def idle() -> Iterator[None]:
     """What is in the block waits for work, for as long as there is none."""
     yield from _with(None)
+
+
+@contextmanager
+def vital() -> Iterator[None]:
+    """The daemon is to be started anew if what is in the block never ends: money is under way in it."""
+    pulse: Pulse | None = getattr(_here, "pulse", None)
+    if pulse is None:
+        yield
+        return
+    before = pulse.become(vital=True)
+    try:
+        yield
+    finally:
+        pulse.become(vital=before)
 
 
 def _with(allowed: float | None) -> Iterator[None]:

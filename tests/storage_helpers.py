@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from e2e_helpers import PATIENCE, Installed
+from e2e_helpers import Installed
 
 from asrwatch.sandbox import Sandbox
 
@@ -56,11 +57,12 @@ def a_world(root: Path, sandbox: Sandbox, *, seconds: str = "2s", **more: object
 
 
 def call_failing(
-    world: Installed, inject: str, *, calls: str, path: Path
+    world: Installed, inject: str, *, calls: str, path: Path | None = None, patience: float = 20.0
 ) -> "subprocess.CompletedProcess[str]":
-    """`asrwatch once`, in which system calls on a path fail as strace is told to let them."""
-    command = ["strace", "-f", "-qq", "-o", os.devnull, "-P", str(path), "-e", f"trace={calls}"]
-    return subprocess.run(
+    """`asrwatch once`, in which system calls, those on `path` or all, fail as strace is told to let them."""
+    only = ("-P", str(path)) if path is not None else ()
+    command = ["strace", "-f", "-qq", "-o", os.devnull, *only, "-e", f"trace={calls}"]
+    process = subprocess.Popen(
         [
             *command,
             *("-e", f"inject={inject}"),
@@ -68,9 +70,16 @@ def call_failing(
         ],
         env=world.environment(),
         cwd=world.root,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        timeout=PATIENCE,
-        check=False,
+        start_new_session=True,
     )
+    try:
+        said, complained = process.communicate(timeout=patience)
+    except subprocess.TimeoutExpired:
+        # strace counts the calls of each thread: where every thread's first one fails, work waits for ever
+        os.killpg(process.pid, signal.SIGKILL)
+        said, complained = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, said, complained)

@@ -83,6 +83,15 @@ def test_a_log_that_is_gone_is_missed(tmp_path: Path, now: datetime) -> None:
         Store(tmp_path / "crashed")
 
 
+def test_a_mark_that_cannot_be_written_is_none(tmp_path: Path, now: datetime) -> None:
+    """The mark of an orderly end fails to be written: the next start does not miss a log that was removed. [S12]."""
+    folder = used(tmp_path / "state", now)
+    with Store(folder):
+        (folder / ".asrwatch.mark").mkdir()
+    assert not (folder / "asrwatch.mark").exists()
+    Store(folder).close()
+
+
 def test_a_backup_is_whole_and_verified(store: Store, now: datetime) -> None:
     """A backup is one file with everything in it; of those before, the newest stay. [P27]."""
     store.add(a_recording(State.SETTLED, now))

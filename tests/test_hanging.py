@@ -12,7 +12,7 @@ import pytest
 from conftest import Keep
 from e2e_helpers import PATIENCE, Installed, wait_for
 
-from asrwatch.heartbeats import Heartbeats, allow, beat, idle
+from asrwatch.heartbeats import Heartbeats, allow, beat, idle, vital
 from asrwatch.supervision import Supervision
 from asrwatch.systemd import Notifier
 
@@ -58,6 +58,18 @@ def test_where_nobody_counts_nothing_happens() -> None:
     beat()
     with allow(SOON), idle():
         beat()
+
+
+def test_a_request_is_vital_and_the_opening_of_its_file_is_not() -> None:
+    """A share that does not answer is no reason to start the daemon anew; a request that never ends is one [K06]."""
+    now = [0.0]
+    hearts = Heartbeats(lambda: now[0])
+    with hearts.pulse("asking about talk.wav", usual=timedelta(seconds=1), vital=False):
+        now[0] = 2.0
+        assert not hearts.late()[0].vital
+        with vital():
+            assert hearts.late()[0].vital
+        assert not hearts.late()[0].vital
 
 
 @pytest.fixture

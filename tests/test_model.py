@@ -32,7 +32,7 @@ SOUNDS = {
 }
 CONTENTS = {**SOUNDS, "text": b"This is no recording."}
 PRISTINE = {sha256(content) for content in SOUNDS.values()}
-REASONS = {"task-failed", "noise", "answer-lost", "task-unknown"}
+REASONS = {"poison", "task-failed", "noise", "answer-lost", "task-unknown"}
 """Why a whole recording may end without its transcript: what the cloud was told to say."""
 TROUBLES = [
     "busy",

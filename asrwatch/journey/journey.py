@@ -40,6 +40,7 @@ from asrwatch.errors import (
 )
 from asrwatch.files import check_unchanged, hash_whole, sweep
 from asrwatch.formats import Format
+from asrwatch.heartbeats import vital
 from asrwatch.inbox.presence import Presence
 from asrwatch.journey import delivery, silence, source
 from asrwatch.journey.away import patient
@@ -356,7 +357,7 @@ def send(recording: Recording, route: Route) -> Heard | Pending:
     reading, staging = _evidence(recording.reading), _evidence(recording.staging)
     engine = route.engines[reading.plan.engine]
     if staging.url is not None:
-        return engine.start(_ask(staging, RemoteAudio(url=staging.url), route))
+        return _start(engine, staging, RemoteAudio(url=staging.url), route)
     if staging.prepared is not None:
         return _send_prepared(recording, route, staging.prepared)
     with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
@@ -366,7 +367,7 @@ def send(recording: Recording, route: Route) -> Heard | Pending:
             size=recording.fingerprint.size,
             mime=mime_of(reading.facts.container, recording.path),
         )
-        heard = engine.start(_ask(staging, local, route))
+        heard = _start(engine, staging, local, route)
         if watched.all_read and watched.digest != reading.sha256:
             raise SourceChanged(
                 "The file changed while it was being sent; what was answered is not about it.",
@@ -388,11 +389,14 @@ def _send_prepared(recording: Recording, route: Route, prepared: Prepared) -> He
             size=prepared.size,
             mime=mime_of(prepared.container, os.fsencode(prepared.name)),
         )
-        return route.engines[reading.plan.engine].start(_ask(staging, local, route))
+        return _start(route.engines[reading.plan.engine], staging, local, route)
 
 
-def _ask(staging: Staging, audio: LocalAudio | RemoteAudio, route: Route) -> Ask:
-    return Ask(id=staging.ask_id, audio=audio, wishes=route.wishes)
+def _start(
+    engine: Engine[Any], staging: Staging, audio: LocalAudio | RemoteAudio, route: Route
+) -> Heard | Pending:
+    with vital():
+        return engine.start(Ask(id=staging.ask_id, audio=audio, wishes=route.wishes))
 
 
 def answered(recording: Recording, outcome: Heard | Pending, *, now: datetime) -> Recording:

@@ -38,9 +38,9 @@ def read(state_dir: Path) -> Mark | None:
 
 
 def write(state_dir: Path, mark: Mark) -> None:
-    """Replace the mark, durably. What cannot be written is left: the next one comes soon."""
+    """Replace the mark, durably; where that cannot be done there is none: an old one would tell what is not true."""
     draft = state_dir / f".{NAME}"
-    with suppress(OSError):
+    try:
         with draft.open("wb") as stream:
             stream.write(json.dumps(asdict(mark)).encode())
             stream.flush()
@@ -51,6 +51,9 @@ def write(state_dir: Path, mark: Mark) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+    except OSError:
+        with suppress(OSError):
+            (state_dir / NAME).unlink(missing_ok=True)
 
 
 def close(state_dir: Path) -> None:
