@@ -219,10 +219,12 @@ def lost_at(sandbox: Sandbox, engine: Qwen3AsrFlashFiletrans) -> Ask:
     return ask
 
 
-def looked_for(engine: Qwen3AsrFlashFiletrans, ask: Ask, since: datetime, **how: bool) -> Any:
+def looked_for(
+    engine: Qwen3AsrFlashFiletrans, ask: Ask, since: datetime, *, sure: bool = True
+) -> Any:
     """What became of it, once that is known."""
     for _ in range(100):
-        found = engine.reconcile(ask.id, since=since, known=frozenset(), **how)
+        found = engine.reconcile(ask.id, since=since, known=frozenset(), sure=sure)
         if not isinstance(found, StillOut):
             return found
     pytest.fail("it was looked for in vain")
