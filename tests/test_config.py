@@ -63,6 +63,27 @@ def test_example_loads_and_shows_every_key(tmp_path: Path) -> None:
     assert set(raw) == (set(Settings.model_fields) - {"source"}) | {"defaults"}
     assert set(raw["cloud"]) == set(CloudSettings.model_fields)
     assert set(raw["inboxes"][0]) == set(InboxSettings.model_fields)
+    assert set(raw["backup"]) == set(BackupSettings.model_fields)
+    assert set(raw["budget"]) == set(BudgetSettings.model_fields)
+    assert all(set(one) == set(AllowanceSettings.model_fields) for one in raw["budget"].values())
+    for name, written in raw["engines"].items():
+        assert set(written) <= set(parts.find(engines, Engine, name).Options.model_fields)
+
+
+def test_example_says_what_its_keys_are_for() -> None:
+    """No key of the example stands alone: beside each, or above it or its section, is a comment."""
+    bare, told, above = [], False, ""
+    for line in EXAMPLE.read_text().splitlines():
+        key = re.match(r"(?P<indent> *)(- )?(?P<name>\w+):", line)
+        if not line.strip():
+            told = False
+        elif line.strip().startswith("#"):
+            told = True
+        elif key and not told and " #" not in line:
+            bare.append(f"{above}{key['name']}")
+        if key and not key["indent"]:
+            above = f"{key['name']}."
+    assert bare == []
     assert [inbox.name for inbox in settings.inboxes] == ["dictation", "meetings"]
 
 

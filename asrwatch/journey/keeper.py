@@ -961,6 +961,8 @@ class Keeper:
     def _save(
         self, before: Recording, after: Recording, *, note: str = "", outcome: str = ""
     ) -> None:
+        if note and self._repeats(before, after, note):
+            note = ""
         self.store.save(before, after, note=note, outcome=outcome)
         if after.id in self.suspects.ids and after.state not in STEPS_LEFT:
             self.suspects.acquit(after.id)
@@ -972,6 +974,11 @@ class Keeper:
         crash_point(f"saving:{after.state.value}")
         if after.state is not before.state or note:
             self._news.append(Change(before=before, after=after, note=note))
+
+    def _repeats(self, before: Recording, after: Recording, note: str) -> bool:
+        """Whether its story says the same of it already: what is tried every minute must not fill books."""
+        stays = (before.state, before.attempts) == (after.state, after.attempts)
+        return stays and after.reading is before.reading and self.store.last_note(after.id) == note
 
     @staticmethod
     def _log(change: Change) -> None:
