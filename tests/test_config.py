@@ -77,8 +77,9 @@ def test_example_loads_and_shows_every_key(tmp_path: Path) -> None:
     assert set(raw["backup"]) == set(BackupSettings.model_fields)
     assert set(raw["budget"]) == set(BudgetSettings.model_fields)
     assert all(set(one) == set(AllowanceSettings.model_fields) for one in raw["budget"].values())
-    for name, written in raw["engines"].items():
-        assert set(written) <= set(parts.find(engines, Engine, name).Options.model_fields)
+    base: type[Any] = Engine
+    for name, options in raw["engines"].items():
+        assert set(options) <= set(parts.find(engines, base, name).Options.model_fields)
     assert [inbox.name for inbox in settings.inboxes] == ["dictation", "meetings"]
 
 
