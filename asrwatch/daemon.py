@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
-from asrwatch import logs
+from asrwatch import crew, logs
 from asrwatch.clock import SYSTEM, Clock, Steady, is_set
 from asrwatch.clock import Step as ClockStep
 from asrwatch.cloud import KeyRing
@@ -311,7 +311,9 @@ class Daemon:
             finally:
                 self._aside.discard(doing)
 
-        self._workers.submit(watched)
+        if not crew.handed(self._workers, watched):
+            self._aside.discard(doing)
+            _unmanned()
 
     def _look_at(self, inbox: str) -> None:
         """Begin to look at an inbox, or begin anew where whoever looked has died."""
@@ -330,7 +332,10 @@ class Daemon:
                     inbox=inbox,
                     advice="Another one has taken over. Please report this with the log.",
                 )
-                self._look_at(inbox)
+                try:
+                    self._look_at(inbox)
+                except RuntimeError:  # what threading raises where no more threads are to be had
+                    _unmanned()
 
     def begin(self, step: Callable[[], Recording], recording: Recording) -> None:
         """Give a step to a worker; its end arrives as `StepDone`."""
@@ -354,16 +359,8 @@ class Daemon:
                 crash_point("step-done")
                 self.post(StepDone(before=recording, outcome=outcome))
 
-        try:
-            self._workers.submit(work)
-        except RuntimeError as error:  # what threading raises where no more threads are to be had
-            log.error("no-threads", error=str(error))  # noqa: TRY400 - where it happened says nothing
-            outcome = TemporaryError(
-                "No more threads are to be had.",
-                code="not-sent",
-                advice="Raise the limit (TasksMax=, ulimit -u); it is tried again by itself.",
-            )
-            self.post(StepDone(before=recording, outcome=outcome))
+        if not crew.handed(self._workers, work):
+            self.post(StepDone(before=recording, outcome=_unmanned()))
 
     def _goes_on(self) -> bool:
         """Whether new work may begin."""
@@ -687,7 +684,8 @@ class Daemon:
             error = finish()
             self.post(Call(answer=lambda daemon: daemon.backups.ended(error, self.clock.now())))
 
-        self._workers.submit(work)
+        if not crew.handed(self._workers, work):
+            self.backups.ended(_unmanned(), self.clock.now())
 
     @staticmethod
     def _kinds(now: datetime) -> tuple[tuple[State, ...], ...]:
@@ -780,7 +778,8 @@ class Daemon:
                 return surprise
             return None
 
-        self._polling.submit(work)
+        if not crew.handed(self._polling, work):
+            self.post(PollingDone(error=_unmanned()))
 
     # The end.
 
@@ -888,6 +887,13 @@ class Daemon:
         self._workers.shutdown(wait=False, cancel_futures=True)
         self._polling.shutdown(wait=False, cancel_futures=True)
         log.error("broken-off", left_under_way=len(self.under_way))
+
+
+def _unmanned() -> TemporaryError:
+    """Nobody was to be had for some work; it is said, and the work handed out again later."""
+    error = crew.no_threads()
+    log.error("no-threads", error=error.message, advice=error.advice)
+    return error
 
 
 _DOING = {
