@@ -38,7 +38,8 @@ from asrwatch.journey.poller import LATE_AFTER, OVERDUE_AFTER, TaskNews, next_wa
 from asrwatch.journey.recording import SUPERSEDED, Failure, Fingerprint, Recording, State
 from asrwatch.journey.remembered import Remembered
 from asrwatch.journey.room import NO_ROOM, Room, RoomSeen, Shortage, promised_for
-from asrwatch.journey.store import STEPS_LEFT, Hold, Store
+from asrwatch.journey.store import EVERY_ENGINE, STEPS_LEFT, Hold, Store
+from asrwatch.journey.stranded import is_stranded
 from asrwatch.journey.suspects import POISON, Suspects, step_of
 from asrwatch.values import format_duration, printable
 
@@ -901,6 +902,24 @@ class Keeper:
         if self.fuse.blown(now) is not None:
             held |= self.gate.engines
         return bool(held) and self.store.left_besides(self.routes, held) == 0
+
+    def is_stranded(
+        self, *, silent: Collection[str], away: Collection[str], now: datetime, clock: float
+    ) -> bool:
+        """Whether all that is left waits for a disk, a share or a person."""
+        held = {hold.scope for hold in self.gate.holds if hold.trouble in _FOR_A_PERSON}
+        if self.fuse.blown(now) is not None:
+            held |= self.gate.engines
+        return all(
+            is_stranded(each, room=self.room, silent=silent, away=away, now=now, clock=clock)
+            or (
+                each.state in UNPAID
+                and each.reading is not None
+                and not held.isdisjoint({each.reading.plan.engine, EVERY_ENGINE})
+            )
+            for each in self.store.in_state(*STEPS_LEFT, State.SUBMITTED)
+            if each.inbox in self.routes
+        )
 
     def key_glanced(self, *, now: datetime) -> None:
         """Lift the holds of a key that has changed since."""
