@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from asrwatch import logs
 from asrwatch.crash import crash_point
+from asrwatch.crew import begun, no_threads
 from asrwatch.daemon import Call, Daemon
 from asrwatch.desk.reports import Question, Report, from_json, question_from_json, to_json
 from asrwatch.errors import AsrwatchError, StartupError
@@ -123,9 +124,13 @@ class ControlServer:
                     log.warning("control-trouble", error=str(error))
                     self._stopping.wait(1)
                 continue
-            threading.Thread(
+            answerer = threading.Thread(
                 target=self._converse, args=(connection,), name="control answer", daemon=True
-            ).start()
+            )
+            if not begun(answerer):
+                connection.close()
+                self._places.release()
+                log.warning("control-trouble", error=no_threads().message)
 
     def _converse(self, connection: socket.socket) -> None:
         """One question, one answer. Whatever comes, nothing of it reaches the daemon but a question."""

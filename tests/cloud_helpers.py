@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -75,6 +76,13 @@ class Server:
                 self.wfile.write(said.body)
 
             do_GET = do_POST = _serve  # noqa: N815 - http.server's names
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                """By the clock of the clouds that tests make."""
+                return format_datetime(
+                    NOW if timestamp is None else datetime.fromtimestamp(timestamp, UTC),
+                    usegmt=True,
+                )
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
                 """Say nothing."""

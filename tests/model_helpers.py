@@ -215,10 +215,16 @@ class ByTask(FakeEngine):
             yield ticket, self.service.news_of(ticket)
 
     def reconcile(
-        self, ask_id: str, *, since: datetime, known: frozenset[str], url: str | None = None
+        self,
+        ask_id: str,
+        *,
+        since: datetime,
+        known: frozenset[str],
+        url: str | None = None,
+        sure: bool = True,
     ) -> Found | NotThere:
         """The task whose source is this very URL."""
-        del ask_id, since
+        del ask_id, since, sure
         self.service.query()
         found = [ticket for ticket, job in self.service.jobs.items() if job.url == url]
         assert len(found) <= 1

@@ -158,6 +158,16 @@ def test_a_date_ten_years_ahead_is_pulled_in(now: datetime) -> None:
     assert timeshift.pulled_in(absurd, now).due == now
 
 
+def test_a_task_of_the_future_ages(now: datetime) -> None:
+    """A task accepted under a clock years ahead counts as accepted now; an ask keeps the date that is doubted [T01]."""
+    absurd = a_recording(State.SUBMITTED, now + YEARS)
+    task = timeshift.pulled_in(absurd, now).task
+    assert task is not None
+    assert task.submitted_at == now
+    asking = a_recording(State.ASKING, now + YEARS)
+    assert timeshift.pulled_in(asking, now).asking == asking.asking
+
+
 def test_sleep_strains_nobodys_patience(now: datetime) -> None:
     """A machine that slept for a week did not try for a week [T01]."""
     week = timedelta(days=7)

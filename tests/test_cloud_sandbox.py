@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -27,11 +27,11 @@ from asrwatch.engines.qwen3_asr_flash_filetrans import FiletransOptions, Qwen3As
 from asrwatch.errors import (
     AnswerLost,
     AsrwatchError,
+    BillUnknown,
     DoesNotFit,
     EngineError,
     EngineTrouble,
     RecordingError,
-    TemporaryError,
     TicketLost,
     UrlExpired,
 )
@@ -207,6 +207,75 @@ def test_a_lost_acceptance_is_found_again(sandbox: Sandbox, what: Wire) -> None:
     assert engine.reconcile("ask-other", since=since, known=frozenset()) == NotThere()
 
 
+HOUR = timedelta(hours=1)
+
+
+def lost_at(sandbox: Sandbox, engine: Qwen3AsrFlashFiletrans) -> Ask:
+    """A request that was accepted and paid for, whose answer is lost."""
+    ask = uploaded(sandbox, model=engine.options.model)
+    sandbox.fault(Fault(what=Wire.HANG_UP, route=Route.TRANSCRIPTION, after_work=True))
+    with pytest.raises(AnswerLost):
+        engine.start(ask)
+    return ask
+
+
+def looked_for(
+    engine: Qwen3AsrFlashFiletrans, ask: Ask, since: datetime, *, sure: bool = True
+) -> Any:
+    """What became of it, once that is known."""
+    for _ in range(100):
+        found = engine.reconcile(ask.id, since=since, known=frozenset(), sure=sure)
+        if not isinstance(found, StillOut):
+            return found
+    pytest.fail("it was looked for in vain")
+
+
+@pytest.mark.parametrize("offset", [HOUR, -HOUR, 30 * 24 * HOUR], ids=str)
+def test_a_wrong_clock_hides_no_task(sandbox: Sandbox, offset: timedelta) -> None:
+    """This machine's clock is wrong throughout: a lost request is found by the cloud's own Date [A11, T01]."""
+    sandbox.knobs = replace(sandbox.knobs, clock_offset=offset)
+    engine = filetrans(sandbox)
+    since = engine.cloud.now()
+    ask = lost_at(sandbox, engine)
+    assert isinstance(looked_for(engine, ask, since), Found)
+    assert len(sandbox.bill.paid) == 1
+
+
+@pytest.mark.parametrize("offset", [HOUR, -HOUR], ids=str)
+def test_a_clock_set_right_since_hides_no_task(sandbox: Sandbox, offset: timedelta) -> None:
+    """The clock was wrong when it was asked and is right now: the date is doubted, the task found [T01]."""
+    engine = filetrans(sandbox)
+    since = engine.cloud.now() + offset
+    ask = lost_at(sandbox, engine)
+    assert isinstance(looked_for(engine, ask, since, sure=False), Found)
+
+
+@pytest.mark.parametrize("ahead", [HOUR, 3650 * 24 * HOUR], ids=str)
+def test_a_request_of_the_future_is_not_waited_for(sandbox: Sandbox, ahead: timedelta) -> None:
+    """Asked under a clock years ahead: found if it is there, else a person is asked; never waited for [T01]."""
+    engine = filetrans(sandbox)
+    since = engine.cloud.now() + ahead
+    with pytest.raises(TicketLost) as raised:
+        engine.reconcile("ask-1", since=since, known=frozenset())
+    assert "paid" in raised.value.advice
+    ask = lost_at(sandbox, engine)
+    assert isinstance(looked_for(engine, ask, since), Found)
+
+
+def test_a_clock_that_spoils_uploads_is_named(sandbox: Sandbox) -> None:
+    """A refused upload under a clock an hour off holds the engine, and says whose clock is wrong [A11]."""
+    sandbox.knobs = replace(sandbox.knobs, clock_offset=HOUR)
+    sandbox.fault(
+        Fault(what=Wire.REFUSE, route=Route.OSS_UPLOAD, code="RequestTimeTooSkewed", status=403)
+    )
+    engine = filetrans(sandbox)
+    with pytest.raises(EngineError) as raised:
+        uploaded(sandbox, model=engine.options.model)
+    assert raised.value.code == "clock-wrong"
+    assert "behind the cloud's" in raised.value.message
+    assert "NTP" in raised.value.advice
+
+
 def test_a_lost_request_that_never_arrived_is_not_there(sandbox: Sandbox) -> None:
     """A connection cut before the task was made leaves nothing in the list."""
     engine = filetrans(sandbox)
@@ -255,7 +324,7 @@ REFUSALS: list[tuple[str, type[AsrwatchError]]] = [
     ("InvalidApiKey", EngineError),
     ("Arrearage", EngineError),
     ("Throttling.RateQuota", EngineError),
-    ("InternalError", TemporaryError),
+    ("InternalError", BillUnknown),
     ("AUDIO_DURATION_TOO_LONG", DoesNotFit),
     ("InvalidFile.DownloadFailed", UrlExpired),
 ]

@@ -319,10 +319,17 @@ class Tasks(Scripted):
             yield ticket, heard(ticket) if self.finished else StillOut(status="RUNNING")
 
     def reconcile(
-        self, ask_id: str, *, since: Any, known: frozenset[str], url: str | None = None
+        self,
+        ask_id: str,
+        *,
+        since: Any,
+        known: frozenset[str],
+        url: str | None = None,
+        sure: bool = True,
     ) -> Found | StillOut | NotThere:
         """A lost request was accepted, if the test says so."""
         assert since is not None
+        assert sure
         assert url is None or ask_id in url
         ticket = f"ticket-{ask_id}"
         return Found(ticket=ticket) if self.lost and ticket not in known else NotThere()

@@ -258,8 +258,12 @@ def test_a_renamed_inbox_keeps_its_recordings(installed: Installed, sandbox: San
     assert len(sandbox.bill.paid) == 1
 
 
-def test_a_lost_submission_is_adopted(installed: Installed, sandbox: Sandbox) -> None:
-    """A submission that was accepted but never answered is found in the task list: one task, one payment."""
+@pytest.mark.parametrize("offset", [timedelta(0), timedelta(hours=1), -timedelta(hours=1)], ids=str)
+def test_a_lost_submission_is_adopted(
+    installed: Installed, sandbox: Sandbox, offset: timedelta
+) -> None:
+    """Accepted but never answered, it is found in the task list by whatever clock: one task, one payment [T01]."""
+    sandbox.knobs = replace(sandbox.knobs, clock_offset=offset)
     installed.engines = LONG
     sandbox.fault(Fault(what=Wire.HANG_UP, route=Route.TRANSCRIPTION, times=1, after_work=True))
     write_wav(installed.inbox / "long.wav", seconds=3)

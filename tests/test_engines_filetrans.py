@@ -415,6 +415,18 @@ def test_tasks_of_much_later_are_left_alone(tasks: Tasks) -> None:
     assert reconcile(tasks, since=timedelta(hours=1)) == NotThere()
 
 
+def test_on_a_busy_account_a_doubtful_date_is_not_waited_for_for_ever(tasks: Tasks) -> None:
+    """What strangers created long after it was first looked for keeps nobody waiting, whatever date it bears."""
+    tasks.status = {"later": "RUNNING"}
+    tasks.created["later"] = (NOW + timedelta(minutes=30)).timestamp()
+    engine = engine_at(tasks.server.url)
+    since = NOW - timedelta(hours=3)
+    assert engine.reconcile("ask-1", since=since, known=frozenset(), sure=False) == NotThere()
+    tasks.created["later"] = (NOW - timedelta(hours=5)).timestamp()
+    found = engine.reconcile("ask-1", since=since, known=frozenset(), sure=False)
+    assert found == StillOut(status="RUNNING")
+
+
 def test_the_source_url_proves_the_task(tasks: Tasks) -> None:
     """A finished task whose result names our ask id is ours; strangers' are not."""
     tasks.status = {"x": "SUCCEEDED", "mine": "SUCCEEDED", "y": "FAILED"}

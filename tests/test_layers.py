@@ -12,7 +12,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 PARTS = ("engines", "storages", "formats", "notifiers")
 BOTTOM = {"errors", "values"}
 # Small helpers that know nothing of recordings, engines or the cloud.
-HELPERS = BOTTOM | {"logs", "parts", "crash", "clock", "heartbeats", "trust", "children"}
+HELPERS = BOTTOM | {"logs", "parts", "crash", "clock", "heartbeats", "trust", "children", "crew"}
 RECORDING = HELPERS | {"recording"}
 
 # Which rooms a room may import from, besides itself. The design's picture (section 2), from the bottom up:
@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trust": BOTTOM,
     "children": BOTTOM,
     "heartbeats": BOTTOM,
+    "crew": BOTTOM,
     "supervision": BOTTOM | {"logs", "heartbeats", "systemd"},
     "logs": BOTTOM,
     "systemd": BOTTOM,

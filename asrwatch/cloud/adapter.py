@@ -10,6 +10,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool
 
+from asrwatch.crew import begun, no_threads
+
 __all__ = ["Adapter", "deadline"]
 
 
@@ -63,11 +65,16 @@ class Adapter(HTTPAdapter):
 
 @contextmanager
 def deadline(seconds: float, cut: Callable[[], None]) -> Iterator[None]:
-    """Call `cut` if the block takes longer: sockets' own time-outs start anew with every byte."""
+    """Call `cut` if the block takes longer: sockets' own time-outs start anew with every byte.
+
+    Raises:
+        TemporaryError: nobody is to be had who would watch the time; the block was not begun.
+    """
     timer = threading.Timer(seconds, cut)
     timer.daemon = True
     timer.name = "deadline"
-    timer.start()
+    if not begun(timer):
+        raise no_threads()
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Tell from an answer's Date header whether this machine's clock is wrong, which spoils signed uploads."""
+"""What the Date headers of the cloud's answers tell of its clock, and of this machine's where that is wrong."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -7,10 +7,20 @@ from email.utils import parsedate_to_datetime
 from asrwatch.errors import AsrwatchError, EngineError, EngineTrouble
 from asrwatch.values import format_duration
 
-__all__ = ["clock_trouble"]
+__all__ = ["clock_trouble", "date_of"]
 
 _TOLERATED = timedelta(minutes=5)
 """Signatures of object stores allow for fifteen minutes; networks and queues take their part of them."""
+
+
+def date_of(headers: Mapping[str, str]) -> datetime | None:
+    """When an answer was made, by the clock of who made it; None where it does not say. Pure."""
+    told = next((value for name, value in headers.items() if name.lower() == "date"), "")
+    try:
+        there = parsedate_to_datetime(told)
+    except ValueError:
+        return None
+    return there if there.utcoffset() is not None else None
 
 
 def clock_trouble(
@@ -23,12 +33,8 @@ def clock_trouble(
         now: aware, of this machine.
         refused: what the refusal says by itself.
     """
-    told = next((value for name, value in headers.items() if name.lower() == "date"), "")
-    try:
-        there = parsedate_to_datetime(told)
-    except ValueError:
-        return None
-    if there.utcoffset() is None or abs(now - there) <= _TOLERATED:
+    there = date_of(headers)
+    if there is None or abs(now - there) <= _TOLERATED:
         return None
     how = "ahead of" if now > there else "behind"
     return EngineError(

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from asrwatch.cloud import loose
+from asrwatch.cloud.clocks import date_of
 from asrwatch.cloud.envelopes import refused_in
 from asrwatch.cloud.hosts import Hosts
 from asrwatch.cloud.pacer import Pacer
@@ -160,11 +161,12 @@ class Visit:
             EngineError: the key is at fault.
         """
         path = list_path(model=model, status=status, page=page, page_size=page_size)
-        found = read_page(loose.parse(self._ask("GET", path).body))
+        reply = self._ask("GET", path)
+        found = read_page(loose.parse(reply.body))
         if found is None:
             raise _unreadable("the task list")
         crash_point("listed")
-        return found
+        return replace(found, made=date_of(reply.headers))
 
     def cancel(self, ticket: str) -> None:
         """See `TaskDesk.cancel`."""

@@ -60,10 +60,11 @@ class Listed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """One page of the task list, and how many pages there are."""
+    """One page of the task list, how many pages there are, and when it was made by the cloud's clock."""
 
     listed: tuple[Listed, ...]
     pages: int
+    made: datetime | None = None
 
 
 def submit_document(

@@ -225,7 +225,13 @@ class Engine(ABC, Generic[OptionsT]):
         raise NotImplementedError(f"{self.name} has no tasks to check ({len(tickets)} asked)")
 
     def reconcile(
-        self, ask_id: str, *, since: datetime, known: frozenset[str], url: str | None = None
+        self,
+        ask_id: str,
+        *,
+        since: datetime,
+        known: frozenset[str],
+        url: str | None = None,
+        sure: bool = True,
     ) -> Found | StillOut | NotThere:
         """Find out what became of a request whose answer was lost, without paying.
 
@@ -234,10 +240,11 @@ class Engine(ABC, Generic[OptionsT]):
             since: when it was announced.
             known: tickets that belong to other recordings.
             url: the source URL as it was sent.
+            sure: whether `since` was read from the clock as it goes now; else it is a date to doubt.
 
         Returns:
             `Found` with proof, `NotThere`, or `StillOut` while an unproven task is still running.
         """
         raise NotImplementedError(
-            f"{self.name} cannot reconcile {ask_id} ({url}, {since}, {len(known)})"
+            f"{self.name} cannot reconcile {ask_id} ({url}, {since}, {sure}, {len(known)})"
         )

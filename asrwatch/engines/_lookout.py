@@ -1,6 +1,7 @@
 """Ask about many tasks with few requests: lists where they pay, one by one where they do not."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from asrwatch.cloud.desk import Visit
 from asrwatch.cloud.tasks import Listed, Page
@@ -70,8 +71,8 @@ class Lookout:
                     break
         return out
 
-    def everything(self, visit: Visit) -> Iterator[Listed]:
-        """Every task of the last 24 hours that may be this model's, whatever name the cloud lists it by.
+    def everything(self, visit: Visit) -> Iterator[Page]:
+        """The tasks of the last 24 hours that may be this model's, whatever name the cloud lists it by.
 
         Raises:
             RecordingError: the cloud refuses to list.
@@ -79,7 +80,7 @@ class Lookout:
             EngineError: the key is at fault.
         """
         for _, page in self._pages(visit, None):
-            yield from (listed for listed in page.listed if self._may_be_ours(listed))
+            yield replace(page, listed=tuple(filter(self._may_be_ours, page.listed)))
 
     def _may_be_ours(self, listed: Listed) -> bool:
         """A snapshot and its alias are one model: asked by one name, it may be listed by the other."""

@@ -41,6 +41,9 @@ from asrwatch.values import Duration, Size
 
 __all__ = ["FiletransOptions", "Qwen3AsrFlashFiletrans"]
 
+_EARLY = timedelta(minutes=1)
+"""A request announced so far in the future was announced by another clock than the one that goes now."""
+
 _LIST_REACH = timedelta(hours=23)
 """The cloud lists and remembers 24 hours; an hour is kept clear of that edge."""
 
@@ -102,7 +105,7 @@ class Qwen3AsrFlashFiletrans(Engine[FiletransOptions]):
     def __init__(self, options: FiletransOptions, cloud: Cloud) -> None:
         super().__init__(options, cloud)
         self._lookout = Lookout(options.model)
-        self._orphanage = Orphanage(self._lookout)
+        self._orphanage = Orphanage(self._lookout, cloud.now)
         self._broke_off: set[str] = set()
 
     def sent(self, wishes: Wishes) -> Sent:
@@ -174,19 +177,33 @@ class Qwen3AsrFlashFiletrans(Engine[FiletransOptions]):
                 yield ticket, news
 
     def reconcile(
-        self, ask_id: str, *, since: datetime, known: frozenset[str], url: str | None = None
+        self,
+        ask_id: str,
+        *,
+        since: datetime,
+        known: frozenset[str],
+        url: str | None = None,
+        sure: bool = True,
     ) -> Found | StillOut | NotThere:
         """Look for the lost request among the cloud's tasks; see `Engine.reconcile`.
 
         Raises:
-            TicketLost: the request is older than the cloud's memory, and not to be found there.
+            TicketLost: it is not to be found, and older than the cloud's memory, or nobody knows how old.
             EngineError: the key is at fault.
             TemporaryError: the cloud could not be asked.
         """
         age = self.cloud.now() - since
+        of_another_clock = age < -_EARLY
         try:
             with self.cloud.tasks.visit() as visit:
-                found = self._orphanage.look_for(visit, ask_id, url=url, since=since, known=known)
+                found = self._orphanage.look_for(
+                    visit,
+                    ask_id,
+                    url=url,
+                    since=since,
+                    sure=sure and not of_another_clock,
+                    known=known,
+                )
         except (RecordingError, EngineError) as error:
             if not refuses_lists(error):
                 raise
@@ -197,6 +214,13 @@ class Qwen3AsrFlashFiletrans(Engine[FiletransOptions]):
             ) from error
         if found is not None:
             return found
+        if of_another_clock:
+            raise TicketLost(
+                f"The request was announced when this machine's clock said {since:%Y-%m-%d %H:%M}, which is still "
+                "to come, and the cloud lists no task of it.",
+                code="not-listed",
+                advice="It may have been paid for. `asrwatch retry` asks and pays again.",
+            )
         if age > _LIST_REACH:
             raise TicketLost(
                 "The answer was lost so long ago that the cloud no longer lists the task.",

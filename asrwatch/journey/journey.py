@@ -95,6 +95,9 @@ WHO = f"{socket.gethostname()}/{os.getpid()}/{random.getrandbits(32):08x}"
 
 RECONCILE_AGAIN = timedelta(seconds=30)
 
+SAME_CLOCK = timedelta(minutes=1)
+"""Two clocks that differ by no more than this tell the same time of a request."""
+
 ASKED_AGAIN = 3
 """How many lost answers in a row of one recording are asked again before a person decides: a way that loses
 every answer would otherwise pay for it for days."""
@@ -298,7 +301,7 @@ def announce(recording: Recording, route: Route, *, now: datetime) -> Recording:
     asking = Asking(
         asked_at=now,
         who=WHO,
-        uptime=timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME)),
+        uptime=_uptime(),
         expected=expected_bill(
             reading.facts,
             recording.fingerprint.size,
@@ -308,6 +311,20 @@ def announce(recording: Recording, route: Route, *, now: datetime) -> Recording:
         price=engine.price_per_second,
     )
     return recording.announce(asking, now=now)
+
+
+def _uptime() -> timedelta:
+    return timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
+def _is_of_this_clock(asking: Asking, now: datetime) -> bool:
+    """Whether as much time went by since then by the wall's clock as by the machine's own, which nobody sets.
+
+    After another boot it did not, and whether the wall's clock was right before, nobody can tell.
+    """
+    if asking.uptime is None:
+        return False
+    return abs((now - asking.asked_at) - (_uptime() - asking.uptime)) <= SAME_CLOCK
 
 
 def is_ours(recording: Recording) -> bool:
@@ -420,7 +437,11 @@ def _reconcile(
         return recording.unsend(now=clock(), due=clock()).postpone(trouble, due=clock())
     try:
         outcome = engine.reconcile(
-            staging.ask_id, since=asking.asked_at, known=known, url=staging.url
+            staging.ask_id,
+            since=asking.asked_at,
+            sure=_is_of_this_clock(asking, clock()),
+            known=known,
+            url=staging.url,
         )
     except (EngineError, TemporaryError) as error:
         # of a request these say "not accepted"; of the question what became of one they say nothing
@@ -432,7 +453,7 @@ def _reconcile(
     crash_point("reconciled")
     match outcome:
         case Found(ticket=ticket):
-            task = Task(ticket=ticket, submitted_at=asking.asked_at)
+            task = Task(ticket=ticket, submitted_at=min(asking.asked_at, clock()))
             return recording.submit(task, now=clock(), due=clock())
         case NotThere():
             return recording.unsend(now=clock(), due=clock())

@@ -35,7 +35,8 @@ from asrwatch.journey.purchases import Purchases
 from asrwatch.journey.recording import UNPAID, Recording, State
 from asrwatch.journey.room import Room
 from asrwatch.journey.shortages import Shortages
-from asrwatch.journey.store import STEPS_LEFT, Store
+from asrwatch.journey.store import EVERY_ENGINE, STEPS_LEFT, Store
+from asrwatch.journey.stranded import is_stranded
 from asrwatch.journey.turns import Turns
 from asrwatch.values import printable
 
@@ -268,3 +269,19 @@ class Keeper:
         after, note, outcome = trouble.unexpected(before, error, now=now)
         self.book.save(before, after, note=note, outcome=outcome)
         self.arrivals.settle_newer(after, now)
+
+    def is_stranded(
+        self, *, silent: Collection[str], away: Collection[str], now: datetime, clock: float
+    ) -> bool:
+        """Whether all that is left waits for a disk, a share or a person."""
+        held = self.permission.held_for_a_person(now)
+        return all(
+            is_stranded(each, room=self.room, silent=silent, away=away, now=now, clock=clock)
+            or (
+                each.state in UNPAID
+                and each.reading is not None
+                and not held.isdisjoint({each.reading.plan.engine, EVERY_ENGINE})
+            )
+            for each in self.store.in_state(*STEPS_LEFT, State.SUBMITTED)
+            if each.inbox in self.routes
+        )

@@ -125,7 +125,12 @@ class Permission:
         """Whether nothing is left to do, or all that is left waits for a key, money, a permission or a budget."""
         if self._book.store.left_to_do(self._routes) == 0:
             return True
+        held = self.held_for_a_person(now)
+        return bool(held) and self._book.store.left_besides(self._routes, held) == 0
+
+    def held_for_a_person(self, now: datetime) -> frozenset[str]:
+        """What is held until somebody sees to a key, money or a permission, or until there is a budget again."""
         held = {hold.scope for hold in self._gate.holds if hold.trouble in _FOR_A_PERSON}
         if self._book.fuse.blown(now) is not None:
             held |= self._gate.engines
-        return bool(held) and self._book.store.left_besides(self._routes, held) == 0
+        return frozenset(held)

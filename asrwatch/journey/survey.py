@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from threading import Lock, Thread
 
+from asrwatch.crew import begun
 from asrwatch.errors import AsrwatchError
 from asrwatch.files.room import Reserve, Space, space_at, try_to_write
 from asrwatch.journey.room import RoomSeen
@@ -39,7 +40,10 @@ class Survey:
                     continue
                 self._looking.add(folder)
             # Not of an executor: the interpreter would wait for its hung threads at the end.
-            Thread(target=self._look, args=(folder, trial), name="survey", daemon=True).start()
+            looker = Thread(target=self._look, args=(folder, trial), name="survey", daemon=True)
+            if not begun(looker):  # it is looked at again before long
+                with self._lock:
+                    self._looking.discard(folder)
 
     def _look(self, folder: bytes, trial: bool) -> None:
         seen: Space | AsrwatchError

@@ -62,10 +62,13 @@ def carried_over(before: Recording, now: Recording, after: Recording) -> Recordi
 
 def pulled_in(recording: Recording, now: datetime) -> Recording:
     """After a start with a clock that is behind what was written: nothing waits for dates that were wrong."""
-    trouble = recording.trouble
+    trouble, task = recording.trouble, recording.task
     if trouble is not None:
         trouble = replace(trouble, since=min(trouble.since, now))
-    return replace(recording, due=min(recording.due, now), trouble=trouble)
+    if task is not None:
+        task = replace(task, submitted_at=min(task.submitted_at, now))
+    # an ask keeps its date: how old it is nobody knows, and it is looked for accordingly
+    return replace(recording, due=min(recording.due, now), trouble=trouble, task=task)
 
 
 def unset(now: datetime) -> Hold | None:

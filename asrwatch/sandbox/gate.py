@@ -1,7 +1,10 @@
 """The door of the sandbox: writes each request down, lets faults strike, asks for the key."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
 from typing import Final
 
 from starlette.requests import Request
@@ -76,6 +79,7 @@ class Gate:
             receive=receive,
             send=send,
             traffic=self.service.traffic,
+            now=self.service.now,
             shown_id=request_id if self.service.knobs.request_id_header else "",
         )
         scope["asrwatch.connections"] = self.connections
@@ -155,6 +159,7 @@ class _Visit:
     receive: Receive
     send: Send
     traffic: Traffic
+    now: Callable[[], datetime]
     shown_id: str
     account: str = ""
     size: int = 0
@@ -172,6 +177,8 @@ class _Visit:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = list(message.get("headers", []))
+            # HTTP dates are whole seconds, cut off
+            headers.append((b"date", format_datetime(self.now(), usegmt=True).encode()))
             if self.shown_id:
                 headers.append((b"x-request-id", self.shown_id.encode()))
             message = {**message, "headers": headers}

@@ -42,6 +42,7 @@ class Running:
                 log_level="error",
                 access_log=False,
                 server_header=False,
+                date_header=False,  # the gate tells the sandbox's own time
                 proxy_headers=False,
                 backlog=_BACKLOG,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
@@ -110,7 +111,7 @@ class _Server(uvicorn.Server):
             self.ready.set()
 
     async def main_loop(self) -> None:
-        """Tick once a second, for the Date header, until told to stop."""
+        """Tick once a second until told to stop."""
         while not await self.on_tick(0) and not self.over.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.over.wait(), 1)
