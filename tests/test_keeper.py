@@ -11,7 +11,7 @@ from journey_helpers import FINGERPRINT, a_recording
 
 from asrwatch import logs
 from asrwatch.engines import StillOut
-from asrwatch.errors import TemporaryError, TicketLost, Vanished
+from asrwatch.errors import SourceChanged, TemporaryError, TicketLost, Vanished
 from asrwatch.inbox.messages import FileSettled
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.keeper import Keeper
@@ -207,3 +207,22 @@ def test_trouble_is_one_warning(
     events = [json.loads(line)["event"] for line in log.getvalue().splitlines()]
     assert events.count("trouble") == 1
     assert events.count("trouble-over") == 1
+
+
+def test_a_story_does_not_grow_by_repeats(keeper: Keeper, store: Store, now: datetime) -> None:
+    """A file that is read again every minute until it settles has one line of that in its story, not sixty."""
+    settled = _put(store, a_recording(State.SETTLED, now))
+    changed = SourceChanged("a.wav is not the file that settled any more.", code="changed")
+    current, at = settled, now
+    for _ in range(5):
+        at += timedelta(minutes=1)
+        keeper.suffered(current, changed, now=at)
+        found = store.get(settled.id)
+        assert found is not None
+        assert found.due > at
+        current = found
+    keeper.take_news()
+    assert [event.note for event in store.story(settled.id)].count(changed.message) == 1
+    keeper.suffered(current, TemporaryError("The disk failed.", code="eio"), now=at)
+    keeper.suffered(current, changed, now=at)
+    assert [event.note for event in store.story(settled.id)].count(changed.message) == 2

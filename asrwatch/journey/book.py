@@ -68,6 +68,8 @@ class Book:
         self, before: Recording, after: Recording, *, note: str = "", outcome: str = ""
     ) -> None:
         """Save what has become of a recording; `outcome` is what the ledger learns from it."""
+        if note and self._repeats(before, after, note):
+            note = ""
         self.store.save(before, after, note=note, outcome=outcome)
         if after.id in self.suspects.ids and after.state not in STEPS_LEFT:
             self.suspects.acquit(after.id)
@@ -79,6 +81,11 @@ class Book:
         crash_point(f"saving:{after.state.value}")
         if after.state is not before.state or note:
             self._news.append(Change(before=before, after=after, note=note))
+
+    def _repeats(self, before: Recording, after: Recording, note: str) -> bool:
+        """Whether its story says the same of it already: what is tried every minute must not fill books."""
+        stays = (before.state, before.attempts) == (after.state, after.attempts)
+        return stays and after.reading is before.reading and self.store.last_note(after.id) == note
 
     def _tell_trouble(self, before: Recording, after: Recording) -> None:
         """One warning when a kind of trouble begins, and a line when the last recording has left it behind."""
