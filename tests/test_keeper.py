@@ -151,7 +151,9 @@ def test_a_copy_of_a_parked_recording_is_not_bought(
     later = now + timedelta(minutes=1)
     copy = replace(a_recording(State.STAGED, later, path=b"/inbox/copy.wav"), inbox="inbox")
     staged = _put(store, copy)
-    assert keeper._parked_already(staged, staged.reading.purchase if staged.reading else "", later)
+    assert keeper.purchases.parked_already(
+        staged, staged.reading.purchase if staged.reading else "", later
+    )
     failed = store.get(staged.id)
     assert failed is not None
     assert failed.failure is not None
@@ -167,7 +169,7 @@ def test_a_copy_that_waited_for_a_parked_recording_is_not_bought(
     staged = _put(store, copy)
     assert staged.reading is not None
     purchase = staged.reading.purchase
-    assert keeper._parked_already(staged, purchase, now)
+    assert keeper.purchases.parked_already(staged, purchase, now)
     also_parked = _put(
         store, replace(a_recording(State.PARKED, now, ticket="task-2"), path=b"/inbox/other.wav")
     )
@@ -175,7 +177,7 @@ def test_a_copy_that_waited_for_a_parked_recording_is_not_bought(
     retried = store.save(also_parked, also_parked.retry(now=now))
     read = store.save(retried, retried.read(also_parked.reading, now=now))
     assert store.parked_with(purchase) == store.get(parked.id)
-    assert not keeper._parked_already(read, purchase, now)
+    assert not keeper.purchases.parked_already(read, purchase, now)
 
 
 def test_a_request_that_never_left_is_not_called_refused(
