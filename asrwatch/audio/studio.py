@@ -21,6 +21,7 @@ from typing import IO, BinaryIO, TypeVar, assert_never
 
 from asrwatch.audio.orders import (
     RATE,
+    READ_FAILED,
     Encode,
     Encoded,
     Order,
@@ -168,6 +169,12 @@ class Studio:
                 report = self._listen(booth, order, progress)
             finally:
                 _end(booth, answered=report is not None)
+            if isinstance(report, Refusal) and report.code == READ_FAILED:
+                raise TemporaryError(
+                    f"While it was decoded {report.message}.",
+                    code="source-unreadable",
+                    advice="Look at the disk or the share; it is tried again by itself.",
+                )
             if isinstance(report, Refusal):
                 raise RecordingError(
                     f"It cannot be decoded: {report.message}.",
