@@ -39,7 +39,7 @@ from asrwatch.journey.recording import SUPERSEDED, Failure, Fingerprint, Recordi
 from asrwatch.journey.remembered import Remembered
 from asrwatch.journey.room import NO_ROOM, Room, RoomSeen, Shortage, promised_for
 from asrwatch.journey.store import STEPS_LEFT, Hold, Store
-from asrwatch.journey.suspects import POISON, Suspects, step_of
+from asrwatch.journey.suspects import POISON, Suspects, step_of, unfetchable
 from asrwatch.values import format_duration, printable
 
 __all__ = ["Change", "Keeper", "Step"]
@@ -467,6 +467,7 @@ class Keeper:
 
     def news(self, told: TaskNews, *, now: datetime) -> None:
         """The cloud said something about a task, or the way to it is barred."""
+        self._survived(told.recording)
         current = self.store.get(told.recording.id)
         if (
             current is None
@@ -758,12 +759,37 @@ class Keeper:
             barred_inboxes=barred_inboxes,
         )
         if not ready:
-            return None
+            grave = any(
+                self.suspects.is_grave(one.id) and one.due <= now
+                for one in self.suspects.of_polling(self.store.outstanding())
+            )
+            return [] if grave else None
         if under_way:
             return []  # what is under way ends first, or a death would tell nothing
         self.suspects.begins(ready[0].id, now)
         step = self._next_step(ready[0], now, barred_inboxes)
         return [step] if step else []
+
+    def round_of(
+        self, batch: Sequence[Recording], *, under_way: Collection[int], now: datetime
+    ) -> tuple[Recording, ...]:
+        """Which of these tasks to ask about, written down as begun: a suspect alone, none during another's trial."""
+        if self.suspects.in_trial(under_way) and self.suspects.others_wait(under_way, now):
+            return ()
+        suspected = self.suspects.of_polling(batch)
+        poison = [one for one in suspected if self.suspects.is_poison(one)]
+        for one in poison:
+            self._give_up(one, now)
+        chosen = tuple(one for one in batch if one not in poison)
+        tried = next((one for one in suspected if one not in poison), None)
+        if tried is not None:
+            if self.suspects.is_grave(tried.id) and under_way:
+                return ()  # what is under way ends first, or a death would tell nothing
+            self.suspects.begins(tried.id, now)
+            chosen = (tried,)
+        for one in chosen:
+            self.store.begin_try(one.id, step_of(one))
+        return chosen
 
     def _next_step(
         self, recording: Recording, now: datetime, barred: Collection[str]
@@ -781,6 +807,11 @@ class Keeper:
         """It has killed asrwatch often enough; a person looks at it, its neighbours go on."""
         self.suspects.acquit(recording.id)
         self.store.end_try(recording.id)
+        if recording.state is State.SUBMITTED:
+            failure = unfetchable(recording)
+            parked = recording.park(failure, now=now)
+            self._save(recording, parked, note=failure.message, outcome="lost")
+            return
         money = recording.state is State.ASKING  # what was paid is a question of its own
         after = recording.park(POISON, now=now) if money else recording.fail(POISON, now=now)
         self._save(recording, after, note=POISON.message, outcome="lost" if money else "")
@@ -962,7 +993,7 @@ class Keeper:
         self, before: Recording, after: Recording, *, note: str = "", outcome: str = ""
     ) -> None:
         self.store.save(before, after, note=note, outcome=outcome)
-        if after.id in self.suspects.ids and after.state not in STEPS_LEFT:
+        if self.suspects.is_past(after):
             self.suspects.acquit(after.id)
             self.store.end_try(after.id)
         if outcome:
