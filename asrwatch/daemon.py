@@ -25,7 +25,7 @@ from asrwatch.engines import Engine, Heard
 from asrwatch.errors import AsrwatchError, NeedsPerson, OurBug, OutOfOrder, TemporaryError
 from asrwatch.files.room import Reserve
 from asrwatch.heartbeats import Heartbeats, allow, beat
-from asrwatch.inbox.lookout import Lookout
+from asrwatch.inbox.lookout import Lookout, Snapshot
 from asrwatch.inbox.messages import (
     About,
     FileSettled,
@@ -38,11 +38,13 @@ from asrwatch.inbox.presence import Presence
 from asrwatch.journey import poller, timeshift
 from asrwatch.journey.away import is_gone
 from asrwatch.journey.backups import BackupRules, Backups
+from asrwatch.journey.book import Change
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.crowd import Crowd
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route, is_ours, tidy_up
-from asrwatch.journey.keeper import Change, Keeper, Step
+from asrwatch.journey.keeper import Keeper
+from asrwatch.journey.next_step import Step
 from asrwatch.journey.poller import TaskNews
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.room import RESERVE_AT_ONCE, Room, RoomSeen
@@ -59,8 +61,10 @@ log = logs.get("daemon")
 LONGEST_SLEEP = timedelta(seconds=20)
 KEY_GLANCE = timedelta(seconds=2)
 STORE_PAUSE = timedelta(seconds=2)
-STORE_PATIENCE = timedelta(seconds=20)
-"""How long an end that was asked for waits for the database to be usable again."""
+ONCE_WAITS = timedelta(seconds=5)
+"""So long `asrwatch once` waits for room or a share, once nothing else is left to do."""
+ONCE_WAITS_FOR_STORE = timedelta(seconds=20)
+"""So long it waits for a database that cannot be written."""
 LOCKED = "database-locked"
 ROOM_GLANCE = timedelta(seconds=2)
 ASKS = (State.ASKING, State.STAGED)
@@ -214,6 +218,7 @@ class Daemon:
         self._aside: set[str] = set()
         self._next_glance = self.clock.monotonic()
         self._next_replacement = self._next_glance
+        self._waiting_since: float | None = None
         self._asked_about: dict[int, float] = {}
         self._steady = Steady(self.clock, house.store.offset())
         self._steps: list[ClockStep] = []
@@ -449,10 +454,10 @@ class Daemon:
             self._tell_store_trouble(None)
         self._rest()
 
-    @staticmethod
-    def _rest() -> None:
+    def _rest(self) -> None:
         """Not a busy loop, should the trouble lie in handing out."""
-        time.sleep(STORE_PAUSE.total_seconds())
+        pause = STORE_PAUSE if self._goes_on() else WHILE_ENDING
+        time.sleep(pause.total_seconds())
 
     def _keep(self, piece: Mail, error: StoreTrouble | None) -> None:
         """Save it later; but who asks is told now."""
@@ -786,16 +791,54 @@ class Daemon:
     # The end.
 
     def _is_quiet(self) -> bool:
-        """With `until_quiet`: every inbox was scanned whole, nothing settles, nothing moves or could."""
-        if not self.house.until_quiet or self.under_way or self._in_round or self._unsaved:
+        """With `until_quiet`: nothing is left to do, or nothing that goes on without a person."""
+        if not self.house.until_quiet:
             return False
-        for lookout in self.lookouts.values():
+        if self._store_trouble is not None:
+            return self._has_lasted(ONCE_WAITS_FOR_STORE)
+        try:
+            if self._is_done():
+                return True
+            if self._is_stranded():
+                return self._has_lasted(ONCE_WAITS) and self.mailbox.empty()
+        except StoreTrouble:
+            return self._has_lasted(ONCE_WAITS_FOR_STORE)
+        self._waiting_since = None
+        return False
+
+    def _has_lasted(self, span: timedelta) -> bool:
+        clock = self.clock.monotonic()
+        if self._waiting_since is None:
+            self._waiting_since = clock
+        return clock - self._waiting_since >= span.total_seconds()
+
+    def _is_done(self) -> bool:
+        """Every inbox was scanned whole, nothing settles, nothing moves or could."""
+        if self.under_way or self._in_round or self._unsaved:
+            return False
+        if any(not _is_settled(lookout.snapshot()) for lookout in self.lookouts.values()):
+            return False
+        return self.mailbox.empty() and self.keeper.nothing_left(self.clock.now())
+
+    def _is_stranded(self) -> bool:
+        """Whether all that is left waits for room, or for files of inboxes that do not answer or are away."""
+        if self._working().keys() - self._stuck() or self._in_round or self._unsaved:
+            return False
+        silent, away = self._barred(), set()
+        for name, lookout in self.lookouts.items():
             snapshot = lookout.snapshot()
-            if snapshot.last_whole is None or snapshot.last is None or not snapshot.last.quiet:
+            if name not in silent and not _is_settled(snapshot):
                 return False
-        if not self.mailbox.empty():
-            return False
-        return self.keeper.nothing_left(self.clock.now())
+            if any(trouble.about is About.ROOT for trouble in snapshot.troubles):
+                away.add(name)
+        return self.keeper.is_stranded(
+            silent=silent, away=away, now=self.clock.now(), clock=time.monotonic()
+        )
+
+    @property
+    def silent(self) -> frozenset[str]:
+        """Inboxes that do not answer."""
+        return self._barred()
 
     @property
     def left_behind(self) -> bool:
@@ -881,6 +924,11 @@ def _is_paid_for(mail: Mail) -> bool:
             return True
         case _:
             return False
+
+
+def _is_settled(inbox: Snapshot) -> bool:
+    """Whether an inbox was scanned whole, and nothing in it settles."""
+    return inbox.last_whole is not None and inbox.last is not None and inbox.last.quiet
 
 
 LATER = 3

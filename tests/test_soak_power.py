@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ class LoopDisk:
     def __init__(self, folder: Path) -> None:
         self.mount = folder / "disk"
         self._image = folder / "image"
+        self._numbers = count(1)
         self.mount.mkdir()
         with self._image.open("wb") as image:
             image.truncate(512 * 2**20)  # room for `reserve`, or nothing is asked for
@@ -38,41 +40,38 @@ class LoopDisk:
         _run("sync", "-f", str(self.mount))
 
     def restore(self) -> None:
-        """Mount it again, with what it has kept."""
+        """Mount it again, with what it has kept.
+
+        From a copy: a mount namespace made meanwhile (by another test) keeps the dead file system alive, and
+        mounting the same image again would bring that back.
+        """
         self.unmount()
+        fresh = self._image.with_name(f"image-{next(self._numbers)}")
+        _run("cp", "--sparse=always", str(self._image), str(fresh))
+        self._image.unlink()
+        self._image = fresh
         _run("mount", "-o", "loop", str(self._image), str(self.mount))
 
     def unmount(self) -> None:
         """Take it out; the kernel may need a moment to close a dead process's files."""
+        subprocess.run(["sync", "-f", str(self.mount)], capture_output=True, check=False)
         for _ in range(100):
             done = subprocess.run(["umount", str(self.mount)], capture_output=True, check=False)
             if done.returncode == 0:
-                break
-            time.sleep(0.1)
-        else:
-            raise AssertionError(done.stderr)
-        # a mount namespace made meanwhile (by another test) keeps the dead file system alive: until that ends,
-        # mounting the image again would bring back what was shut down
-        for _ in range(600):
-            if not _said("losetup", "-j", str(self._image)):
                 return
             time.sleep(0.1)
-        raise AssertionError(_said("losetup", "-j", str(self._image)))
+        raise AssertionError(done.stderr)
 
 
 def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def _said(*command: str) -> bytes:
-    return subprocess.run(command, check=True, capture_output=True).stdout
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[LoopDisk]:
     """A disk whose power can be cut."""
     missing = [
-        tool for tool in ("mkfs.ext4", "mount", "umount", "losetup") if shutil.which(tool) is None
+        tool for tool in ("mkfs.ext4", "mount", "umount", "cp") if shutil.which(tool) is None
     ]
     if missing or os.geteuid() != 0:
         pytest.skip(f"needs root and the tools for a loop-mounted ext4 ({', '.join(missing)})")

@@ -14,6 +14,9 @@ from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
 
+LONG = (pytest.mark.soak, pytest.mark.timeout(300))
+"""For what takes its time: the same sentence with one case more."""
+
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
@@ -29,7 +32,9 @@ def events(world: Installed) -> list[str]:
 
 
 @needs_root
-@pytest.mark.parametrize("where", ["state", "out", "inbox"])
+@pytest.mark.parametrize(
+    "where", ["state", pytest.param("out", marks=LONG), pytest.param("inbox", marks=LONG)]
+)
 def test_a_full_disk_holds_recordings_until_there_is_room(
     tmp_path: Path, sandbox: Sandbox, where: str
 ) -> None:
@@ -78,7 +83,7 @@ def test_no_more_files_fit(tmp_path: Path, sandbox: Sandbox) -> None:
 
 
 @needs_root
-@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("killed", [pytest.param(False, marks=LONG), True])
 def test_a_paid_answer_takes_the_room_of_the_reserve(tmp_path: Path, *, killed: bool) -> None:
     """The disk fills while a request is out: its answer is stored all the same, nothing more is asked. [S04]."""
     fillers: list[Path] = []
@@ -142,12 +147,15 @@ def test_a_locked_database_asks_for_nothing_and_heals(tmp_path: Path, sandbox: S
 
 
 @needs_strace
-def test_a_failed_sync_is_never_tried_again(tmp_path: Path, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("numbers", [(3,), pytest.param((3, 5), marks=LONG)], ids=["one", "two"])
+def test_a_failed_sync_is_never_tried_again(
+    tmp_path: Path, sandbox: Sandbox, numbers: tuple[int, ...]
+) -> None:
     """After an error of fsync nothing more is written: exit 75, and the next start reads what is true. [S06] [S12]."""
     world = a_world(tmp_path, sandbox)
     write_wav(world.inbox / "talk.wav")
     wal = tmp_path / "state" / "asrwatch.db-wal"
-    for number in (3, 5):
+    for number in numbers:
         done = call_failing(
             world, f"fdatasync:error=EIO:when={number}", calls="fdatasync", path=wal
         )
@@ -175,6 +183,8 @@ def test_a_read_only_state_folder_is_told_at_the_start(tmp_path: Path, sandbox: 
         assert not sandbox.bill.attempts
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(300)
 def test_an_end_does_not_wait_for_a_disk(tmp_path: Path, sandbox: Sandbox) -> None:
     """SIGTERM while the database is locked: it ends, and nothing was asked for. [S02]."""
     world = a_world(tmp_path, sandbox)
@@ -192,3 +202,41 @@ def test_an_end_does_not_wait_for_a_disk(tmp_path: Path, sandbox: Sandbox) -> No
         assert not sandbox.bill.attempts
     finally:
         world.kill_all()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_a_database_locked_for_a_minute(tmp_path: Path, sandbox: Sandbox) -> None:
+    """Locked for 60 s while files arrive: one line of alarm, no request, and afterwards everything once. [S02]."""
+    world = a_world(tmp_path, sandbox)
+    try:
+        process = world.start()
+        other = sqlite3.connect(tmp_path / "state" / "asrwatch.db", isolation_level=None, timeout=9)
+        other.execute("BEGIN EXCLUSIVE")
+        for number in range(3):
+            write_wav(world.inbox / f"{number}.wav", number=number + 1)
+            time.sleep(20)
+            assert process.poll() is None
+            assert not sandbox.bill.attempts
+        other.execute("ROLLBACK")
+        other.close()
+        for number in range(3):
+            assert world.text_of(str(number)) == "Hello world.\n"
+        assert events(world).count("database-trouble") == 1
+        assert events(world).count("database-trouble-over") == 1
+        assert len(sandbox.bill.paid) == 3
+        assert world.stop(process) == 0
+    finally:
+        world.kill_all()
+
+
+def test_once_does_not_wait_for_room(tmp_path: Path, sandbox: Sandbox) -> None:
+    """`once` on a disk without room ends with 1, says what waits and why, and has asked for nothing. [S03]."""
+    world = a_world(tmp_path, sandbox, reserve="900TB")
+    write_wav(world.inbox / "talk.wav")
+    done = world.call("once")
+    assert done.returncode == 1, done.stderr
+    assert "talk.wav" in done.stderr
+    assert "must be before anything is asked for" in done.stderr
+    assert "Make room there" in done.stderr
+    assert not sandbox.bill.attempts

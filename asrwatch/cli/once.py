@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -21,8 +22,8 @@ from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
 from asrwatch.errors import EngineError
 from asrwatch.inbox.looks import Why
+from asrwatch.journey.book import Change
 from asrwatch.journey.journey import utc_now
-from asrwatch.journey.keeper import Change
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import EVERY_ENGINE, Hold, Store
 from asrwatch.values import counted
@@ -43,7 +44,7 @@ def once(
 
     Waits until files have settled, and ends when every transcript is in its place. Ends with 1 if any
     recording of these folders failed, now or before, is parked, or has to wait for a person (a missing
-    key, no money).
+    key, no money, no room on a disk, a share that does not answer).
     """
     guard_memory()
     settings = with_inboxes(settings_for(config, folders))
@@ -110,6 +111,9 @@ def _troubled_inboxes(daemon: Daemon) -> Iterator[Leftover]:
     """Inboxes, and folders in them, that could not be read."""
     for name, lookout in daemon.lookouts.items():
         snapshot = lookout.snapshot()
+        if name in daemon.silent:
+            why = "It does not answer. Look whether the share is there, then run this again."
+            yield Leftover(path=os.fsencode(name), state="inbox", code="no-answer", why=why)
         for trouble in snapshot.troubles:
             if trouble.about == "root":
                 why = f"{trouble.message} {trouble.advice}".rstrip()
@@ -133,7 +137,13 @@ def _left_over(settings: Settings, store: Store, daemon: Daemon) -> Iterator[Lef
             yield _leftover(recording, failure.code, why)
             continue
         hold = _hold_over(recording, holds)
-        if hold is not None:
+        shortage = daemon.room.lacks(recording)
+        if shortage is None and not daemon.stopping:  # an end that took its time has no fresh look
+            shortage = daemon.room.waits(recording, time.monotonic())
+        if shortage is not None and recording.state in (State.SETTLED, State.STAGED):
+            why = f"{shortage.message} {shortage.advice}".rstrip()
+            yield _leftover(recording, shortage.code, why, state="waits")
+        elif hold is not None:
             why = f"{hold.message} {hold.advice}".rstrip()
             yield _leftover(recording, hold.code, why, state="held")
         elif recording.trouble is not None:
@@ -141,6 +151,8 @@ def _left_over(settings: Settings, store: Store, daemon: Daemon) -> Iterator[Lef
             times = counted(recording.trouble.count, "time")
             why = f"It met trouble {times}: {last.message} {last.advice}".rstrip()
             yield _leftover(recording, last.code, why)
+        elif recording.inbox in daemon.silent:
+            yield _leftover(recording, "no-answer", "Its inbox does not answer.", state="waits")
         else:
             yield _leftover(recording, "unfinished", "asrwatch was stopped before it was done.")
 

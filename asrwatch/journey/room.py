@@ -184,6 +184,21 @@ class Room:
                 return _no_room(folder, seen.free, need + self._reserve)
         return None
 
+    def waits(self, recording: Recording, clock: float) -> Shortage | None:
+        """What this recording waits for before anything is done for it; that nobody answers counts, too."""
+        if (lacks := self.lacks(recording)) is not None or recording.inbox not in self.barred(
+            clock
+        ):
+            return lacks
+        output = self._outputs[recording.inbox]
+        folder = self._state if self.state_is_short(clock) else output
+        return Shortage(
+            folder=folder,
+            code="no-answer",
+            message=f"How much room there is in {printable(folder)} cannot be found out: it does not answer.",
+            advice="Look whether the share is there; work then goes on by itself.",
+        )
+
     def _is_open(self, folder: bytes, clock: float) -> bool:
         known = self._folders.get(folder)
         if known is None:
