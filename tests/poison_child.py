@@ -19,7 +19,6 @@ from asrwatch.journey.store import Store
 from asrwatch.storages import Source
 from asrwatch.storages.public_dir import PublicDir
 
-
 ALL_OUT = 4
 
 
