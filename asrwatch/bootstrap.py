@@ -22,10 +22,10 @@ from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.mounts import file_system_of, find_mount, is_network, mounts_here
 from asrwatch.inbox.presence import Presence
 from asrwatch.journey.backups import BackupRules
+from asrwatch.journey.book import Change
 from asrwatch.journey.budget import Allowance, Budget
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.journey import Route
-from asrwatch.journey.keeper import Change
 from asrwatch.journey.preparing import Preparer
 from asrwatch.journey.recording import State, Wishes
 from asrwatch.journey.source import Care

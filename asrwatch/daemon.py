@@ -38,11 +38,13 @@ from asrwatch.inbox.presence import Presence
 from asrwatch.journey import poller, timeshift
 from asrwatch.journey.away import is_gone
 from asrwatch.journey.backups import BackupRules, Backups
+from asrwatch.journey.book import Change
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.crowd import Crowd
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route, is_ours, tidy_up
-from asrwatch.journey.keeper import Change, Keeper, Step
+from asrwatch.journey.keeper import Keeper
+from asrwatch.journey.next_step import Step
 from asrwatch.journey.poller import TaskNews
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.room import RESERVE_AT_ONCE, Room, RoomSeen

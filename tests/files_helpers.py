@@ -14,7 +14,7 @@ from typing import Any
 
 from asrwatch.bootstrap import build_daemon, build_parts, open_store
 from asrwatch.daemon import Daemon, Stop
-from asrwatch.journey.keeper import Change
+from asrwatch.journey.book import Change
 from asrwatch.journey.recording import Recording, State
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
 from asrwatch.settings import Settings

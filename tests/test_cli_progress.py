@@ -9,7 +9,7 @@ import pytest
 from journey_helpers import FAILURE, STAGING, a_recording
 
 from asrwatch.cli._progress import Lines, Tally, line_of_change
-from asrwatch.journey.keeper import Change
+from asrwatch.journey.book import Change
 from asrwatch.journey.recording import Recording, Staging, State, Trouble
 
 

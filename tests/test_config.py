@@ -1,4 +1,5 @@
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -6,9 +7,19 @@ from typing import Any
 import pytest
 import yaml
 
+from asrwatch import engines, parts
 from asrwatch.config import LARGEST_FILE, find_file, load
+from asrwatch.engines import Engine
 from asrwatch.errors import ConfigError, Problem
-from asrwatch.settings import CloudSettings, InboxSettings, PartChoice, Settings
+from asrwatch.settings import (
+    AllowanceSettings,
+    BackupSettings,
+    BudgetSettings,
+    CloudSettings,
+    InboxSettings,
+    PartChoice,
+    Settings,
+)
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"
 
@@ -63,7 +74,29 @@ def test_example_loads_and_shows_every_key(tmp_path: Path) -> None:
     assert set(raw) == (set(Settings.model_fields) - {"source"}) | {"defaults"}
     assert set(raw["cloud"]) == set(CloudSettings.model_fields)
     assert set(raw["inboxes"][0]) == set(InboxSettings.model_fields)
+    assert set(raw["backup"]) == set(BackupSettings.model_fields)
+    assert set(raw["budget"]) == set(BudgetSettings.model_fields)
+    assert all(set(one) == set(AllowanceSettings.model_fields) for one in raw["budget"].values())
+    base: type[Any] = Engine
+    for name, options in raw["engines"].items():
+        assert set(options) <= set(parts.find(engines, base, name).Options.model_fields)
     assert [inbox.name for inbox in settings.inboxes] == ["dictation", "meetings"]
+
+
+def test_example_says_what_its_keys_are_for() -> None:
+    """No key of the example stands alone: beside each, or above it or its section, is a comment."""
+    bare, told, above = [], False, ""
+    for line in EXAMPLE.read_text().splitlines():
+        key = re.match(r"(?P<indent> *)(- )?(?P<name>\w+):", line)
+        if not line.strip():
+            told = False
+        elif line.strip().startswith("#"):
+            told = True
+        elif key and not told and " #" not in line and not re.fullmatch(r"\w+:", line):
+            bare.append(f"{above}{key['name']}")
+        if key and not key["indent"]:
+            above = f"{key['name']}."
+    assert bare == []
 
 
 def test_example_shows_the_values_that_hold_anyway(tmp_path: Path) -> None:

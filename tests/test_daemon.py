@@ -23,9 +23,9 @@ from asrwatch.formats.txt import Txt
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.mounts import WatchMode
+from asrwatch.journey.book import Change
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.journey import Route, utc_now
-from asrwatch.journey.keeper import Change
 from asrwatch.journey.recording import Answer, Recording, State, Wishes
 from asrwatch.journey.store import Store
 from asrwatch.storages.public_dir import PublicDir

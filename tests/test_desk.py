@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from desk_helpers import Spotter, a_waiting, daemon_for, put, settings_of
@@ -27,7 +28,7 @@ from asrwatch.desk.reports import (
     to_json,
 )
 from asrwatch.errors import EngineTrouble
-from asrwatch.journey.recording import Delivery, Fingerprint, State, Trouble
+from asrwatch.journey.recording import Delivery, Fingerprint, Recording, State, Trouble
 from asrwatch.journey.store import EVERY_ENGINE, Hold, Store
 
 TALK = b"/inbox/talk.wav"
@@ -436,18 +437,77 @@ def test_an_answer_in_hand_is_never_bought_again(desk: Desk, store: Store, now: 
     assert again.state is State.TRANSCRIBED
 
 
+def _useless(store: Store, now: datetime, code: str = "cut-off", **where: Any) -> Recording:
+    """A recording that failed as its stored answer holds no usable transcript."""
+    transcribed = put(store, State.TRANSCRIBED, now, **where)
+    return store.save(transcribed, transcribed.fail(replace(FAILURE, code=code), now=now))
+
+
 @pytest.mark.parametrize("code", ["cut-off", "unreadable-answer"])
 def test_a_useless_answer_is_not_delivered_for_ever(
     desk: Desk, store: Store, now: datetime, *, code: str
 ) -> None:
     """Where the answer in hand holds no transcript, a retry gives the recording to another engine."""
-    transcribed = put(store, State.TRANSCRIBED, now)
-    store.save(transcribed, transcribed.fail(replace(FAILURE, code=code), now=now))
+    failed = _useless(store, now, code)
     report = treated(desk, AskRetry(failed=True))
-    assert "paid" in report.treated[0].what
-    again = store.get(transcribed.id)
+    assert "another engine is asked, which is paid for" in report.treated[0].what
+    again = store.get(failed.id)
     assert again is not None
     assert (again.state, again.engines_refused) == (State.SETTLED, ("some-engine",))
+
+
+@pytest.mark.parametrize(
+    "inbox",
+    [
+        {"engine": "qwen3-asr-flash"},
+        {"engine": "qwen3-asr-flash-filetrans", "channels": [0, 1]},
+        {"channels": [0, 1]},  # chosen by itself, and no other hears two
+    ],
+)
+def test_a_useless_answer_is_asked_for_again_where_no_other_engine_is(
+    tmp_path: Path, store: Store, now: datetime, *, inbox: dict[str, Any]
+) -> None:
+    """With an engine that was named, or no other that takes it, the same is asked again; the useless answer is kept."""
+    only = "qwen3-asr-flash-filetrans" if "channels" in inbox else "qwen3-asr-flash"
+    settled = put(store, State.TRANSCRIBED, now)
+    reading = settled.reading
+    assert reading is not None
+    asked = replace(settled, reading=replace(reading, plan=replace(reading.plan, engine=only)))
+    failed = store.save(settled, asked.fail(replace(FAILURE, code="cut-off"), now=now))
+    bought = store.bought_for(failed.id)
+    report = treated(Desk(settings_of(tmp_path, **inbox), store), AskRetry(failed=True))
+    assert "asked again, which is paid once more" in report.treated[0].what
+    again = store.get(failed.id)
+    assert again is not None
+    assert (again.state, again.engines_refused, again.answer) == (State.SETTLED, (), None)
+    assert store.answer_for(reading.purchase) is None, "it is not delivered again"
+    assert len(store.retired(reading.purchase)) == 1, "what was paid is kept"
+    assert store.bought_for(failed.id) == bought
+    assert "no usable transcript" in store.story(failed.id)[-1].note
+
+
+def test_a_copy_of_what_was_asked_again_is_delivered_from_the_new_answer(
+    tmp_path: Path, store: Store, now: datetime
+) -> None:
+    """Two copies failed on one answer: once the first was asked again, a retry of the second costs nothing."""
+    first = _useless(store, now, path=b"/inbox/a.wav")
+    assert first.reading is not None
+    transcribed = put(store, State.SETTLED, now, path=b"/inbox/b.wav")
+    useless = store.answer_for(first.reading.purchase)
+    assert useless is not None
+    heard = transcribed.read(first.reading, now=now).hear(useless, now=now)
+    second = store.save(transcribed, heard.fail(replace(FAILURE, code="cut-off"), now=now))
+    desk = Desk(settings_of(tmp_path, engine="qwen3-asr-flash"), store)
+    treated(desk, AskRetry(paths=(first.path,)))
+    again = store.get(first.id)
+    assert again is not None
+    better = replace(useless, raw=b'{"better": 1}', id=0)
+    store.save(again, again.read(first.reading, now=now).hear(better, now=now))
+    report = treated(desk, AskRetry(paths=(second.path,)))
+    assert "costs nothing" in report.treated[0].what
+    kept = store.answer_for(first.reading.purchase)
+    assert kept is not None
+    assert kept.raw == better.raw
 
 
 def test_retrying_what_is_parked_is_booked(desk: Desk, store: Store, now: datetime) -> None:

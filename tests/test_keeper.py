@@ -11,7 +11,7 @@ from journey_helpers import FINGERPRINT, a_recording
 
 from asrwatch import logs
 from asrwatch.engines import StillOut
-from asrwatch.errors import TemporaryError, TicketLost, Vanished
+from asrwatch.errors import SourceChanged, TemporaryError, TicketLost, Vanished
 from asrwatch.inbox.messages import FileSettled
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.keeper import Keeper
@@ -151,7 +151,9 @@ def test_a_copy_of_a_parked_recording_is_not_bought(
     later = now + timedelta(minutes=1)
     copy = replace(a_recording(State.STAGED, later, path=b"/inbox/copy.wav"), inbox="inbox")
     staged = _put(store, copy)
-    assert keeper._parked_already(staged, staged.reading.purchase if staged.reading else "", later)
+    assert keeper.purchases.parked_already(
+        staged, staged.reading.purchase if staged.reading else "", later
+    )
     failed = store.get(staged.id)
     assert failed is not None
     assert failed.failure is not None
@@ -167,7 +169,7 @@ def test_a_copy_that_waited_for_a_parked_recording_is_not_bought(
     staged = _put(store, copy)
     assert staged.reading is not None
     purchase = staged.reading.purchase
-    assert keeper._parked_already(staged, purchase, now)
+    assert keeper.purchases.parked_already(staged, purchase, now)
     also_parked = _put(
         store, replace(a_recording(State.PARKED, now, ticket="task-2"), path=b"/inbox/other.wav")
     )
@@ -175,7 +177,7 @@ def test_a_copy_that_waited_for_a_parked_recording_is_not_bought(
     retried = store.save(also_parked, also_parked.retry(now=now))
     read = store.save(retried, retried.read(also_parked.reading, now=now))
     assert store.parked_with(purchase) == store.get(parked.id)
-    assert not keeper._parked_already(read, purchase, now)
+    assert not keeper.purchases.parked_already(read, purchase, now)
 
 
 def test_a_request_that_never_left_is_not_called_refused(
@@ -205,3 +207,22 @@ def test_trouble_is_one_warning(
     events = [json.loads(line)["event"] for line in log.getvalue().splitlines()]
     assert events.count("trouble") == 1
     assert events.count("trouble-over") == 1
+
+
+def test_a_story_does_not_grow_by_repeats(keeper: Keeper, store: Store, now: datetime) -> None:
+    """A file that is read again every minute until it settles has one line of that in its story, not sixty."""
+    settled = _put(store, a_recording(State.SETTLED, now))
+    changed = SourceChanged("a.wav is not the file that settled any more.", code="changed")
+    current, at = settled, now
+    for _ in range(5):
+        at += timedelta(minutes=1)
+        keeper.suffered(current, changed, now=at)
+        found = store.get(settled.id)
+        assert found is not None
+        assert found.due > at
+        current = found
+    keeper.take_news()
+    assert [event.note for event in store.story(settled.id)].count(changed.message) == 1
+    keeper.suffered(current, TemporaryError("The disk failed.", code="eio"), now=at)
+    keeper.suffered(current, changed, now=at)
+    assert [event.note for event in store.story(settled.id)].count(changed.message) == 2

@@ -57,6 +57,27 @@ def test_everything_that_waits_is_planned(world: Installed, sandbox: Sandbox) ->
     assert not sandbox.bill.paid
 
 
+def test_silence_costs_nothing(tmp_path: Path, sandbox: Sandbox) -> None:
+    """A silent file is no failure: it is listed as not sent and free, unless the inbox sends silence."""
+    world = Installed(root=tmp_path, url=sandbox.url, key=sandbox.key)
+    media.write(world.inbox / "silent.wav", media.silence(30), codec="pcm_s16le")
+    write_wav(world.inbox / "short.wav", seconds=10)
+    told = _plan(world)
+    (silent,) = (one for one in told["files"] if one["path"].endswith("silent.wav"))
+    assert (silent["engine"], silent["silent"], silent["sends"]) == (None, True, 0)
+    assert (silent["billed_seconds"], silent["prices"]) == (0, {})
+    assert "-60 dB" in silent["why"]
+    totals = told["totals"]
+    assert (totals["files"], totals["failing"], totals["silent"]) == (2, 0, 1)
+    assert totals["billed_seconds"] == 10
+    said = world.call("plan").stdout
+    assert "silent.wav: 30s, not sent: nothing in it is louder" in said
+    assert "would fail" not in said
+    assert "empty transcript" in world.call("explain", str(world.inbox / "silent.wav")).stdout
+    world.inbox_keys = {"send_silence": True}
+    assert _plan(world)["totals"]["billed_seconds"] == 40
+
+
 def test_people_read_a_sum(world: Installed) -> None:
     """Without --json a line for each file and a sum, prices in the region's currency."""
     said = world.call("plan").stdout

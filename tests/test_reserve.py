@@ -230,11 +230,11 @@ def test_what_a_failed_commit_counted_is_not_counted(
     keeper = make_keeper()
     keeper.take_news()
     keeper.gate.take("some-engine", now)
-    keeper._unknown[1] = 2
-    keeper._in_trouble[1] = "not-sent"
+    keeper.outstanding.unknown[1] = 2
+    keeper.book.in_trouble[1] = "not-sent"
     keeper.discard_news()
-    assert not keeper._unknown
-    assert not keeper._in_trouble
+    assert not keeper.outstanding.unknown
+    assert not keeper.book.in_trouble
     assert keeper.gate.is_open("some-engine", now)
 
 

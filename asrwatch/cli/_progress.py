@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 from asrwatch.cli._setbacks import Setbacks
-from asrwatch.journey.keeper import Change
+from asrwatch.journey.book import Change
 from asrwatch.journey.recording import Recording, State
 from asrwatch.values import format_size, printable
 

@@ -1,6 +1,6 @@
 """Tells each kind of trouble that `once` meets on the way, once."""
 
-from asrwatch.journey.keeper import Change
+from asrwatch.journey.book import Change
 from asrwatch.journey.recording import State
 from asrwatch.values import printable
 

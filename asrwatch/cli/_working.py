@@ -15,7 +15,7 @@ from asrwatch.control import ControlServer
 from asrwatch.daemon import Call, Daemon, Stop
 from asrwatch.desk import Desk
 from asrwatch.errors import EngineError
-from asrwatch.journey.keeper import Change
+from asrwatch.journey.book import Change
 from asrwatch.journey.store import Store
 
 __all__ = ["leave", "stoppable", "warn_without_key", "work"]

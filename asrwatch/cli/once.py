@@ -22,8 +22,8 @@ from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
 from asrwatch.errors import EngineError
 from asrwatch.inbox.looks import Why
+from asrwatch.journey.book import Change
 from asrwatch.journey.journey import utc_now
-from asrwatch.journey.keeper import Change
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import EVERY_ENGINE, Hold, Store
 from asrwatch.values import counted

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from decimal import Decimal
 from enum import Enum
 from types import ModuleType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -32,7 +33,7 @@ _KINDS: tuple[tuple[str, ModuleType, type[Any]], ...] = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Option:
-    """One option of a part, as it is written in the configuration."""
+    """One option of a part, as it is written in the configuration; no `default` is one that is left empty there."""
 
     name: str
     type: str
@@ -71,7 +72,7 @@ def parts(
             typer.echo(f"{kind}s")
         typer.echo(f"  {part.name}: {safe(part.summary)}")
         for option in part.options:
-            default = "required" if option.required else f"default {option.default}"
+            default = "required" if option.required else f"default {option.default or 'nothing'}"
             typer.echo(f"      {option.name}: {option.type}, {default}")
 
 
@@ -109,7 +110,13 @@ def _type(annotation: Any, field: FieldInfo | None = None) -> str:
         return " or ".join(_type(each) for each in get_args(annotation))
     if get_origin(annotation) is tuple:
         return f"list of {_type(get_args(annotation)[0])}"
-    words = {int: "whole number", float: "number", str: "text", bool: "true | false"}
+    words = {
+        int: "whole number",
+        float: "number",
+        Decimal: "number",
+        str: "text",
+        bool: "true | false",
+    }
     return words.get(annotation, getattr(annotation, "__name__", str(annotation)).lower())
 
 
@@ -117,7 +124,7 @@ def _is_size(mark: Any) -> bool:
     return getattr(getattr(mark, "func", None), "__wrapped__", None) is parse_size
 
 
-def _value(default: Any, kind: str) -> str:
+def _value(default: Any, kind: str) -> str | None:
     """A default the way it would be written."""
     match default:
         case timedelta():
@@ -126,8 +133,8 @@ def _value(default: Any, kind: str) -> str:
             return str(default).lower()
         case Enum():
             return str(default.value)
-        case None | "":
-            return "nothing"
+        case None:
+            return None
         case int() if kind == "size":
             return _with_unit(default, _SIZES)
         case _:

@@ -29,8 +29,8 @@ def plan(folders: Folders, config: ConfigFile = None, as_json: AsJson = False) -
     """Tell what everything that waits would cost.
 
     Looks through the inboxes, or through folders as if they were inboxes: where each file would go, about how many
-    bytes would be sent, what that costs in each region, and which files would fail and why. Copies of the same
-    content are paid for once, but counted each.
+    bytes would be sent, what that costs in each region, and which files would fail and why. Silent ones are not sent
+    and cost nothing. Copies of the same content are paid for once, but counted each.
     """
     settings = with_inboxes(settings_for(config, folders))
     routes = build_parts(settings).routes
@@ -56,6 +56,8 @@ def _books(settings: Settings) -> Any:
 def _line(one: Planned) -> str:
     length = format_duration(one.duration) if one.duration is not None else "unknown length"
     name = printable(one.path)
+    if one.silent:
+        return f"{name}: {length}, {safe(one.why)}"
     if one.engine is None:
         return f"{name}: would fail: {safe(one.why)}"
     sent = f"{format_size(one.size)} -> {format_size(one.sends)}"
@@ -66,8 +68,9 @@ def _line(one: Planned) -> str:
 def _rows(summed: Totals) -> list[Row]:
     currencies = planning.currencies()
     failing = f", {counted(summed.failing, 'file')} would fail" if summed.failing else ""
+    silent = f", {counted(summed.silent, 'file')} silent and not sent" if summed.silent else ""
     rows = [
-        ("files", f"{summed.files}{failing}"),
+        ("files", f"{summed.files}{failing}{silent}"),
         ("audio", f"{format_hours(summed.billed)} to be paid for"),
         ("bytes", f"{format_size(summed.size)}, about {format_size(summed.sends)} would be sent"),
     ]
@@ -91,6 +94,7 @@ def _as_json(one: Planned) -> dict[str, Any]:
         "billed_seconds": one.billed.total_seconds(),
         "prices": {region: str(price) for region, price in one.prices.items()},
         "why": one.why,
+        "silent": one.silent,
     }
 
 
@@ -99,6 +103,7 @@ def _totals_as_json(summed: Totals) -> dict[str, Any]:
     return {
         "files": summed.files,
         "failing": summed.failing,
+        "silent": summed.silent,
         "bytes": summed.size,
         "sends": summed.sends,
         "billed_seconds": summed.billed.total_seconds(),

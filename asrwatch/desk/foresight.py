@@ -12,6 +12,7 @@ from asrwatch.desk.scene import is_below
 from asrwatch.errors import AsrwatchError, Incomplete
 from asrwatch.files import open_recording
 from asrwatch.files.oserrors import kind_of
+from asrwatch.journey import silence
 from asrwatch.journey.dispatch import Question
 from asrwatch.journey.journey import Route, facts_of, plan_for
 from asrwatch.journey.recording import AudioFacts
@@ -165,7 +166,11 @@ def _planned(path: bytes, size: int, route: Route) -> Foresight:
     return Foresight(
         taken=True,
         inbox=route.inbox,
-        verdict=f"Once it has settled it would go to {plan.engine}.",
+        verdict=(
+            "Once it has settled it would be delivered as an empty transcript (the inbox's `send_silence`)."
+            if silence.is_not_sent(facts, send_silence=route.send_silence)
+            else f"Once it has settled it would go to {plan.engine}."
+        ),
         container=facts.container,
         codec=facts.codec,
         duration=facts.duration,

@@ -3,7 +3,7 @@
 import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -13,6 +13,7 @@ from asrwatch.config import InboxSettings
 from asrwatch.errors import AsrwatchError
 from asrwatch.files import open_recording
 from asrwatch.inbox.scan import Folder, scan
+from asrwatch.journey import silence
 from asrwatch.journey.cost import expected_bill
 from asrwatch.journey.dispatch import Question
 from asrwatch.journey.journey import Route, facts_of, plan_for
@@ -29,7 +30,7 @@ FLAC_PER_SECOND = 18_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """One file: where it would go, or why it would fail.
+    """One file: where it would go, or why it would fail, or, if it is `silent`, why it is not sent at all.
 
     `size` is what lies there, `sends` about what would be sent, in bytes; `billed` is the audio that would be paid
     for; `prices` say what that costs in each region that has the engine.
@@ -45,14 +46,16 @@ class Planned:
     billed: timedelta = timedelta(0)
     prices: Mapping[str, Decimal] = field(default_factory=dict)
     why: str = ""
+    silent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Totals:
-    """All files together; those that would fail are counted by themselves, and cost nothing."""
+    """All files together; those that would fail, and the silent, are counted by themselves, and cost nothing."""
 
     files: int
     failing: int
+    silent: int
     size: int
     sends: int
     billed: timedelta
@@ -117,6 +120,9 @@ def _one(path: bytes, size: int, route: Route) -> Planned:
         return _failing(path, size, route, facts, error.message)
     except OSError as error:
         return _failing(path, size, route, facts, f"It cannot be read: {error.strerror}.")
+    if silence.is_not_sent(facts, send_silence=route.send_silence):
+        unsent = _failing(path, size, route, facts, silence.REASON)
+        return replace(unsent, silent=True)
     engine = route.engines[decided.engine]
     channels = engine.billed_channels(route.wishes)
     billed = expected_bill(facts, size, longest=engine.options.longest, channels=channels)
@@ -163,7 +169,8 @@ def totals(files: Iterable[Planned]) -> Totals:
             prices[region] += price
     return Totals(
         files=len(every),
-        failing=sum(one.engine is None for one in every),
+        failing=sum(one.engine is None and not one.silent for one in every),
+        silent=sum(one.silent for one in every),
         size=sum(one.size for one in every),
         sends=sum(one.sends for one in every),
         billed=sum((one.billed for one in every), timedelta(0)),

@@ -3,15 +3,17 @@
 import time
 from collections.abc import Iterator
 
-from asrwatch.bootstrap import budget_of
+from asrwatch.bootstrap import budget_of, build_parts
 from asrwatch.cloud.regions import currency_of
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
 from asrwatch.desk.reports import RecordingLine, Settling
 from asrwatch.desk.story import line_of
+from asrwatch.errors import RecordingError
 from asrwatch.inbox.lookout import Lookout, Snapshot
 from asrwatch.journey.budget import Fuse
-from asrwatch.journey.journey import utc_now
+from asrwatch.journey.dispatch import Question
+from asrwatch.journey.journey import plan_for, utc_now
 from asrwatch.journey.recording import Recording
 from asrwatch.journey.room import Shortage
 from asrwatch.journey.store import Hold, Store
@@ -61,6 +63,25 @@ class Scene:
         now = self.daemon.clock.now() if self.daemon else utc_now()
         holds = self.daemon.gate.holds if self.daemon else self.store.holds()
         return (*holds, *(hold for hold in (self.fuse.blown(now), unset(now)) if hold))
+
+    def another_takes(self, recording: Recording) -> bool:
+        """Whether an engine takes a recording that was not asked about it yet."""
+        routes = self.daemon.house.routes if self.daemon else build_parts(self.settings).routes
+        route, reading = routes.get(recording.inbox), recording.reading
+        if route is None or reading is None or route.engine is not None:
+            return False
+        question = Question(
+            facts=reading.facts,
+            size=recording.fingerprint.size,
+            wishes=route.wishes,
+            region=route.region,
+            refused=(*recording.engines_refused, reading.plan.engine),
+        )
+        try:
+            plan_for(question, route)
+        except RecordingError:
+            return False
+        return True
 
     def shortages(self) -> tuple[Shortage, ...]:
         """Where there is no room for what a request would bring."""

@@ -87,10 +87,8 @@ def _retry(scene: Scene, recording: Recording, now: datetime) -> Treated:
         again = recording.postpone(recording.trouble, due=now)
         note, outcome, what = "a person asked to go on at once", "", "It goes on at once."
     elif _is_useless(recording):
-        engine = recording.reading.plan.engine if recording.reading else ""
-        again = recording.resettle(now=now, refused_by=engine)
-        note, outcome = "a person asked for it again; another engine is to take it", ""
-        what = f"The answer of {engine} is of no use; another engine is asked, which is paid for."
+        again, note, what = _asked_anew(scene, recording, now)
+        outcome = ""
     else:
         again = recording.retry(now=now)
         note = "a person asked for it again"
@@ -105,6 +103,24 @@ def _retry(scene: Scene, recording: Recording, now: datetime) -> Treated:
     scene.store.save(recording, again, note=note, outcome=outcome)
     log.info("retried", recording=recording.id, file=printable(recording.path), was=recording.state)
     return Treated(path=recording.path, done=True, what=what)
+
+
+def _asked_anew(scene: Scene, recording: Recording, now: datetime) -> tuple[Recording, str, str]:
+    """Ask again where the answer in hand is of no use: an engine that was not asked yet, else the same."""
+    scene.store.retire(recording)
+    reading = recording.reading
+    engine = reading.plan.engine if reading else ""
+    retired = f"a person asked for it again; the answer of {engine} holds no usable transcript and is only kept"
+    over = recording.resettle(now=now)
+    if reading and scene.store.answer_for(reading.purchase) is not None:
+        what = "Its content was asked about again meanwhile: that answer is delivered, which costs nothing."
+        return over, retired, what
+    if scene.another_takes(recording):
+        what = f"The answer of {engine} is of no use; another engine is asked, which is paid for."
+        other = recording.resettle(now=now, refused_by=engine)
+        return other, f"{retired}; another engine is to take it", what
+    what = f"The answer of {engine} is of no use; it is asked again, which is paid once more."
+    return replace(over, engines_refused=()), f"{retired}; {engine} is asked again", what
 
 
 def _is_useless(recording: Recording) -> bool:

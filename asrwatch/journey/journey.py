@@ -190,7 +190,7 @@ def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
         Reading(sha256=sha256, facts=facts, plan=plan_for(question, route)), now=clock()
     )
     crash_point("planned")
-    if facts.silent and not route.send_silence:
+    if silence.is_not_sent(facts, send_silence=route.send_silence):
         return read.hear(silence.answer(clock()), now=clock())
     return _stage(read, route, clock) if _is_ready(read, route) else read
 
@@ -553,7 +553,8 @@ def plan_for(question: Question, route: Route) -> Plan:
         left_out=sent.left_out,
         reasons=choice.reasons,
     )
-    return silence.planned(plan) if question.facts.silent and not route.send_silence else plan
+    unsent = silence.is_not_sent(question.facts, send_silence=route.send_silence)
+    return silence.planned(plan) if unsent else plan
 
 
 def candidate_of(engine: Engine[Any]) -> Candidate:

@@ -21,6 +21,7 @@ from asrwatch.errors import AsrwatchError, OurBug
 __all__ = [
     "NEXT",
     "SUPERSEDED",
+    "UNPAID",
     "Answer",
     "Asking",
     "AudioFacts",
@@ -92,6 +93,9 @@ NEXT: Mapping[State, frozenset[State]] = MappingProxyType(
 SUPERSEDED = "superseded"
 """The code of a recording whose answer is for content that its file no longer has; what the file has now is
 another recording, even if `lstat` says the same of both."""
+
+UNPAID = frozenset({State.SETTLED, State.STAGED})
+"""Nothing was asked for these, or what was asked is known to have cost nothing."""
 
 _KEEPS_TROUBLE = frozenset({State.SETTLED, State.STAGED, State.ASKING, State.SUBMITTED})
 """Until an answer is in hand, patience counts from the first trouble."""

@@ -4,12 +4,17 @@ import json
 from datetime import datetime, timedelta
 
 from asrwatch.audio.orders import SILENT_BELOW
-from asrwatch.journey.recording import Answer, Plan, Transcript
+from asrwatch.journey.recording import Answer, AudioFacts, Plan, Transcript
 
-__all__ = ["REASON", "answer", "is_silence", "planned", "transcript"]
+__all__ = ["REASON", "answer", "is_not_sent", "is_silence", "planned", "transcript"]
 
 REASON = f"not sent: nothing in it is louder than {SILENT_BELOW:g} dB of full scale"
 _MARK = "asrwatch"
+
+
+def is_not_sent(facts: AudioFacts, *, send_silence: bool) -> bool:
+    """Whether a recording is silent throughout, and its inbox has no such recordings sent."""
+    return facts.silent is True and not send_silence
 
 
 def planned(plan: Plan) -> Plan:

@@ -47,6 +47,12 @@ _NEWEST_ANSWER = (
 _HAS_ANSWER = Prepared(
     select(answers.c.id).where(answers.c.purchase == bindparam("wanted")).limit(1)
 )
+_RETIRED = "retired:"
+_RETIRE_ANSWER = (
+    update(answers)
+    .where(answers.c.id == bindparam("number"), ~answers.c.purchase.startswith(_RETIRED))
+    .values(purchase=_RETIRED + answers.c.purchase)
+)
 _BEING_BOUGHT = Prepared(
     select(recordings.c.id)
     .where(
@@ -174,6 +180,21 @@ class Money(Database):
                 return None
             row = self._connection.execute(_NEWEST_ANSWER, {"wanted": purchase}).first()
         return answer_of(row) if row else None
+
+    def retire(self, recording: Recording) -> None:
+        """Never deliver a recording's answer again, as it holds no usable transcript; it is kept as evidence."""
+        if recording.answer is not None:
+            with self.transaction():
+                self._connection.execute(_RETIRE_ANSWER, {"number": recording.answer.id})
+
+    def retired(self, purchase: str) -> tuple[Answer, ...]:
+        """The answers paid for this purchase that are of no use, newest first."""
+        hidden = answers.c.purchase == _RETIRED + purchase
+        with self.transaction():
+            rows = self._connection.execute(
+                select(answers).where(hidden).order_by(answers.c.id.desc())
+            ).all()
+        return tuple(answer_of(row) for row in rows)
 
     def being_bought(self, purchase: str) -> bool:
         """Whether a request for the same purchase is under way or its fate unknown."""

@@ -135,6 +135,12 @@ _PARKED_WITH = Prepared(
     .order_by(_NEWEST_FIRST)
     .limit(1)
 )
+_LAST_NOTE = Prepared(
+    select(_events.c.note)
+    .where(_events.c.recording == bindparam("of"))
+    .order_by(_events.c.id.desc())
+    .limit(1)
+)
 _AT = Prepared(select(_table.c.id).where(_table.c.path == bindparam("wanted")).limit(1))
 
 
@@ -481,6 +487,15 @@ class Store(Money, Tries, Times):
             )
             for row in rows
         )
+
+    def last_note(self, recording_id: int) -> str:
+        """What was noted last in a recording's story."""
+        for told in reversed(self._told):
+            if told["recording"] == recording_id:
+                return str(told["note"])
+        with self.transaction():
+            row = _LAST_NOTE.run(self._connection, {"of": recording_id}).fetchone()
+        return row[0] if row else ""
 
     def drop(self, recording: Recording) -> None:
         """Take a recording out again that turned out to be another one, and its story with it."""

@@ -1,0 +1,94 @@
+"""Hands out as many steps as there are free workers."""
+
+import time
+from collections.abc import Collection
+from datetime import datetime
+
+from asrwatch.journey.book import Book
+from asrwatch.journey.crowd import Crowd
+from asrwatch.journey.next_step import NextStep, Step
+from asrwatch.journey.permission import Permission
+from asrwatch.journey.recording import State
+from asrwatch.journey.turns import Turns
+
+__all__ = ["HandingOut"]
+
+
+class HandingOut:
+    """See the module. What is suspected of having killed asrwatch is handed out alone."""
+
+    def __init__(
+        self, book: Book, *, turns: Turns, next_step: NextStep, permission: Permission
+    ) -> None:
+        self._store = book.store
+        self._suspects = book.suspects
+        self._turns = turns
+        self._next = next_step
+        self._permission = permission
+
+    def hand_out(
+        self,
+        states: Collection[State],
+        *,
+        limit: int,
+        under_way: Collection[int],
+        now: datetime,
+        barred_inboxes: Collection[str] = (),
+        crowd: Crowd | None = None,
+    ) -> list[Step]:
+        """The next steps of recordings in these states, for at most `limit` free workers.
+
+        Requests are announced, and saved, here. `crowd` says how many slots one inbox may have.
+        """
+        steps: list[Step] = []
+        crowd = crowd or Crowd()
+        passed_over: set[int] = set()
+        states = self._turns.may_begin(states, time.monotonic())
+        while (wanted := limit - len(steps)) > 0:
+            chosen = self._turns.whose(
+                states,
+                wanted,
+                under_way=(*under_way, *passed_over, *self._suspects.ids),
+                barred_inboxes={*barred_inboxes, *crowd.full},
+                now=now,
+            )
+            for recording in chosen:
+                if recording.inbox in crowd.full:
+                    continue
+                passed_over.add(recording.id)
+                step = self._next.begin(recording, now, barred_inboxes)
+                if step is not None:
+                    crowd.take(recording.inbox)
+                    passed_over.add(step[0].id)  # a probe is of another recording than its turn was
+                    steps.append(step)
+                    self._turns.served(states, recording.inbox)
+            if len(chosen) < wanted:
+                break
+        return steps
+
+    def trial(
+        self,
+        *,
+        under_way: Collection[int],
+        now: datetime,
+        barred_inboxes: Collection[str] = (),
+    ) -> list[Step] | None:
+        """The step of a suspect, which is taken alone; None where others may go on."""
+        if not self._suspects.ids:
+            return None
+        if self._suspects.in_trial(under_way):
+            return [] if self._suspects.others_wait(under_way, now) else None
+        ready = self._store.due(
+            now,
+            limit=1,
+            only=self._suspects.ids,
+            waiting_engines=self._permission.waiting(now),
+            barred_inboxes=barred_inboxes,
+        )
+        if not ready:
+            return None
+        if under_way:
+            return []  # what is under way ends first, or a death would tell nothing
+        self._suspects.begins(ready[0].id, now)
+        step = self._next.begin(ready[0], now, barred_inboxes)
+        return [step] if step else []

@@ -1,0 +1,81 @@
+"""Whose turn it is: each inbox in its turn has one, whatever else is due."""
+
+import time
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from asrwatch.journey.journey import Route
+from asrwatch.journey.permission import Permission
+from asrwatch.journey.recording import UNPAID, Recording, State
+from asrwatch.journey.room import Room
+from asrwatch.journey.store import Store
+
+__all__ = ["Turns"]
+
+
+class Turns:
+    """See the module."""
+
+    def __init__(
+        self, store: Store, *, routes: Mapping[str, Route], permission: Permission, room: Room
+    ) -> None:
+        self._store = store
+        self._routes = routes
+        self._permission = permission
+        self._room = room
+        self._served: dict[frozenset[State], str] = {}
+
+    def whose(
+        self,
+        states: Collection[State],
+        wanted: int,
+        *,
+        under_way: Collection[int],
+        barred_inboxes: Collection[str],
+        now: datetime,
+    ) -> tuple[Recording, ...]:
+        """What is due, at most `wanted`; where there is more, each inbox in its turn has one.
+
+        Thousands of files dropped in one inbox must not keep another one's file waiting for all of them.
+        """
+        waiting = self._permission.waiting(now)
+        waiting_inboxes = self._room.barred(time.monotonic())
+
+        def due(limit: int, passed: Collection[int], inbox: str | None) -> tuple[Recording, ...]:
+            return self._store.due(
+                now,
+                limit=limit,
+                states=states,
+                under_way=(*under_way, *passed),
+                waiting_engines=waiting,
+                waiting_inboxes=waiting_inboxes,
+                barred_inboxes=barred_inboxes,
+                inbox=inbox,
+            )
+
+        whichever = due(wanted + 1, (), None)
+        names = sorted({*self._routes, *(recording.inbox for recording in whichever)})
+        if len(whichever) <= wanted or len(names) == 1:
+            return whichever[:wanted]
+        chosen: list[Recording] = []
+        last = self._served.get(frozenset(states), "")
+        names = [name for name in names if name > last] + [name for name in names if name <= last]
+        while names and len(chosen) < wanted:
+            for name in tuple(names):
+                found = due(1, [one.id for one in chosen], name)
+                if not found:
+                    names.remove(name)
+                    continue
+                chosen += found
+                if len(chosen) == wanted:
+                    break
+        return tuple(chosen)
+
+    def served(self, states: Collection[State], inbox: str) -> None:
+        """This inbox had its turn: among steps of this kind, the next one's is next."""
+        self._served[frozenset(states)] = inbox
+
+    def may_begin(self, states: Collection[State], clock: float) -> tuple[State, ...]:
+        """The states whose recordings may go on: where the state folder lacks room, those already paid for."""
+        short = self._room.state_is_short(clock)
+        return tuple(state for state in states if not (short and state in UNPAID))
