@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from asrwatch.audio.orders import Codec, Encode, Encoded, Piece, Survey, Surveyed, samples, span
-from asrwatch.audio.studio import DEMUXERS, EVERY_DEMUXER, Studio, has_codecs
+from asrwatch.audio.studio import DEMUXERS, EVERY_DEMUXER, Studio
 from asrwatch.crash import crash_point
 from asrwatch.errors import RecordingError, SourceChanged
 from asrwatch.files.folders import open_folder
@@ -41,7 +41,7 @@ class Preparer:
     @property
     def can_encode(self) -> bool:
         """Whether recordings can be decoded here at all (PyAV is installed)."""
-        return has_codecs()
+        return self._studio.has_codecs
 
     def listen(self, recording: BinaryIO, facts: AudioFacts) -> AudioFacts:
         """Facts that the headers did not tell, from decoding all of it.
