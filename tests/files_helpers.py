@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from asrwatch.bootstrap import build_daemon, build_parts, open_store
-from asrwatch.daemon import Daemon, Stop
+from asrwatch.daemon import Daemon
 from asrwatch.journey.book import Change
 from asrwatch.journey.recording import Recording, State
+from asrwatch.mail import Stop
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
 from asrwatch.settings import Settings
 from asrwatch.systemd import Notifier

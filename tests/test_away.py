@@ -11,7 +11,7 @@ from inbox_helpers import not_root, public_folder, raw
 from journey_helpers import a_recording
 from test_daemon import Scripted, World, heard, wait_for, write_wav
 
-from asrwatch.daemon import Call, Daemon, House
+from asrwatch.daemon import Daemon, House
 from asrwatch.engines import Ask, Heard, Sent
 from asrwatch.errors import SourceChanged, TemporaryError, Vanished
 from asrwatch.files import fingerprint_of
@@ -23,6 +23,7 @@ from asrwatch.journey.away import AWAY, come_home, is_gone
 from asrwatch.journey.journey import utc_now
 from asrwatch.journey.recording import Failure, Recording, State, Trouble, Wishes
 from asrwatch.journey.store import Store
+from asrwatch.mail import Call
 
 
 class ShareWorld(World):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from fake_engine import FakeEngine, FakeOptions, fake_cloud
 
-from asrwatch.daemon import Call, Daemon, House, Stop
+from asrwatch.daemon import Daemon, House
 from asrwatch.engines import Ask, Found, Heard, NotThere, Pending, StillOut
 from asrwatch.errors import AnswerLost, AsrwatchError, EngineError, EngineTrouble, TemporaryError
 from asrwatch.formats import FormatOptions
@@ -28,6 +28,7 @@ from asrwatch.journey.delivery import Rules
 from asrwatch.journey.journey import Route, utc_now
 from asrwatch.journey.recording import Answer, Recording, State, Wishes
 from asrwatch.journey.store import Store
+from asrwatch.mail import Call, Stop
 from asrwatch.storages.public_dir import PublicDir
 from asrwatch.systemd import Notifier
 

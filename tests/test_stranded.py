@@ -14,13 +14,14 @@ from journey_helpers import FAILURE, a_recording
 from test_daemon import PATIENT, Scripted, World
 
 from asrwatch.clock import Clock
-from asrwatch.daemon import Call, Daemon
+from asrwatch.daemon import Daemon
 from asrwatch.files.room import Space
 from asrwatch.inbox.lookout import Lookout
 from asrwatch.journey.recording import State, Trouble
 from asrwatch.journey.room import FRESH, Room, RoomSeen
 from asrwatch.journey.store import Store
 from asrwatch.journey.stranded import is_stranded
+from asrwatch.mail import Call
 
 PLENTY = Space(free=10**12)
 
