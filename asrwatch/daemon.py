@@ -60,7 +60,7 @@ from asrwatch.mail import (
     is_paid_for,
     urgency,
 )
-from asrwatch.rounds import Rounds
+from asrwatch.polling import Rounds
 from asrwatch.slots import MOST_CHORES, Slots
 from asrwatch.supervision import Supervision
 from asrwatch.systemd import Notifier

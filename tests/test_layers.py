@@ -85,7 +85,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 MAY_CATCH_ALL = {
     # A step, a turn of messages, one message, its giving up, a listener: each fails alone.
     "daemon.py": 5,
-    "rounds.py": 1,  # a round of questions fails alone, too
+    "polling.py": 1,  # a round of questions fails alone, too
     "control.py": 1,  # a question, however odd, must not end the daemon; it is logged and answered
     "inbox/watch.py": 2,  # an exception in a handler ends watchdog's events for good; the scan makes up
 }
@@ -181,7 +181,7 @@ def room(module: str) -> str:
         return "part files" if rest else "protocols"
     if first == "loglines":
         return "logs"
-    if first in {"mail", "slots", "rounds"}:
+    if first in {"mail", "slots", "polling"}:
         return "daemon"
     if first == "settings":
         return "config"
