@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import Keep
 from journey_helpers import a_recording
-from test_daemon import write_wav
+from wav_helpers import write_wav
 
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Store, Suspect
@@ -54,7 +54,7 @@ def drop(root: Path, *stems: str) -> None:
     """Files of different contents."""
     (root / "inbox").mkdir(exist_ok=True)
     for number, stem in enumerate(stems):
-        write_wav(root / "inbox" / f"{stem}.wav", tone=number)
+        write_wav(root / "inbox" / f"{stem}.wav", number=number)
 
 
 @pytest.mark.parametrize(
