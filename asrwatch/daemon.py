@@ -167,6 +167,7 @@ class Daemon:
             usual=STEP,
             post=self.post,
         )
+        self._on_trial = False
         self._stop: Stop | None = None
         self._ending = False
         self._unsaved: list[Mail] = []
@@ -341,7 +342,7 @@ class Daemon:
                 for piece in self._unsaved:
                     self._receive(piece)
                 steps = self._hand_out() if self._goes_on() else []
-                batch = self.rounds.due() if self._goes_on() else ()
+                batch = self._due_for_polling(steps) if self._goes_on() else ()
         except StoreTrouble as error:
             self._undo()
             self._tell_store_trouble(error)
@@ -519,9 +520,9 @@ class Daemon:
                 under_way=apart,
                 barred_inboxes=shut,
             )
-            for states, shut in self.slots.open_kinds(now)
+            for states, shut in ([] if self._on_trial else self.slots.open_kinds(now))
         ]
-        if not self.rounds.under_way and is_set(now):
+        if not self.rounds.under_way and not self._on_trial and is_set(now):
             dates.append(self.house.store.next_poll())
         waits = [max(date - now, timedelta(0)) for date in dates if date is not None]
         return min([longest, *waits])
@@ -539,6 +540,7 @@ class Daemon:
                 if error is not None:
                     log.error("polling-failed", exc_info=error)
                     self.keeper.postpone_polls(self.rounds.under_way, now=now)
+                self.keeper.broken_off(self.rounds.under_way)
                 self.rounds.ended()
             case InboxTrouble():
                 log.error(
@@ -617,7 +619,10 @@ class Daemon:
         self._look_for_room()
         barred = self.slots.barred()
         busy = self.slots.working().keys() - self.slots.stuck()
-        alone = self.keeper.trial(under_way=busy, barred_inboxes=barred, now=now)
+        alone = self.keeper.trial(
+            under_way=busy | self.rounds.under_way, barred_inboxes=barred, now=now
+        )
+        self._on_trial = alone is not None
         if alone is not None:
             return alone
         steps: list[Step] = []
@@ -631,6 +636,15 @@ class Daemon:
                 now=now,
             )
         return steps
+
+    def _due_for_polling(self, begun: list[Step]) -> tuple[Recording, ...]:
+        """The tasks to ask about now; a suspect's alone."""
+        batch = self.rounds.due()
+        if not batch:
+            return ()
+        busy = self.slots.working().keys() - self.slots.stuck()
+        busy |= {recording.id for recording, _ in begun}
+        return self.keeper.round_of(batch, under_way=busy, now=self.clock.now())
 
     def _back_up(self) -> None:
         """Copy the database if a backup is due, between two transactions; a worker verifies the copy."""
@@ -735,7 +749,9 @@ class Daemon:
         crash_point("wound-up")
         left = self.left_behind
         with suppress(StoreTrouble):  # then they are tried alone at the next start, and cleared
-            self.keeper.broken_off(self.under_way.keys() - self.slots.stuck())
+            self.keeper.broken_off(
+                self.rounds.under_way | self.under_way.keys() - self.slots.stuck()
+            )
         self._workers.shutdown(wait=not left, cancel_futures=True)
         self.rounds.shut_down(wait=not left)
         log.info("stopped", left_under_way=len(self.under_way), hurried=self._stop is not asked)

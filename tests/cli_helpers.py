@@ -12,7 +12,11 @@ __all__ = ["PATIENCE", "asrwatch", "configure", "environment"]
 
 
 def asrwatch(
-    *words: str | bytes | Path, cwd: Path, given: str | None = None, **more: str
+    *words: str | bytes | Path,
+    cwd: Path,
+    given: str | None = None,
+    patience: float = PATIENCE,
+    **more: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; `more` is added to its environment."""
     return run(
@@ -21,7 +25,7 @@ def asrwatch(
         cwd=cwd,
         given=given,
         errors="surrogateescape",
-        patience=PATIENCE,
+        patience=patience,
     )
 
 
