@@ -11,7 +11,11 @@ __all__ = ["PATIENCE", "asrwatch", "configure", "environment"]
 
 
 def asrwatch(
-    *words: str | bytes | Path, cwd: Path, given: str | None = None, **more: str
+    *words: str | bytes | Path,
+    cwd: Path,
+    given: str | None = None,
+    patience: float = PATIENCE,
+    **more: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; `more` is added to its environment."""
     return run(
@@ -20,7 +24,7 @@ def asrwatch(
         cwd=cwd,
         given=given,
         errors="surrogateescape",
-        patience=PATIENCE,
+        patience=patience,
     )
 
 

@@ -1,14 +1,15 @@
 """Hands out as many steps as there are free workers."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from asrwatch.journey.book import Book
 from asrwatch.journey.crowd import Crowd
 from asrwatch.journey.next_step import NextStep, Step
 from asrwatch.journey.permission import Permission
-from asrwatch.journey.recording import State
+from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.suspects import step_of
 from asrwatch.journey.turns import Turns
 
 __all__ = ["HandingOut"]
@@ -86,9 +87,34 @@ class HandingOut:
             barred_inboxes=barred_inboxes,
         )
         if not ready:
-            return None
+            grave = any(
+                self._suspects.is_grave(one.id) and one.due <= now
+                for one in self._suspects.of_polling(self._store.outstanding())
+            )
+            return [] if grave else None
         if under_way:
             return []  # what is under way ends first, or a death would tell nothing
         self._suspects.begins(ready[0].id, now)
         step = self._next.begin(ready[0], now, barred_inboxes)
         return [step] if step else []
+
+    def round_of(
+        self, batch: Sequence[Recording], *, under_way: Collection[int], now: datetime
+    ) -> tuple[Recording, ...]:
+        """Which of these tasks to ask about, written down as begun: a suspect alone, none during another's trial."""
+        if self._suspects.in_trial(under_way) and self._suspects.others_wait(under_way, now):
+            return ()
+        suspected = self._suspects.of_polling(batch)
+        poison = [one for one in suspected if self._suspects.is_poison(one)]
+        for one in poison:
+            self._next.give_up(one, now)
+        chosen = tuple(one for one in batch if one not in poison)
+        tried = next((one for one in suspected if one not in poison), None)
+        if tried is not None:
+            if self._suspects.is_grave(tried.id) and under_way:
+                return ()  # what is under way ends first, or a death would tell nothing
+            self._suspects.begins(tried.id, now)
+            chosen = (tried,)
+        for one in chosen:
+            self._store.begin_try(one.id, step_of(one))
+        return chosen
