@@ -135,6 +135,7 @@ class Daemon:
             house.store.holds(),
             chance=random.random,
             lost_in_a_row={name: one.options.lost_in_a_row for name, one in house.engines.items()},
+            lost=house.store.lost_in_a_row(),
         )
         self.backups = Backups(house.store, house.backup, beat)
         self.room, self._reserve, self._survey = self._room_of(house)

@@ -70,6 +70,7 @@ class Book:
             self.store.holds(),
             chance=lambda: 0.5,
             lost_in_a_row={name: one.options.lost_in_a_row for name, one in engines.items()},
+            lost=self.store.lost_in_a_row(),
         )
         self.keeper = Keeper(
             store=self.store,

