@@ -12,7 +12,7 @@ import pytest
 from conftest import Keep
 from journey_helpers import a_recording
 from money_helpers import Book
-from test_daemon import write_wav
+from wav_helpers import write_wav
 
 from asrwatch.engines import StillOut
 from asrwatch.journey.poller import TaskNews
@@ -57,7 +57,7 @@ def drop(root: Path, *stems: str) -> None:
     """Files of different contents."""
     (root / "inbox").mkdir(exist_ok=True)
     for number, stem in enumerate(stems):
-        write_wav(root / "inbox" / f"{stem}.wav", tone=number)
+        write_wav(root / "inbox" / f"{stem}.wav", number=number)
 
 
 @pytest.mark.parametrize(
