@@ -4,10 +4,12 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import cast
 
 import av
 import numpy as np
 from av.audio.fifo import AudioFifo
+from av.audio.format import AudioFormat
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
@@ -64,7 +66,8 @@ class Source:
         self.sample_rate: int = context.sample_rate
         self.channels: int = context.channels
         self.tracks = len(container.streams.audio)
-        self.is_fine = (stream.format.bits or 0) > RATHER_FINE
+        format_ = cast("AudioFormat | None", stream.format)  # none where nothing can decode it
+        self.is_fine = format_ is not None and format_.bits > RATHER_FINE
         """Whether its samples tell more than those of `sound` can hold."""
 
     def sound(self) -> Iterator[NDArray[np.int16]]:
