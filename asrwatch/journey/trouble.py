@@ -147,7 +147,8 @@ def _kept(failure: Failure) -> Failure:
     return replace(
         failure,
         advice="What was answered may be kept in the folder `answers` of the state folder. The log holds the "
-        "traceback; please report it. `asrwatch retry` asks again, which may be paid a second time.",
+        "traceback; please report it. `asrwatch retry` reads it again, for nothing; if that fails, too, a second "
+        "retry asks again, which may be paid a second time.",
     )
 
 
