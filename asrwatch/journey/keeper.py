@@ -205,7 +205,7 @@ class Keeper:
         self._survived(before)
         if before.state is State.ASKING and after.reading is not None:
             self.permission.request_ended(after.reading.plan.engine, before, now)
-        if before.state is State.SETTLED and self.arrivals.absorbed(before, after):
+        if before.state is State.SETTLED and self.arrivals.absorbed(before, after, now):
             return
         outcome = retelling.outcome(before, after, self.routes)
         if outcome == "again":
