@@ -661,11 +661,13 @@ class Daemon:
         self._look_for_room()
         barred = self._barred()
         busy = self._working().keys() - self._stuck()
-        alone = self.keeper.trial(under_way=busy, barred_inboxes=barred, now=now)
+        kinds = self._kinds(now)
+        states = [state for kind in kinds for state in kind]
+        alone = self.keeper.trial(states, under_way=busy, barred_inboxes=barred, now=now)
         if alone is not None:
             return alone
         steps: list[Step] = []
-        for kind in self._kinds(now):
+        for kind in kinds:
             steps += self.keeper.hand_out(
                 kind,
                 limit=self._free(kind),

@@ -114,9 +114,7 @@ class Arrivals:
         if same_content and not elsewhere:
             self._book.store.drop(after)
             refreshed = older.refreshed(after.fingerprint)
-            self._book.save(
-                older, refreshed, note="touched or remounted, with the same content"
-            )
+            self._book.save(older, refreshed, note="touched or remounted, with the same content")
             self._settle_newer(after.id, refreshed, now)
             return True
         return False

@@ -7,7 +7,6 @@ from datetime import datetime
 from asrwatch.journey.book import Book
 from asrwatch.journey.crowd import Crowd
 from asrwatch.journey.next_step import NextStep, Step
-from asrwatch.journey.permission import Permission
 from asrwatch.journey.recording import State
 from asrwatch.journey.turns import Turns
 
@@ -17,14 +16,10 @@ __all__ = ["HandingOut"]
 class HandingOut:
     """See the module. What is suspected of having killed asrwatch is handed out alone."""
 
-    def __init__(
-        self, book: Book, *, turns: Turns, next_step: NextStep, permission: Permission
-    ) -> None:
-        self._store = book.store
+    def __init__(self, book: Book, *, turns: Turns, next_step: NextStep) -> None:
         self._suspects = book.suspects
         self._turns = turns
         self._next = next_step
-        self._permission = permission
 
     def hand_out(
         self,
@@ -68,27 +63,25 @@ class HandingOut:
 
     def trial(
         self,
+        states: Collection[State],
         *,
         under_way: Collection[int],
         now: datetime,
         barred_inboxes: Collection[str] = (),
     ) -> list[Step] | None:
-        """The step of a suspect, which is taken alone; None where others may go on."""
+        """The step of a suspect in these states, which is taken alone; None where others may go on."""
         if not self._suspects.ids:
             return None
         if self._suspects.in_trial(under_way):
             return [] if self._suspects.others_wait(under_way, now) else None
-        ready = self._store.due(
-            now,
-            limit=1,
-            only=self._suspects.ids,
-            waiting_engines=self._permission.waiting(now),
-            barred_inboxes=barred_inboxes,
-        )
-        if not ready:
+        ready = self._turns.suspect(states, self._suspects.ids, barred_inboxes, now)
+        if ready is None:
             return None
-        if under_way:
+        given_up = self._suspects.is_poison(ready)
+        if under_way and not given_up and self._suspects.waits(ready.id, now):
             return []  # what is under way ends first, or a death would tell nothing
-        self._suspects.begins(ready[0].id, now)
-        step = self._next.begin(ready[0], now, barred_inboxes)
-        return [step] if step else []
+        step = self._next.begin(ready, now, barred_inboxes)
+        if step is None:
+            return None
+        self._suspects.begins(step[0].id, now)
+        return [step]

@@ -97,9 +97,7 @@ class Keeper:
             shortages=self.shortages,
             clock=clock,
         )
-        self.handing_out = HandingOut(
-            self.book, turns=self.turns, next_step=next_step, permission=self.permission
-        )
+        self.handing_out = HandingOut(self.book, turns=self.turns, next_step=next_step)
 
         # What the daemon asks of the clerks.
         self.settled = self.arrivals.settled
