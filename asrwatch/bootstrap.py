@@ -113,6 +113,10 @@ def build_parts(settings: Settings) -> Parts:
     }
     reach = build_storage(settings, cloud)
     preparer = Preparer(Studio(), settings.state_dir / "spool")
+    if not preparer.can_encode:
+        log.warning(
+            "no-codecs", advice="PyAV is not installed; `asrwatch check` says what that means."
+        )
     routes = {
         inbox.name: _route(inbox, settings, cloud, shared, reach, preparer=preparer)
         for inbox in settings.inboxes

@@ -208,6 +208,7 @@ class Daemon:
         )
         self._polling = ThreadPoolExecutor(1, thread_name_prefix="poller")
         self._in_round: frozenset[int] = frozenset()
+        self._on_trial = False
         self._stop: Stop | None = None
         self._ending = False
         self._unsaved: list[Mail] = []
@@ -384,7 +385,7 @@ class Daemon:
                 for piece in self._unsaved:
                     self._receive(piece)
                 steps = self._hand_out() if self._goes_on() else []
-                batch = self._due_for_polling() if self._goes_on() else ()
+                batch = self._due_for_polling(steps) if self._goes_on() else ()
         except StoreTrouble as error:
             self._undo()
             self._tell_store_trouble(error)
@@ -563,9 +564,9 @@ class Daemon:
                 under_way=apart,
                 barred_inboxes=shut,
             )
-            for states, shut in self._open_kinds(now)
+            for states, shut in ([] if self._on_trial else self._open_kinds(now))
         ]
-        if not self._in_round and is_set(now):
+        if not self._in_round and not self._on_trial and is_set(now):
             dates.append(self.house.store.next_poll())
         waits = [max(date - now, timedelta(0)) for date in dates if date is not None]
         return min([longest, *waits])
@@ -583,6 +584,7 @@ class Daemon:
                 if error is not None:
                     log.error("polling-failed", exc_info=error)
                     self.keeper.postpone_polls(self._in_round, now=now)
+                self.keeper.broken_off(self._in_round)
                 self._in_round = frozenset()
             case InboxTrouble():
                 log.error(
@@ -663,7 +665,10 @@ class Daemon:
         busy = self._working().keys() - self._stuck()
         kinds = self._kinds(now)
         states = [state for kind in kinds for state in kind]
-        alone = self.keeper.trial(states, under_way=busy, barred_inboxes=barred, now=now)
+        alone = self.keeper.trial(
+            states, under_way=busy | self._in_round, barred_inboxes=barred, now=now
+        )
+        self._on_trial = alone is not None
         if alone is not None:
             return alone
         steps: list[Step] = []
@@ -749,7 +754,7 @@ class Daemon:
         self._next_glance = self.clock.monotonic() + KEY_GLANCE.total_seconds()
         self.keeper.key_glanced(now=now)
 
-    def _due_for_polling(self) -> tuple[Recording, ...]:
+    def _due_for_polling(self, begun: list[Step]) -> tuple[Recording, ...]:
         """The tasks to ask about now, none while a round is under way."""
         now = self.clock.now()
         next_poll = None if self._in_round else self.house.store.next_poll()
@@ -761,7 +766,9 @@ class Daemon:
         # whatever the clock does between two lines of this: no task is asked about more often
         earliest = self.clock.monotonic() - ASKED_ABOUT_AGAIN
         self._asked_about = {n: at for n, at in self._asked_about.items() if at > earliest}
-        return tuple(recording for recording in batch if recording.id not in self._asked_about)
+        batch = tuple(recording for recording in batch if recording.id not in self._asked_about)
+        busy = self._working().keys() - self._stuck() | {recording.id for recording, _ in begun}
+        return self.keeper.round_of(batch, under_way=busy, now=now)
 
     def _poll(self, batch: tuple[Recording, ...]) -> None:
         """Begin a round of polling."""
@@ -859,7 +866,7 @@ class Daemon:
         crash_point("wound-up")
         left = self.left_behind
         with suppress(StoreTrouble):  # then they are tried alone at the next start, and cleared
-            self.keeper.broken_off(self.under_way.keys() - self._stuck())
+            self.keeper.broken_off(self._in_round | self.under_way.keys() - self._stuck())
         self._workers.shutdown(wait=not left, cancel_futures=True)
         self._polling.shutdown(wait=not left, cancel_futures=True)
         log.info("stopped", left_under_way=len(self.under_way), hurried=self._stop is not asked)

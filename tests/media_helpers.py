@@ -85,6 +85,23 @@ def write(
     return path
 
 
+def write_tracks(path: Path, tracks: Sequence[Samples], *, codec: str, rate: int = 16_000) -> Path:
+    """Several streams of sound, one channel each."""
+    with av.open(str(path), "w") as out:
+        streams = [out.add_stream(codec, rate=rate, layout="mono") for _ in tracks]
+        for stream, sound in zip(streams, tracks, strict=True):
+            assert isinstance(stream, AudioStream)
+            frame = AudioFrame.from_ndarray(sound, format="s16", layout="mono")
+            frame.sample_rate, frame.pts = rate, 0
+            resampler = AudioResampler(
+                format=stream.format, layout="mono", rate=rate, frame_size=stream.frame_size or 4096
+            )
+            for piece in (*resampler.resample(frame), *resampler.resample(None)):
+                out.mux(stream.encode(piece))
+            out.mux(stream.encode(None))
+    return path
+
+
 def write_long(path: Path, sound: Samples, *, times: int, codec: str, rate: int = 16_000) -> Path:
     """`sound`, of one channel, over and over, in bounded memory."""
     with av.open(str(path), "w") as out:

@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,14 @@ from fake_engine import FakeOptions, fake_cloud
 from test_daemon import Scripted, World, heard
 
 from asrwatch.daemon import Daemon
-from asrwatch.engines import Ask, Heard
+from asrwatch.engines import Ask, Heard, Pending, StillOut
 from asrwatch.journey.journey import Route
 from asrwatch.journey.recording import Answer, Transcript
 from asrwatch.journey.store import Store
 from asrwatch.storages import Source
 from asrwatch.storages.public_dir import PublicDir
+
+ALL_OUT = 4
 
 
 def die() -> None:
@@ -56,6 +60,28 @@ class Uploading(Deadly):
         return heard("by url")
 
 
+class Fetching(Deadly):
+    """Of tasks, one of which kills whoever fetches its result; none is done before all are out."""
+
+    tasks = True
+
+    def start(self, ask: Ask) -> Any:
+        """The paid request, whose ticket is the file's name."""
+        return Pending(ticket=super().start(ask).answer.raw.decode(), wait=timedelta(0))
+
+    def check(self, tickets: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        """The deadly one first, so that the others of its round are not answered."""
+        rounds = Path(sys.argv[1]) / "rounds"
+        with rounds.open("a") as written:
+            written.write(" ".join(sorted(tickets)) + "\n")
+        # not before all four were asked about: a death while one is submitted would be another story
+        all_out = len(set(rounds.read_text().split())) == ALL_OUT
+        for ticket in sorted(tickets, key=lambda name: "fetch" not in name):
+            if all_out and "fetch" in ticket:
+                die()
+            yield ticket, heard(ticket) if all_out else StillOut(status="RUNNING")
+
+
 class Publishing(PublicDir):
     """Dies of files that say so."""
 
@@ -69,7 +95,8 @@ class Publishing(PublicDir):
 def main() -> None:
     """Until everything there is has been dealt with, or the end."""
     root = Path(sys.argv[1])
-    kind = Uploading if "upload" in sys.argv[2:] else Deadly
+    kinds = {"upload": Uploading, "tasks": Fetching}
+    kind = next((kinds[word] for word in sys.argv[2:] if word in kinds), Deadly)
     world = World(root=root, engine=kind(FakeOptions(), fake_cloud()))
     with Store(root / "state") as store:
         house = world.house(store)

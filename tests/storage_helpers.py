@@ -61,7 +61,16 @@ def call_failing(
 ) -> "subprocess.CompletedProcess[str]":
     """`asrwatch once`, in which system calls, those on `path` or all, fail as strace is told to let them."""
     only = ("-P", str(path)) if path is not None else ()
-    command = ["strace", "-f", "-qq", "-o", os.devnull, *only, "-e", f"trace={calls}"]
+    command = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        str(world.root / "calls"),
+        *only,
+        "-e",
+        f"trace={calls}",
+    ]
     process = subprocess.Popen(
         [
             *command,
@@ -83,3 +92,8 @@ def call_failing(
         os.killpg(process.pid, signal.SIGKILL)
         said, complained = process.communicate()
     return subprocess.CompletedProcess(process.args, process.returncode, said, complained)
+
+
+def has_failed(world: Installed) -> bool:
+    """Whether `call_failing` found the call that it was to let fail."""
+    return "(INJECTED)" in (world.root / "calls").read_text(errors="replace")

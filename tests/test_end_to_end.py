@@ -62,6 +62,25 @@ def test_the_retired_model_works_when_named(installed: Installed, sandbox: Sandb
     assert [work.model for work in sandbox.bill.paid] == ["qwen-audio-asr"]
 
 
+def test_a_cut_answer_is_asked_for_again_by_the_same_engine(
+    installed: Installed, sandbox: Sandbox
+) -> None:
+    """A named engine whose answer was cut off: the first retry says what it costs and brings the transcript."""
+    installed.inbox_keys = {"engine": "qwen3-asr-flash"}
+    talk = write_wav(installed.inbox / "talk.wav")
+    sandbox.knobs = replace(sandbox.knobs, finish_reason="length")
+    assert installed.call("once").returncode == 1
+    told = installed.call("explain", str(talk), "--json").stdout
+    assert "cut-off" in told
+    assert "either is paid once more" in told
+    sandbox.knobs = replace(sandbox.knobs, finish_reason="stop")
+    assert "is paid once more" in installed.call("retry", str(talk)).stdout
+    assert installed.call("once").returncode == 0
+    assert installed.text_of("talk") == "Hello world.\n"
+    assert len(sandbox.bill.paid) == 2
+    assert installed.status()["ever"]["answered"] == 2
+
+
 def test_subtitles_take_the_task_model_however_short(
     installed: Installed, sandbox: Sandbox
 ) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,12 +18,16 @@ import pytest
 from conftest import Keep
 from e2e_helpers import Installed
 from hostile_media import crafted
+from test_dispatch import candidates
 
 from asrwatch.audio.orders import RATE, Codec, Encode, Piece, Survey
 from asrwatch.audio.studio import DIED, Limits, Studio
-from asrwatch.errors import AsrwatchError, RecordingError, TemporaryError
+from asrwatch.cli._finding import Level
+from asrwatch.cli._findings import codecs_finding
+from asrwatch.errors import AsrwatchError, RecordingError, StartupError, TemporaryError
+from asrwatch.journey.dispatch import Question, choose
 from asrwatch.journey.preparing import Preparer
-from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.recording import AudioFacts, Preparation, Wishes
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
 
 HERE = Path(__file__).parent
@@ -182,3 +187,43 @@ def test_every_limit_of_the_booth_holds(
     assert refused.value.code == "too-long"
     assert timedelta(seconds=cpu) < timedelta(minutes=3)
     assert not left
+
+
+def test_claims_are_capped(tmp_path: Path) -> None:
+    """A billion seconds, a million channels, 1 Hz, a codec nobody knows: each is refused, or heard as it is [M05]."""
+    folder = tmp_path / "liars"
+    folder.mkdir()
+    for path in crafted(folder, url="http://127.0.0.1:9", neighbour=tmp_path / "neighbour.mp3"):
+        if not path.name.endswith(".wav") or path.name.startswith(("hls", "concat")):
+            path.unlink()
+    done = subprocess.run(
+        [sys.executable, "-I", str(HERE / "survey_all.py"), str(folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = json.loads(done.stdout)
+    assert told["endless.wav"] == "1.0 s"
+    assert told["channels.wav"] == told["no-channels.wav"] == "channels"
+    assert told["unknown-codec.wav"] == told["bits.wav"] == "unknown-codec"
+    assert told["zeros.wav"] == told["text.wav"] == "cut-off"
+    assert told["fast.wav"] == told["no-rate.wav"] == "cut-off"
+
+
+def test_without_codecs_only_what_needs_them_fails(small: Path, tmp_path: Path) -> None:
+    """Where PyAV is missing nothing is decoded, `check` says so, and what needs no decoding goes as before [M10]."""
+    preparer = Preparer(Studio(codecs=lambda: False), tmp_path / "spool")
+    assert not preparer.can_encode
+    with small.open("rb") as recording, pytest.raises(StartupError) as missing:
+        preparer.listen(recording, AudioFacts(container="flac"))
+    assert missing.value.code == "no-codecs"
+    assert codecs_finding(present=False).level is Level.WARN
+    facts = AudioFacts(
+        container="caf", codec="pcm_s16le", duration=timedelta(seconds=1), channels=1
+    )
+    question = Question(facts=facts, size=10_000, wishes=Wishes(), region="beijing")
+    with pytest.raises(RecordingError) as refused:
+        choose(question, candidates())
+    assert "caf" in refused.value.message
+    taken = replace(question, facts=replace(facts, container="wav"))
+    assert choose(taken, candidates()).preparation is Preparation.AS_IT_IS

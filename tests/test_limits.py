@@ -1,17 +1,23 @@
 """Where the system gives no more threads, descriptors or memory: it is said, nothing is lost, leaked or paid twice."""
 
+import resource
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
+import psutil
 import pytest
 from cloud_helpers import Server, cloud_at, json_answer
+from conftest import Keep
+from e2e_helpers import Installed, wait_for, write_wav
 
 from asrwatch.cloud.bodies import PlainBody
 from asrwatch.crew import begun, handed
 from asrwatch.errors import TemporaryError
+from asrwatch.sandbox import Knobs, Sandbox, Scripted
 
 NO_ADDRESS_SPACE = 2**47
 """Bytes: a stack that no process has room for, so that the system refuses to start a thread."""
@@ -68,3 +74,48 @@ def test_a_thread_that_cannot_begin_is_told() -> None:
     one = threading.Thread(target=threading.Event)
     assert begun(one)
     one.join()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_few_descriptors(tmp_path: Path, rounds: Callable[[int, int], int], promise: Keep) -> None:
+    """With 64 descriptors hundreds of files, short and long, are all delivered, each paid once; none leaks [R01]."""
+    number = rounds(10_000, 240)
+    knobs = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0))
+    with Sandbox(recogniser=Scripted(), knobs=knobs) as sandbox:
+        world = Installed(
+            root=tmp_path,
+            url=sandbox.url,
+            key=sandbox.key,
+            engines={"qwen3-asr-flash": {"longest": "2s"}},
+        )
+        try:
+            process = world.start()
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (64, 64))
+            daemon = psutil.Process(process.pid)
+
+            def deliver(first: int, last: int) -> None:
+                for each in range(first, last):
+                    seconds = 2.5 if each % 12 == 0 else 0.2
+                    write_wav(world.inbox / f"{each}.wav", number=2_000 + each, seconds=seconds)
+                wait_for(lambda: len(list(world.inbox.glob("*.txt"))) == last, patience=1500)
+
+            deliver(0, 24)
+            before = daemon.num_fds()
+            deliver(24, number)
+            wait_for(lambda: daemon.num_fds() <= before)
+            after = daemon.num_fds()
+            most, _ = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+            assert world.stop(process) == 0
+        finally:
+            world.kill_all()
+        lost = number - len(list(world.inbox.glob("*.txt")))
+        twice = len(sandbox.bill.paid) - number
+    promise(
+        "R01 64 descriptors",
+        promised="degrades, 0 lost, 0 double, no leak",
+        measured=f"{number} files under a limit of {most}: {lost} lost, {twice} double, "
+        f"{before} descriptors before, {after} after",
+    )
+    assert (lost, twice) == (0, 0)
+    assert after <= before

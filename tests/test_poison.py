@@ -12,11 +12,14 @@ import pytest
 from conftest import Keep
 from fake_engine import FakeOptions, fake_cloud
 from journey_helpers import READING, a_recording
+from money_helpers import Book
 from test_daemon import Scripted, World, write_wav
 
+from asrwatch.engines import StillOut
 from asrwatch.files.room import Space
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.keeper import Keeper
+from asrwatch.journey.poller import TaskNews
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.room import Room, RoomSeen
 from asrwatch.journey.store import STEPS_LEFT, Store, Suspect
@@ -83,6 +86,48 @@ def test_a_file_that_kills_is_given_up_after_three_deaths(
     if not words[1:]:
         asked = (tmp_path / "asked").read_text().split()
         assert asked.count("bad-deliver") == 1, "its answer is in hand: only its delivery kills"
+
+
+def test_a_result_that_kills_is_a_persons_question(tmp_path: Path) -> None:
+    """Dying three times while one task's result is fetched parks it, paid once; others of its rounds finish [K04]."""
+    drop(tmp_path, "good1", "bad-fetch", "good2", "good3")
+    assert run_until_it_lives(tmp_path, "tasks", most=3) == 3
+    found = recordings(tmp_path)
+    bad = found.pop("bad-fetch")
+    assert bad.state is State.PARKED
+    assert bad.failure is not None
+    assert bad.failure.code == "poison-result"
+    assert "transcribe --task bad-fetch" in bad.failure.advice
+    assert set(codes(found).values()) == {"delivered"}
+    assert sorted((tmp_path / "asked").read_text().split()) == sorted([*found, "bad-fetch"])
+    rounds = (tmp_path / "rounds").read_text().splitlines()
+    guilty = [number for number, line in enumerate(rounds) if "bad-fetch" in line]
+    assert rounds[guilty[-1]] == rounds[guilty[-2]] == "bad-fetch", "suspects are asked about alone"
+
+
+def test_a_round_blames_whom_it_did_not_answer(store: Store, now: datetime) -> None:
+    """After a death the unanswered tasks of the round are suspects, asked about one by one; an answer clears [K04]."""
+    book = Book(store, now)
+    for seconds in (3, 4, 5):
+        book.stage(seconds=seconds)
+    tasks = [book.accept(one) for one in book.ask()]
+    keeper = book.keeper
+    assert keeper.round_of(tasks, under_way=(), now=now) == tuple(tasks)
+    keeper.news(TaskNews(recording=tasks[0], news=StillOut(status="RUNNING")), now=now)
+    suspects = store.count_deaths()
+    assert {one.recording for one in suspects} == {tasks[1].id, tasks[2].id}
+    keeper.suspects.suspect(suspects)
+    (first,) = keeper.round_of(tasks, under_way={99}, now=now)
+    assert first.id in {tasks[1].id, tasks[2].id}
+    keeper.news(TaskNews(recording=first, news=StillOut(status="RUNNING")), now=now)
+    (second,) = keeper.suspects.ids
+    keeper.suspects.suspect([Suspect(recording=second, died_in="poll", deaths=2)])
+    assert keeper.round_of(tasks, under_way={99}, now=now) == (), "what is under way ends first"
+    assert keeper.trial(STEPS_LEFT, under_way=(), now=now) == [], "and nothing begins"
+    (tried,) = keeper.round_of(tasks, under_way=(), now=now)
+    assert tried.id == second
+    keeper.broken_off([second])
+    assert {one.deaths for one in store.count_deaths()} <= {0, 1}
 
 
 @pytest.mark.soak

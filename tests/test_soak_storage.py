@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Keep
 from e2e_helpers import write_wav
-from storage_helpers import a_world, call_failing, needs_strace
+from storage_helpers import a_world, call_failing, has_failed, needs_strace
 
 from asrwatch.journey.backups import BackupRules, Backups
 from asrwatch.journey.recording import State
@@ -19,7 +19,16 @@ from asrwatch.sandbox import Knobs, Sandbox, Scripted
 
 pytestmark = pytest.mark.soak
 
-WRITES = {"pwrite64": 40, "fdatasync": 12, "fsync": 8, "ftruncate": 2, "fallocate": 1, "rename": 3}
+WRITES = {
+    "pwrite64": 40,
+    "fdatasync": 12,
+    "fsync": 8,
+    "ftruncate": 2,
+    "fallocate": 1,
+    "rename": 3,
+    "write": 4,
+    "linkat": 2,
+}
 """Calls by which the state and the transcripts reach the disk, and how many of each a run is made to fail at."""
 FULL = ("ENOSPC", "EDQUOT")
 FAILING = ("EIO", "EROFS", "EACCES")
@@ -65,18 +74,24 @@ def test_every_write_that_fails_loses_nothing(
     """The k-th write, sync or rename fails: the next run delivers, what is paid again is told. [S03] [S12] [S14]."""
     sites = [(call, n) for call, most in WRITES.items() for n in range(1, most + 1)]
     cases = [(call, n, error) for (call, n), error in product(sites, errors)]
-    some = cases[:: max(1, len(cases) // rounds(len(cases), 5))]
+    some = cases[:: max(1, len(cases) // rounds(len(cases), 11))]
     wrong = [
         told
         for number, (call, n, error) in enumerate(some)
         if (told := lost_and_paid_twice(tmp_path / str(number), sandbox, call, n, error))
     ]
+    hit = {
+        (call, n)
+        for number, (call, n, _) in enumerate(some)
+        if has_failed(a_world(tmp_path / str(number), sandbox))
+    }
     name = "P19 disk full at the k-th write" if errors is FULL else "P20 the k-th write fails"
     promise(
         f"{name} ({', '.join(errors)})",
         promised="0 paid results lost, 0 paid twice untold, at >= 30 write sites",
-        measured=f"{len(wrong)} wrong of {len(some)} cases at {len({c[:2] for c in some})} sites",
+        measured=f"{len(wrong)} wrong of {len(some)} cases; a call was there to fail at {len(hit)} sites",
     )
+    assert len(hit) >= min(30, len(some) * 2 // 3), hit
     assert not wrong, "\n".join(wrong)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 __all__ = [
     "RATE",
+    "READ_FAILED",
     "SILENT_BELOW",
     "Codec",
     "Encode",
@@ -35,9 +36,11 @@ RATE = 16_000
 """Samples per second of everything that is surveyed or encoded: what the models hear (contract section 3)."""
 
 
-SILENT_BELOW = -60.0
-"""Decibels of full scale: a recording whose loudest sample is below is silent throughout; the quietest speech that
-anybody recorded on purpose is far above it."""
+SILENT_BELOW = -80.0
+"""Decibels of full scale: a recording of 16 bits whose loudest sample is below is silent throughout. That is three
+steps of the finest there are; finer recordings are silent only if they hold nothing at all."""
+READ_FAILED = "read-failed"
+"""The code of a refusal that lies in the disk or share, not in the recording."""
 
 
 class Codec(StrEnum):
@@ -113,7 +116,8 @@ class Surveyed:
     `samples` were decoded (all there are, unless `ended_early`); `peak` is the loudest sample in decibels of full
     scale (never above 0), None for digital silence; `silent` if nobody could hear anything in it;
     `same_channels` if every channel carries the same signal; `pauses` are (from, to) in samples, where nobody
-    speaks, in order; `broken` counts packets that could not be decoded.
+    speaks, in order; `broken` counts packets that could not be decoded; `tracks` is how many streams of sound there
+    are, of which one was listened to.
     """
 
     codec: str
@@ -125,6 +129,7 @@ class Surveyed:
     same_channels: bool
     pauses: tuple[tuple[int, int], ...] = ()
     broken: int = 0
+    tracks: int = 1
     ended_early: bool = False
 
 
@@ -136,6 +141,7 @@ class Encoded:
     samples: tuple[int, ...]
     channels: int
     broken: int = 0
+    tracks: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

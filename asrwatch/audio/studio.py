@@ -21,6 +21,7 @@ from typing import IO, BinaryIO, TypeVar, assert_never
 
 from asrwatch.audio.orders import (
     RATE,
+    READ_FAILED,
     Encode,
     Encoded,
     Order,
@@ -117,13 +118,22 @@ class Studio:
     Args:
         limits: of each booth.
         stopping: asked about twice a second; once it is true, booths are ended and `TemporaryError` is raised.
+        codecs: tells, once, whether there is anything to decode with.
+
+    Attributes:
+        has_codecs: what that said.
     """
 
     def __init__(
-        self, limits: Limits | None = None, *, stopping: Callable[[], bool] = lambda: False
+        self,
+        limits: Limits | None = None,
+        *,
+        stopping: Callable[[], bool] = lambda: False,
+        codecs: Callable[[], bool] = has_codecs,
     ) -> None:
         self._limits = limits or Limits()
         self._stopping = stopping
+        self.has_codecs = codecs()
 
     def survey(
         self, recording: BinaryIO, order: Survey, *, progress: Callable[[int], None] | None = None
@@ -155,7 +165,7 @@ class Studio:
         wanted: type[ReportT],
         progress: Callable[[int], None] | None,
     ) -> ReportT:
-        if not has_codecs():
+        if not self.has_codecs:
             raise StartupError(
                 "PyAV is not installed, so recordings cannot be decoded or re-encoded here.",
                 code="no-codecs",
@@ -168,6 +178,12 @@ class Studio:
                 report = self._listen(booth, order, progress)
             finally:
                 _end(booth, answered=report is not None)
+            if isinstance(report, Refusal) and report.code == READ_FAILED:
+                raise TemporaryError(
+                    f"While it was decoded {report.message}.",
+                    code="source-unreadable",
+                    advice="Look at the disk or the share; it is tried again by itself.",
+                )
             if isinstance(report, Refusal):
                 raise RecordingError(
                     f"It cannot be decoded: {report.message}.",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
+from asrwatch.audio.studio import has_codecs
 from asrwatch.bootstrap import Parts
 from asrwatch.cli._finding import Finding, bad, doubtful, good
 from asrwatch.cli._folders import (
@@ -21,7 +22,7 @@ from asrwatch.journey.dispatch import Question
 from asrwatch.journey.journey import Route, plan_for
 from asrwatch.journey.recording import AudioFacts
 
-__all__ = ["findings"]
+__all__ = ["codecs_finding", "findings"]
 
 _SPEECH_PER_SECOND: Final = 8000
 """Bytes of the example recordings: speech as MP3 of 64 kbit/s."""
@@ -42,6 +43,7 @@ def findings(settings: Settings, built: Parts, *, online: bool) -> Iterator[Find
             "or name folders: `asrwatch run DIR`, `asrwatch check DIR`.",
         )
     yield from inbox_findings(settings)
+    yield codecs_finding(present=has_codecs())
     for route in built.routes.values():
         yield _dispatch(route)
     yield from state_findings(settings)
@@ -58,6 +60,17 @@ def _key(built: Parts) -> Iterator[Finding]:
         yield bad("key", error.message, error.advice)
         return
     yield good("key", f"found in {keys.source()}")
+
+
+def codecs_finding(*, present: bool) -> Finding:
+    """Whether recordings can be decoded and re-encoded here."""
+    if present:
+        return good("codecs", "recordings can be decoded and re-encoded")
+    return doubtful(
+        "codecs",
+        "PyAV is not installed: recordings that an engine does not take as they are fail",
+        "`pip install av numpy` where there are wheels for this machine; everything else works without.",
+    )
 
 
 def _answers(built: Parts) -> Finding:

@@ -41,7 +41,7 @@ def transcript(answer: Answer) -> Transcript:
         raise RecordingError(
             "The task's result holds no transcript.",
             code="unreadable-answer",
-            advice="The answer is kept as it came: `asrwatch explain` shows it.",
+            advice="It is kept as it came; `asrwatch retry` asks again, which is paid once more.",
         )
     channels = [loose.mapping(channel) for channel in loose.items(result["transcripts"])]
     sentences = [sentence for channel in channels for sentence in _sentences(channel)]

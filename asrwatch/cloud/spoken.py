@@ -109,14 +109,15 @@ def transcript(answer: Answer) -> Transcript:
         raise RecordingError(
             "The cloud's answer holds no transcript.",
             code="unreadable-answer",
-            advice="The answer is kept as it came: `asrwatch explain` shows it.",
+            advice="It is kept as it came; `asrwatch retry` asks again, which is paid once more.",
         )
     text = "".join(text for text in texts if text is not None).strip()
     if any(_finish(document) == "length" for document in documents):
         raise RecordingError(
             "The model cut the transcript off before its end.",
             code="cut-off",
-            advice="Retry with engine qwen3-asr-flash-filetrans, which takes long recordings.",
+            advice="`asrwatch retry` asks another engine if the inbox leaves the choice (qwen3-asr-flash-filetrans "
+            "takes long recordings), else the same one; either is paid once more.",
         )
     notes = [note for document in documents for note in _annotations(document)]
     language = _common(note.get("language") for note in notes)

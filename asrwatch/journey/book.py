@@ -10,7 +10,7 @@ from asrwatch.crash import crash_point
 from asrwatch.journey.budget import Fuse
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.remembered import Remembered
-from asrwatch.journey.store import STEPS_LEFT, Store
+from asrwatch.journey.store import Store
 from asrwatch.journey.suspects import Suspects
 from asrwatch.values import printable
 
@@ -71,7 +71,7 @@ class Book:
         if note and self._repeats(before, after, note):
             note = ""
         self.store.save(before, after, note=note, outcome=outcome)
-        if after.id in self.suspects.ids and after.state not in STEPS_LEFT:
+        if self.suspects.is_past(after):
             self.suspects.acquit(after.id)
             self.store.end_try(after.id)
         if outcome:

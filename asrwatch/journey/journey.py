@@ -254,6 +254,13 @@ def _prepare(recording: Recording, route: Route, ask_id: str) -> Staging:
         )
         root = route.care.root if route.care else None
         check_unchanged(stream, recording.path, recording.fingerprint, root=root)
+        if hash_whole(stream) != reading.sha256:
+            preparer.discard(prepared)
+            raise SourceChanged(
+                "The file changed while it was being re-encoded.",
+                code="changed-while-prepared",
+                advice="It is taken up again once it has settled.",
+            )
     if engine.takes_bytes:
         return Staging(ask_id=ask_id, prepared=prepared)
     try:
@@ -491,7 +498,10 @@ def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
     crash_point("rendered")
     outputs = delivery.write(recording, route.rules, rendered)
     crash_point("written")
-    original = delivery.finish(recording, route.rules)
+    if silence.is_silence(answer) and route.rules.after == "delete":
+        original = delivery.Original(path=recording.path, left_alone=silence.KEPT)
+    else:
+        original = delivery.finish(recording, route.rules)
     crash_point("finished")
     now = clock()
     delivered = Delivery(

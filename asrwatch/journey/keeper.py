@@ -115,6 +115,7 @@ class Keeper:
         self.may_begin = self.turns.may_begin
         self.hand_out = self.handing_out.hand_out
         self.trial = self.handing_out.trial
+        self.round_of = self.handing_out.round_of
         self.take_news = self.book.take_news
         self.discard_news = self.book.discard_news
 

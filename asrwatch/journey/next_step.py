@@ -15,7 +15,7 @@ from asrwatch.journey.purchases import Purchases
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.room import Room
 from asrwatch.journey.shortages import Shortages
-from asrwatch.journey.suspects import POISON, step_of
+from asrwatch.journey.suspects import POISON, step_of, unfetchable
 
 __all__ = ["NextStep", "Step"]
 
@@ -53,17 +53,22 @@ class NextStep:
     def begin(self, recording: Recording, now: datetime, barred: Collection[str]) -> Step | None:
         """What a worker does next with it, written down as begun; None where nothing, or nothing yet."""
         if self._book.suspects.is_poison(recording):
-            self._give_up(recording, now)
+            self.give_up(recording, now)
             return None
         step = self._chosen_step(recording, now, barred)
         if step is not None:
             self._book.store.begin_try(recording.id, step_of(step[0]))
         return step
 
-    def _give_up(self, recording: Recording, now: datetime) -> None:
+    def give_up(self, recording: Recording, now: datetime) -> None:
         """It has killed asrwatch often enough; a person looks at it, its neighbours go on."""
         self._book.suspects.acquit(recording.id)
         self._book.store.end_try(recording.id)
+        if recording.state is State.SUBMITTED:
+            failure = unfetchable(recording)
+            parked = recording.park(failure, now=now)
+            self._book.save(recording, parked, note=failure.message, outcome="lost")
+            return
         money = recording.state is State.ASKING  # what was paid is a question of its own
         after = recording.park(POISON, now=now) if money else recording.fail(POISON, now=now)
         self._book.save(recording, after, note=POISON.message, outcome="lost" if money else "")

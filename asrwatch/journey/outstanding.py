@@ -51,6 +51,8 @@ class Outstanding:
 
     def news(self, told: TaskNews, *, now: datetime) -> None:
         """The cloud said something about a task, or the way to it is barred."""
+        cleared = self._book.suspects.survived(told.recording)
+        self._book.store.end_try(told.recording.id, cleared=cleared)
         current = self._book.store.get(told.recording.id)
         if (
             current is None

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from asrwatch.audio.orders import Codec, Encode, Encoded, Piece, Survey, Surveyed, samples, span
-from asrwatch.audio.studio import DEMUXERS, EVERY_DEMUXER, Studio, has_codecs
+from asrwatch.audio.studio import DEMUXERS, EVERY_DEMUXER, Studio
 from asrwatch.crash import crash_point
 from asrwatch.errors import RecordingError, SourceChanged
 from asrwatch.files.folders import open_folder
 from asrwatch.files.oserrors import trouble
 from asrwatch.journey.recording import AudioFacts, Prepared
+from asrwatch.values import format_duration
 
-__all__ = ["Preparer"]
+__all__ = ["Preparer", "falls_short"]
 
 LONGEST = timedelta(hours=24)
 """Decoding stops there: no engine takes half of it (contract section 4.1), and a header may promise anything."""
@@ -40,7 +41,7 @@ class Preparer:
     @property
     def can_encode(self) -> bool:
         """Whether recordings can be decoded here at all (PyAV is installed)."""
-        return has_codecs()
+        return self._studio.has_codecs
 
     def listen(self, recording: BinaryIO, facts: AudioFacts) -> AudioFacts:
         """Facts that the headers did not tell, from decoding all of it.
@@ -62,12 +63,17 @@ class Preparer:
     def is_silent(self, recording: BinaryIO, facts: AudioFacts) -> bool:
         """Whether nobody could hear anything in it, from its start to its end.
 
+        What is damaged, shorter than its headers say, or has more than one track is never silent: nobody listened
+        to all of it.
+
         Raises:
             RecordingError: it cannot be decoded.
             TemporaryError: the child process died.
         """
         order = Survey(demuxers=_demuxers(facts), longest=samples(LONGEST), until_sound=True)
-        return self._studio.survey(recording, order).silent
+        heard = self._studio.survey(recording, order)
+        whole = heard.tracks == 1 and not falls_short(heard.samples, facts.duration)
+        return heard.silent and whole
 
     def re_encode(
         self,
@@ -93,6 +99,9 @@ class Preparer:
         """
         for codec in CODECS:
             prepared = self._encoded(recording, facts, f"{name}.{codec.extension}", codec, channels)
+            if falls_short(samples(prepared.duration), facts.duration):
+                self.discard(prepared)
+                raise _damaged(prepared, facts)
             if prepared.size <= largest:
                 crash_point("prepared")
                 return prepared
@@ -113,9 +122,10 @@ class Preparer:
             stream = self._path(prepared.name).open("rb")
         except OSError as error:
             raise _lost() from error
-        if os.fstat(stream.fileno()).st_size != prepared.size:
+        if _digest(stream) != prepared.sha256:
             stream.close()
             raise _lost()
+        stream.seek(0)
         return stream
 
     def discard(self, prepared: Prepared | None) -> None:
@@ -167,6 +177,22 @@ class Preparer:
         return self._spool / name
 
 
+def falls_short(count: int, promised: timedelta | None) -> bool:
+    """Whether `count` samples are clearly fewer than the headers promise: two seconds or a hundredth are let pass."""
+    if promised is None:
+        return False
+    return span(count) < promised - max(timedelta(seconds=2), promised / 100)
+
+
+def _damaged(prepared: Prepared, facts: AudioFacts) -> RecordingError:
+    promised = format_duration(facts.duration) if facts.duration is not None else "?"
+    return RecordingError(
+        f"Only {format_duration(prepared.duration)} of its {promised} can be decoded.",
+        code="cut-off",
+        advice="Nothing was sent or paid. Copy it once more, or repair it.",
+    )
+
+
 def _order(
     facts: AudioFacts, codec: Codec, channels: tuple[int, ...] | None, descriptor: int
 ) -> Encode:
@@ -187,6 +213,7 @@ def _prepared(name: str, codec: Codec, encoded: Encoded, digest: str) -> Prepare
         sha256=digest,
         duration=span(encoded.samples[0]),
         channels=encoded.channels,
+        tracks=encoded.tracks,
     )
 
 
@@ -202,7 +229,7 @@ def _listened(facts: AudioFacts, heard: Surveyed) -> AudioFacts:
         duration=facts.duration or span(heard.samples) or None,
         sample_rate=facts.sample_rate or heard.sample_rate,
         channels=facts.channels or heard.channels,
-        silent=heard.silent,
+        silent=heard.silent and heard.tracks == 1,
     )
 
 

@@ -184,7 +184,10 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
-    """A copy made fit for the engine: its name in the spool, its container, size in bytes, sha256, length, channels."""
+    """A copy made fit for the engine: its name in the spool, its container, size in bytes, sha256, length, channels.
+
+    `tracks` is how many streams of sound the recording has; the copy is of one.
+    """
 
     name: str
     container: str
@@ -192,6 +195,7 @@ class Prepared:
     sha256: str
     duration: timedelta
     channels: int
+    tracks: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from asrwatch.audio.orders import SILENT_BELOW
 from asrwatch.journey.recording import Answer, AudioFacts, Plan, Transcript
 
-__all__ = ["REASON", "answer", "is_not_sent", "is_silence", "planned", "transcript"]
+__all__ = ["KEPT", "REASON", "answer", "is_not_sent", "is_silence", "planned", "transcript"]
 
 REASON = f"not sent: nothing in it is louder than {SILENT_BELOW:g} dB of full scale"
+KEPT = "The original stays, as nobody has listened to it: it is silent by our own judgement."
 _MARK = "asrwatch"
 
 

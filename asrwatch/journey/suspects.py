@@ -12,11 +12,13 @@ from typing import Any
 from asrwatch.journey.journey import is_ours
 from asrwatch.journey.recording import Failure, Recording, State
 from asrwatch.journey.remembered import Remembered
-from asrwatch.journey.store import Suspect
+from asrwatch.journey.store import STEPS_LEFT, Suspect
+from asrwatch.values import printable
 
-__all__ = ["MOST_DEATHS", "POISON", "Suspects", "step_of"]
+__all__ = ["MOST_DEATHS", "POISON", "Suspects", "step_of", "unfetchable"]
 
 MOST_DEATHS = 3
+POLL = "poll"
 ALONE = timedelta(seconds=30)
 """For how long a suspect is alone that was there at one death only: most die at once, and long steps must not
 hold up everybody."""
@@ -35,8 +37,21 @@ POISON = Failure(
 )
 
 
+def unfetchable(recording: Recording) -> Failure:
+    """What becomes of a task that is paid for, and whose result asrwatch does not survive."""
+    ticket = printable(recording.task.ticket) if recording.task else ""
+    return Failure(
+        error="Poison",
+        code="poison-result",
+        message=f"asrwatch died {MOST_DEATHS} times in a row while it fetched the result of task {ticket}, which is "
+        "paid for.",
+        advice=f"`asrwatch transcribe --task {ticket}` tries again by itself, for nothing, while the cloud keeps it "
+        "(24 hours); `asrwatch retry` asks and pays again. The log holds the stacks; please report it.",
+    )
+
+
 def step_of(recording: Recording) -> str:
-    """The step that a worker takes with it, as the books call it."""
+    """The step that a worker, or the poller, takes with it, as the books call it."""
     match recording.state:
         case State.SETTLED:
             return "read" if recording.reading is None else "publish"
@@ -44,6 +59,8 @@ def step_of(recording: Recording) -> str:
             return "ask"
         case State.ASKING:
             return "ask" if is_ours(recording) else "reconcile"
+        case State.SUBMITTED:
+            return POLL
         case _:
             return recording.state.value
 
@@ -79,6 +96,24 @@ class Suspects:
         """Whether its trial waits for others that are under way, and nobody else begins meanwhile."""
         since = self._waits_since.setdefault(recording_id, now)
         return timedelta(0) <= now - since < HELD_BACK
+
+    def of_polling(self, batch: Iterable[Recording]) -> tuple[Recording, ...]:
+        """Those of these tasks that are suspected of it, the least suspicious first."""
+        deaths = {number: one.deaths for number, one in self._all.items() if one.died_in == POLL}
+        return tuple(
+            sorted((one for one in batch if one.id in deaths), key=lambda one: deaths[one.id])
+        )
+
+    def is_grave(self, recording_id: int) -> bool:
+        """Whether nobody else may do anything during its trial."""
+        one = self._all.get(recording_id)
+        return one is not None and one.deaths > 1
+
+    def is_past(self, recording: Recording) -> bool:
+        """Whether a suspect got past the step that it is suspected of, and no worker has another for it."""
+        one = self._all.get(recording.id)
+        left = recording.state in STEPS_LEFT
+        return one is not None and not left and one.died_in != step_of(recording)
 
     def survived(self, recording: Recording) -> bool:
         """Its step came to an end; answers whether it is free of suspicion (now or before)."""

@@ -47,6 +47,7 @@ def encode(descriptor: int, order: Encode, *, tell: Callable[[Report], None]) ->
             samples=tuple(writer.written for writer in writers),
             channels=channels,
             broken=source.broken,
+            tracks=source.tracks,
         )
 
 

@@ -1,5 +1,6 @@
 """Opens a recording for decoding, and yields its sound: 16-bit samples at 16 kHz, channel by channel."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,13 +14,18 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from asrwatch.audio.orders import RATE
+from asrwatch.audio.orders import RATE, READ_FAILED
 
 __all__ = ["RefusedError", "Source", "opened"]
 
 MOST_CHANNELS = 64
 AT_ONCE = 10
 """Seconds that are decoded before anybody looks at them."""
+RATHER_FINE = 16
+UNREADABLE = frozenset(
+    {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT, errno.EACCES}
+)
+"""What a disk or a share says, and not the recording."""
 MOST_BROKEN = 10_000
 """Packets that cannot be decoded before a recording is given up; a scratch has a few, noise has nothing else."""
 
@@ -57,6 +63,9 @@ class Source:
         self.codec: str = context.name
         self.sample_rate: int = context.sample_rate
         self.channels: int = context.channels
+        self.tracks = len(container.streams.audio)
+        self.is_fine = (stream.format.bits or 0) > RATHER_FINE
+        """Whether its samples tell more than those of `sound` can hold."""
 
     def sound(self) -> Iterator[NDArray[np.int16]]:
         """Arrays of (channels, samples) at `RATE`, to the end; what cannot be decoded is left out and counted.
@@ -105,15 +114,23 @@ class Source:
                 packet = next(packets)
             except StopIteration:
                 return
-            except av.error.FFmpegError:
-                self.broken += 1  # the rest cannot be read: what there is counts
+            except av.error.FFmpegError as error:
+                _must_be_readable(error)
+                self.broken += 1  # the rest makes no sense: what there is counts
                 return
             try:
                 yield from packet.decode()
             except av.error.FFmpegError as error:
+                _must_be_readable(error)
                 self.broken += 1
                 if self.broken > MOST_BROKEN:
                     raise RefusedError("cut-off", "hardly anything in it can be decoded") from error
+
+
+def _must_be_readable(error: av.error.FFmpegError) -> None:
+    """A share that does not answer is no damage: the same file may be whole a minute later."""
+    if error.errno in UNREADABLE:
+        raise RefusedError(READ_FAILED, f"it cannot be read: {error.strerror}") from error
 
 
 def _rest(fifo: AudioFifo) -> Iterator[AudioFrame]:
@@ -148,6 +165,7 @@ def opened(descriptor: int, demuxers: tuple[str, ...]) -> Iterator[Source]:
         with av.open(path, format=one, options=options, metadata_errors="replace") as container:
             yield Source(container, _stream(container))
     except av.error.FFmpegError as error:
+        _must_be_readable(error)
         raise RefusedError("cut-off", f"it cannot be opened as sound: {error.strerror}") from error
 
 

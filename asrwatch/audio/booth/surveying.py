@@ -35,6 +35,7 @@ def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) ->
         RefusedError: it cannot be decoded, or there is no sound in it.
     """
     with opened(descriptor, order.demuxers) as source:
+        loud = 1 if source.is_fine else HEARD
         count, peak = 0, 0
         power, difference = 0.0, 0.0
         loudness: list[NDArray[np.uint8]] = []
@@ -43,7 +44,7 @@ def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) ->
         for sound in source.sound():
             count += sound.shape[1]
             peak = max(peak, int(np.abs(sound.astype(np.int32)).max(initial=0)))
-            if order.until_sound and peak >= HEARD:
+            if order.until_sound and peak >= loud:
                 early = True
                 break
             wide = sound.astype(np.float32)
@@ -67,10 +68,11 @@ def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) ->
             channels=source.channels,
             samples=count,
             peak=20 * math.log10(peak / FULL_SCALE) if peak else None,
-            silent=peak < HEARD,
+            silent=peak < loud and not source.broken,
             same_channels=source.channels > 1 and difference <= power * SAME_BELOW**2,
             pauses=pauses(heard, count),
             broken=source.broken,
+            tracks=source.tracks,
             ended_early=early,
         )
 

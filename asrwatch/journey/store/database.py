@@ -31,7 +31,7 @@ from asrwatch.errors import (
     StartupError,
     TemporaryError,
 )
-from asrwatch.files.room import Reserve
+from asrwatch.files.room import Reserve, try_to_write
 from asrwatch.journey.store import backup, mark, migrations, tables
 from asrwatch.values import printable
 
@@ -53,6 +53,7 @@ _OUR_FAULT = (
 _UNSYNCED = frozenset({"SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC"})
 """After one of these nobody knows what is on the disk, and a second fsync may lie that all is well."""
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_FAILING = ("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
 _LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
 _OUT_OF_ORDER = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
@@ -311,7 +312,8 @@ def _trouble_of(error: Exception, state_dir: Path) -> AsrwatchError:
     """What an error of SQLite means here. Its names, not its words, tell (sqlite.org/rescode.html)."""
     name = str(getattr(getattr(error, "orig", None) or error, "sqlite_errorname", ""))
     reason, database = _reason(error), printable(os.fsencode(state_dir / "asrwatch.db"))
-    if name in _UNSYNCED or _is_read_only(state_dir):
+    failed = name.startswith(_FAILING)
+    if name in _UNSYNCED or _is_read_only(state_dir) or (failed and _refuses_writes(state_dir)):
         return OutOfOrder(
             f"{database} cannot be written for certain: {reason}.",
             code="state-unsafe",
@@ -364,6 +366,15 @@ def _is_read_only(folder: Path) -> bool:
         return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
     except OSError:
         return False
+
+
+def _refuses_writes(folder: Path) -> bool:
+    """Whether the kernel has given the file system up, which shows in nothing but a write that is refused."""
+    try:
+        try_to_write(os.fsencode(folder))
+    except AsrwatchError as error:
+        return error.code == "read-only"
+    return False
 
 
 def _reason(error: Exception) -> str:
