@@ -172,6 +172,7 @@ class EngineError(AsrwatchError):
     Args:
         trouble: why; `KEY` and `MONEY` hold every engine that uses the same key.
         retry_after: how long the cloud asked us to wait, if it did.
+        key_digest: of the key that the refused request was sent with, where that is known.
     """
 
     def __init__(
@@ -182,10 +183,12 @@ class EngineError(AsrwatchError):
         trouble: EngineTrouble,
         advice: str = "",
         retry_after: timedelta | None = None,
+        key_digest: str | None = None,
     ) -> None:
         super().__init__(message, code=code, advice=advice)
         self.trouble = trouble
         self.retry_after = retry_after
+        self.key_digest = key_digest
 
 
 class AnswerLost(AsrwatchError):

@@ -10,7 +10,6 @@ from typing import Any
 from fake_engine import FakeEngine, fake_cloud, fake_engine
 from journey_helpers import READING
 
-from asrwatch.daemon import ASKS
 from asrwatch.errors import AsrwatchError
 from asrwatch.formats import FormatOptions
 from asrwatch.formats.txt import Txt
@@ -29,6 +28,7 @@ from asrwatch.journey.recording import (
     Wishes,
 )
 from asrwatch.journey.store import Store
+from asrwatch.slots import ASKS
 from asrwatch.storages.public_dir import PublicDir
 
 ENGINES = ("some-engine", "other-engine")
@@ -70,6 +70,7 @@ class Book:
             self.store.holds(),
             chance=lambda: 0.5,
             lost_in_a_row={name: one.options.lost_in_a_row for name, one in engines.items()},
+            lost=self.store.lost_in_a_row(),
         )
         self.keeper = Keeper(
             store=self.store,

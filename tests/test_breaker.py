@@ -13,13 +13,14 @@ from asrwatch import logs
 from asrwatch.cloud.refusals import Where, refusal
 from asrwatch.errors import (
     AnswerLost,
+    BillUnknown,
     EngineError,
     EngineTrouble,
     RecordingError,
     TemporaryError,
 )
 from asrwatch.journey.gate import Gate
-from asrwatch.journey.recording import State
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import EVERY_ENGINE, Store
 
 MINUTE = timedelta(minutes=1)
@@ -105,6 +106,19 @@ def test_another_key_opens_at_once(store: Store, now: datetime, trouble: EngineT
     book.keeper.key_glanced(now=now)
     assert len(book.ask()) == 3
     assert store.holds() == ()
+
+
+def test_a_refusal_is_blamed_on_the_key_that_was_sent(store: Store, now: datetime) -> None:
+    """A key that was put in while the old one's request was out is tried at once [A03]."""
+    book = Book(store, now, key="key-2")
+    for _ in range(3):
+        book.stage()
+    (asking,) = book.ask(limit=1)
+    refused = EngineError("No.", code="c", trouble=EngineTrouble.KEY, key_digest="key-1")
+    book.refuse(asking, refused)
+    assert book.ask() == []
+    book.keeper.key_glanced(now=now)
+    assert len(book.ask()) == 3
 
 
 def test_the_probe_is_the_shortest_recording(store: Store, now: datetime) -> None:
@@ -214,6 +228,40 @@ def test_only_losses_in_a_row_count(
         book.refuse(second, between)
     book.refuse(third, lost())
     assert bool(book.keeper.gate.holds) is held
+
+
+def test_a_restart_forgets_no_loss(store: Store, now: datetime) -> None:
+    """Answers that were lost before a restart are in a row with those after it; an answer ends the row."""
+    book = Book(store, now, options={"lost_in_a_row": 3})
+    for _ in range(9):
+        book.stage()
+    for lost_before in range(3):
+        assert store.lost_in_a_row().get("some-engine", 0) == lost_before
+        assert store.holds() == ()
+        begun: list[Recording] = []
+        while not begun:  # what was lost before is reconciled first, and never ends
+            begun = book.ask(limit=1)
+        book.refuse(begun[0], lost())
+        book.open()
+    (hold,) = store.holds()
+    assert hold.trouble is EngineTrouble.UNANSWERED
+    book.now = hold.until
+    (probe,) = book.ask()
+    book.answer(probe)
+    assert store.lost_in_a_row() == {}
+
+
+def test_errors_whose_bill_is_unknown_hold_the_engine(store: Store, now: datetime) -> None:
+    """What may be billed and brings nothing is bounded like lost answers: for the engine and for the recording."""
+    book = Book(store, now, options={"lost_in_a_row": 3})
+    for _ in range(5):
+        book.stage()
+    for asking in book.ask(limit=3):
+        book.refuse(asking, BillUnknown("Oops.", code="InternalError"))
+    assert [hold.trouble for hold in store.holds()] == [EngineTrouble.UNANSWERED]
+    assert book.ask() == []
+    book.open()
+    assert store.lost_in_a_row() == {"some-engine": 3}
 
 
 def test_one_loss_told_twice_counts_once(store: Store, now: datetime) -> None:

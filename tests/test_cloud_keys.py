@@ -2,11 +2,14 @@
 
 import os
 import struct
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cloud_helpers import Answer, Asked, Server, cloud_at, json_answer
 
 from asrwatch.cloud import Cloud, KeyRing
+from asrwatch.cloud.bodies import PlainBody
 from asrwatch.cloud.regions import REGIONS, root_of
 from asrwatch.errors import ConfigError, EngineError, EngineTrouble
 
@@ -122,6 +125,25 @@ def test_a_corrected_file_heals(tmp_path: Path) -> None:
     assert ring.key().reveal() == "sk-two"
     assert ring.digest() not in {None, first}
     assert ring.source() == f"the file {named} (api_key_file)"
+
+
+def test_a_refusal_names_the_key_it_was_for(tmp_path: Path) -> None:
+    """A key that is changed while the request is out is not the one that was refused."""
+    named = tmp_path / "key"
+    secret(named, "sk-one")
+    ring = KeyRing(api_key_file=named, environment={}, home=None)
+    first = ring.digest()
+
+    def refuse(_: Asked) -> Answer:
+        secret(named, "sk-two")
+        return json_answer({"code": "InvalidApiKey", "message": "No."}, 401)
+
+    with Server(refuse) as server, pytest.raises(EngineError) as raised:
+        cloud_at(server.url, keys=ring).ask(
+            "/x", PlainBody(b"{}"), ask_id="a", read_timeout=timedelta(seconds=9)
+        )
+    assert raised.value.key_digest == first
+    assert ring.digest() not in {None, first}
 
 
 @pytest.mark.parametrize("held", ["sk-a b", "sk-ä", "sk-a\nsk-b", "sk-\x00x"])

@@ -109,6 +109,18 @@ def test_a_changed_key_lifts_the_hold_of_the_old_one() -> None:
     assert gate.is_open("slow", NOW)
 
 
+def test_a_key_that_cannot_be_read_lifts_nothing() -> None:
+    """A key file that is away for a moment is no other key; nor is the hold of a probe without one another's."""
+    gate = _gate()
+    _refuse(gate, EngineTrouble.KEY)
+    assert gate.key_changed(None) == ()
+    later = gate.holds[0].until
+    gate.take("slow", later)
+    gate.refuse("slow", _error(EngineTrouble.KEY), now=later, asked_at=later, key_digest=None)
+    assert gate.key_changed("k1") == ()
+    assert len(gate.key_changed("k2")) == 1
+
+
 def test_a_changed_key_does_not_lift_throttling() -> None:
     """Holds that are not the key's fault stay."""
     gate = _gate()

@@ -13,7 +13,8 @@ from conftest import Keep
 from fake_engine import FakeOptions, fake_cloud
 from journey_helpers import READING, a_recording
 from money_helpers import Book
-from test_daemon import Scripted, World, write_wav
+from test_daemon import Scripted, World
+from wav_helpers import write_wav
 
 from asrwatch.engines import StillOut
 from asrwatch.files.room import Space
@@ -62,7 +63,7 @@ def drop(root: Path, *stems: str) -> None:
     """Files of different contents."""
     (root / "inbox").mkdir(exist_ok=True)
     for number, stem in enumerate(stems):
-        write_wav(root / "inbox" / f"{stem}.wav", tone=number)
+        write_wav(root / "inbox" / f"{stem}.wav", number=number)
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,19 @@ def test_a_task_that_keeps_failing_is_not_bought_for_ever() -> None:
     assert _suffer(again, _error(TemporaryError))[0].state is State.FAILED
 
 
+def test_an_error_whose_bill_is_unknown_is_not_bought_for_days() -> None:
+    """The third in a row parks the recording: each may be billed, and a person decides."""
+    recording = a_recording(State.ASKING, NOW)
+    for number in (2, 3):
+        after, _, outcome = _suffer(recording, _error(BillUnknown))
+        assert (after.state, outcome) == (State.STAGED, "bill_unknown")
+        recording = replace(a_recording(State.ASKING, NOW), trouble=after.trouble, attempts=number)
+    parked, _, outcome = _suffer(recording, _error(BillUnknown))
+    assert (parked.state, outcome) == (State.PARKED, "bill_unknown")
+    assert parked.failure is not None
+    assert "asrwatch retry" in parked.failure.advice
+
+
 def test_retry_after_is_honoured_but_bounded() -> None:
     """What the other side asks for is waited, an absurd wish is not [A04]."""
     for asked, waited in (

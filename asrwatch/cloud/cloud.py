@@ -10,14 +10,14 @@ from asrwatch.cloud.clocks import clock_trouble
 from asrwatch.cloud.desk import QUERIES_PER_SECOND, TaskDesk
 from asrwatch.cloud.envelopes import refused_in
 from asrwatch.cloud.hosts import Hosts, check_hosts
-from asrwatch.cloud.keys import KeyRing
+from asrwatch.cloud.keys import KeyRing, digest_of
 from asrwatch.cloud.pacer import Pacer
 from asrwatch.cloud.refusals import NoSpeech, Where, refusal
 from asrwatch.cloud.regions import check_proxy, root_of
 from asrwatch.cloud.uploads import Form, Policy, policy_path, read_policy
 from asrwatch.cloud.wire import Reply, Request, Wire
 from asrwatch.crash import crash_point
-from asrwatch.errors import AsrwatchError, TemporaryError
+from asrwatch.errors import AsrwatchError, EngineError, TemporaryError
 from asrwatch.values import Secret
 
 __all__ = ["Cloud"]
@@ -134,15 +134,17 @@ class Cloud:
         if self._spool is not None and _is_good(reply):
             self._spool.keep(ask_id, reply)
             crash_point("answer-kept")
-        return self._accepted(reply)
+        return self._accepted(reply, key)
 
     def recall(self, ask_id: str) -> Reply | None:
         """The answer that came to a paid request, if it was kept; costs nothing. Returns and raises as `ask` does."""
         reply = self._spool.recall(ask_id) if self._spool is not None else None
         return self._accepted(reply) if reply is not None else None
 
-    def _accepted(self, reply: Reply) -> Reply:
-        error = self._judge(reply, Where.ASK)
+    def _accepted(self, reply: Reply, key: Secret | None = None) -> Reply:
+        error = self._judge(reply, Where.ASK, key)
+        if key is not None and isinstance(error, EngineError):
+            error.key_digest = digest_of(key)  # another may have taken its place meanwhile
         if error is not None and not isinstance(error, NoSpeech):
             raise error
         return reply
@@ -212,7 +214,7 @@ class Cloud:
             raise error
         return reply
 
-    def _judge(self, reply: Reply, where: Where) -> AsrwatchError | None:
+    def _judge(self, reply: Reply, where: Where, key: Secret | None = None) -> AsrwatchError | None:
         """The error an answer stands for, also one that calls itself a success (contract section 7.1)."""
         good = _is_good(reply)
         if good and not _complains(reply.body):
@@ -222,7 +224,7 @@ class Cloud:
             reply.headers,
             reply.body,
             where=where,
-            secret=self._secret(),
+            secret=key or self._secret(),
         )
 
     def _headers(self, key: Secret) -> dict[str, str]:

@@ -12,8 +12,10 @@ from asrwatch.values import printable
 
 __all__ = ["Hosts", "check_hosts"]
 
-_VENDORS = ".aliyuncs.com"
-"""Results and the temporary space lie in the vendor's object storage (contract sections 4.3 and 6.1)."""
+_VENDORS = re.compile(r"dashscope-[a-z0-9-]+\.oss-[a-z0-9-]+\.aliyuncs\.com")
+"""Results and the temporary space lie in buckets of the vendor's object storage whose names begin so (contract sections
+4.3 and 6.1); any customer's bucket lies beside them, so the storage as a whole is not on the list. Somebody else may
+have a bucket of such a name yet: who cannot speak for the cloud cannot send us there, and no key goes there."""
 
 _ENTRY = re.compile(
     r"(?P<scheme>https?://)?(?P<host>\.?[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])"
@@ -36,8 +38,8 @@ class Hosts:
 
     def __init__(self, base_url: str, trusted: Sequence[str] = ()) -> None:
         base = urlsplit(base_url)
-        self._plain = [_VENDORS]
-        self._encrypted = [_VENDORS, (base.hostname or "").lower()]
+        self._plain: list[str] = []
+        self._encrypted = [(base.hostname or "").lower()]
         if base.scheme == "http":
             self._plain.append((base.hostname or "").lower())
         for entry in trusted:
@@ -73,6 +75,8 @@ class Hosts:
         host = _bare(parts.hostname or "")
         if not host or _bare((told.host or "").strip("[]")) != host:
             return False
+        if parts.scheme in {"http", "https"} and _VENDORS.fullmatch(host):
+            return True
         known = {"http": self._plain, "https": self._encrypted}.get(parts.scheme, [])
         return any(host == each or (each[:1] == "." and host.endswith(each)) for each in known)
 

@@ -13,7 +13,7 @@ from asrwatch.errors import EngineError, EngineTrouble
 from asrwatch.trust import strangers_who_may_read
 from asrwatch.values import Secret, printable
 
-__all__ = ["KeyRing"]
+__all__ = ["KeyRing", "digest_of"]
 
 _LARGEST_FILE = 64 * 1024
 """A key file is one line; anything larger was named by mistake."""
@@ -43,6 +43,12 @@ class _Place:
 
 def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def digest_of(key: Secret) -> str:
+    """A short text that changes with the key and says nothing about it."""
+    hashed = hashlib.blake2b(key.reveal().encode(), digest_size=8, person=b"asrwatch-key")
+    return hashed.hexdigest()
 
 
 class KeyRing:
@@ -95,13 +101,11 @@ class KeyRing:
         return key
 
     def digest(self) -> str | None:
-        """A short text that changes with the key and says nothing about it; None: there is no key."""
+        """The digest of the key as it is now; None: there is none, or it cannot be read at this moment."""
         try:
-            key = self.key()
+            return digest_of(self.key())
         except EngineError:
             return None
-        hashed = hashlib.blake2b(key.reveal().encode(), digest_size=8, person=b"asrwatch-key")
-        return hashed.hexdigest()
 
     def source(self) -> str | None:
         """Which place the key in use comes from; None: there is no key."""

@@ -59,6 +59,7 @@ class Gate:
         holds: as they were when the last daemon ended.
         chance: for jitter, from 0 up to 1.
         lost_in_a_row: by engine, after how many lost answers in a row it is held; left out, it never is.
+        lost: by engine, how many there were when the last daemon ended.
     """
 
     def __init__(
@@ -68,9 +69,10 @@ class Gate:
         *,
         chance: Callable[[], float],
         lost_in_a_row: Mapping[str, int] | None = None,
+        lost: Mapping[str, int] | None = None,
     ) -> None:
         self._lost_in_a_row = dict(lost_in_a_row or {})
-        self._lost: Counter[str] = Counter()
+        self._lost: Counter[str] = Counter(lost)
         self._slowed_at: dict[str, datetime] = {}
         self._spacing = {
             engine: timedelta(minutes=1) / number for engine, number in requests_per_minute.items()
@@ -136,9 +138,8 @@ class Gate:
         *,
         now: datetime,
         asked_at: datetime | None,
-        key_digest: str | None,
     ) -> Hold | None:
-        """An answer was lost: one too many in a row holds the engine, and a probe that is lost holds it longer."""
+        """An answer was lost, or its bill is unknown: one too many in a row holds the engine, a probe longer."""
         self._lost[engine] += 1
         probed = [
             hold
@@ -155,14 +156,14 @@ class Gate:
         if most is None or self._lost[engine] < most:
             return None
         held = EngineError(
-            f"{counted(self._lost[engine], 'answer')} of {engine} in a row were lost, each of them perhaps paid "
-            f"for. The last: {why}",
+            f"{counted(self._lost[engine], 'answer')} of {engine} in a row were lost, or errors of the cloud's own, "
+            f"each of them perhaps paid for. The last: {why}",
             code="answers-lost",
             trouble=EngineTrouble.UNANSWERED,
             advice="Check the network, cloud.proxy and whether something cuts long connections off. asrwatch "
             "tries a single request, the shortest, from time to time.",
         )
-        return self._hold(engine, held, now=now, asked_at=None, key_digest=key_digest)
+        return self._hold(engine, held, now=now, asked_at=None, key_digest=None)
 
     def _hold(
         self,
@@ -194,7 +195,8 @@ class Gate:
             code=error.code,
             message=error.message,
             advice=error.advice,
-            key_digest=key_digest,
+            # a key that could not be read this time is no other key than the one refused before
+            key_digest=key_digest or (before.key_digest if before else None),
         )
         self._holds[scope] = hold
         return hold
@@ -240,7 +242,9 @@ class Gate:
             setattr(self, name, copy(value))
 
     def key_changed(self, key_digest: str | None) -> tuple[Hold, ...]:
-        """Lift the holds that another key was the reason for."""
+        """Lift the holds that another key was the reason for; None is a key that cannot be read now: they stay."""
+        if key_digest is None:
+            return ()
         return tuple(
             self._lift(hold)
             for hold in self.holds

@@ -66,7 +66,7 @@ from asrwatch.journey.recording import (
     Wishes,
 )
 from asrwatch.journey.spool import UNREADABLE
-from asrwatch.journey.trouble import one_more_lost
+from asrwatch.journey.trouble import ASKED_AGAIN, one_more_lost
 from asrwatch.journey.watched import Watched
 from asrwatch.storages import Source, Storage
 
@@ -97,10 +97,6 @@ RECONCILE_AGAIN = timedelta(seconds=30)
 
 SAME_CLOCK = timedelta(minutes=1)
 """Two clocks that differ by no more than this tell the same time of a request."""
-
-ASKED_AGAIN = 3
-"""How many lost answers in a row of one recording are asked again before a person decides: a way that loses
-every answer would otherwise pay for it for days."""
 
 ValueT = TypeVar("ValueT")
 

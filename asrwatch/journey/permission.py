@@ -5,7 +5,7 @@ from datetime import datetime
 
 from asrwatch import logs
 from asrwatch.clock import is_set
-from asrwatch.errors import AnswerLost, AsrwatchError, EngineError, EngineTrouble
+from asrwatch.errors import AnswerLost, AsrwatchError, BillUnknown, EngineError, EngineTrouble
 from asrwatch.journey import journey, timeshift, trouble
 from asrwatch.journey.book import Book
 from asrwatch.journey.gate import Gate
@@ -80,21 +80,19 @@ class Permission:
         """What a request that was refused, or whose answer was lost, says of its engine."""
         engine = before.reading.plan.engine if before.reading else ""
         asked_at = before.asking.asked_at if before.asking else None
-        digest = self._key_digest()
         match error:
             case EngineError():
+                digest = error.key_digest or self._key_digest()
                 hold = self._gate.refuse(
                     engine, error, now=now, asked_at=asked_at, key_digest=digest
                 )
-            case AsrwatchError() if not isinstance(error, AnswerLost):
+            case AsrwatchError() if not isinstance(error, AnswerLost | BillUnknown):
                 if error.code not in trouble.NEVER_LEFT:
                     self._gate.heard_from(engine)
                 self._gate.give_up_probe(engine)
                 return
             case _:
-                hold = self._gate.lose(
-                    engine, str(error), now=now, asked_at=asked_at, key_digest=digest
-                )
+                hold = self._gate.lose(engine, str(error), now=now, asked_at=asked_at)
         if hold is None:
             return
         self._book.store.hold(hold)

@@ -21,6 +21,7 @@ from asrwatch.errors import (
 from asrwatch.journey.recording import Failure, Recording, State, Trouble
 
 __all__ = [
+    "ASKED_AGAIN",
     "FIRST_WAIT",
     "LONGEST_WAIT",
     "NEVER_LEFT",
@@ -38,6 +39,9 @@ FRESH_URLS = 3
 """How often the audio is published afresh before its URL counts as hopeless (contract section 7.3: few tries)."""
 FAILED_TASKS = 1
 """How often a task that the cloud failed for a passing reason is submitted anew (section 7.3: resubmit once)."""
+ASKED_AGAIN = 3
+"""How many lost answers in a row of one recording, or errors whose bill is unknown, are asked again before a person
+decides: a way that loses every answer would otherwise pay for it for days."""
 READ_AGAIN = 3
 """How often asrwatch may stumble over what became of one request before a person looks."""
 DEATHS = 3
@@ -47,6 +51,11 @@ LOOK_AGAIN = timedelta(seconds=60)
 
 NEVER_LEFT = frozenset({"not-sent", "no-key", "inbox-away"})
 """Codes of errors that happened before any byte of a request reached the cloud."""
+
+_MAYBE_BILLED = (
+    f"It was answered so {ASKED_AGAIN} times in a row, and nobody says whether that is billed. "
+    "`asrwatch retry` asks again, which may be paid once more."
+)
 
 Chance = Callable[[], float]
 """A number from 0 up to 1."""
@@ -90,6 +99,8 @@ def suffer(
     match error:
         case AnswerLost():
             return _lost(recording, error, now=now, patience=patience, chance=chance)
+        case BillUnknown() if recording.state is State.ASKING:
+            return _bill_unknown(recording, error, now=now, patience=patience, chance=chance)
         case TicketLost():
             return recording.park(Failure.of(error), now=now), error.message, "lost"
         case SourceChanged():
@@ -176,6 +187,25 @@ def _lost(
         )
     due = now + backoff(trouble.count, chance)
     return recording.postpone(trouble, due=due), error.message, "lost"
+
+
+def _bill_unknown(
+    recording: Recording,
+    error: BillUnknown,
+    *,
+    now: datetime,
+    patience: timedelta,
+    chance: Chance,
+) -> Suffered:
+    """Asked again as often as after a lost answer: each of these may have been paid for, too."""
+    trouble = one_more_lost(recording, Failure.of(error), now=now)
+    if trouble.lost >= ASKED_AGAIN:
+        failure = replace(Failure.of(error), advice=_MAYBE_BILLED)
+        return recording.park(failure, now=now), error.message, "bill_unknown"
+    after, note, outcome = _postpone(recording, error, now=now, patience=patience, chance=chance)
+    if after.trouble is not None:
+        after = replace(after, trouble=trouble)
+    return after, note, outcome
 
 
 def _start_over(

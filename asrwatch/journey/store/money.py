@@ -2,6 +2,7 @@
 
 import zlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -83,6 +84,19 @@ _ADD_ASK = Prepared(
         "expected",
         "price",
     ),
+)
+_LOST = ("lost", "again", "not_accepted", "bill_unknown")
+_HEARD = (
+    select(asks.c.engine, func.max(asks.c.id).label("last"))
+    .where(asks.c.outcome.in_(("accepted", "answered", "refused")))
+    .group_by(asks.c.engine)
+    .subquery()
+)
+_LOST_IN_A_ROW = (
+    select(asks.c.engine, func.count())
+    .outerjoin(_HEARD, _HEARD.c.engine == asks.c.engine)
+    .where(asks.c.outcome.in_(_LOST), asks.c.id > func.coalesce(_HEARD.c.last, 0))
+    .group_by(asks.c.engine)
 )
 _STILL_TO_COME = select(asks.c.audio).where(asks.c.outcome.in_(("open", "accepted")))
 _LATEST_ASK = select(func.max(asks.c.id)).where(asks.c.recording == bindparam("of"))
@@ -250,6 +264,12 @@ class Money(Database):
         with self.transaction():
             rows = self._connection.execute(_STILL_TO_COME).scalars().all()
         return tuple(rows)
+
+    def lost_in_a_row(self) -> Mapping[str, int]:
+        """By engine, how many of its newest paid requests brought no answer, one after the other."""
+        with self.transaction():
+            rows = self._connection.execute(_LOST_IN_A_ROW).all()
+        return {engine: number for engine, number in rows}  # noqa: C416 - rows are no pairs to a type checker
 
     def bought_for(self, recording_id: int) -> tuple[Bought, ...]:
         """The paid requests made for a recording, oldest first."""
