@@ -24,11 +24,12 @@ from pydantic import ValidationError
 from asrwatch import logs
 from asrwatch.crash import crash_point
 from asrwatch.crew import begun, no_threads
-from asrwatch.daemon import Call, Daemon
+from asrwatch.daemon import Daemon
 from asrwatch.desk.reports import Question, Report, from_json, question_from_json, to_json
 from asrwatch.errors import AsrwatchError, StartupError
 from asrwatch.heartbeats import idle
 from asrwatch.journey.store import StoreTrouble
+from asrwatch.mail import Call
 from asrwatch.values import printable
 
 __all__ = ["ControlServer", "NobodyThere", "ask_daemon", "is_allowed"]

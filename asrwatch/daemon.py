@@ -9,7 +9,7 @@ import os
 import queue
 import random
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from asrwatch.clock import SYSTEM, Clock, Steady, is_set
 from asrwatch.clock import Step as ClockStep
 from asrwatch.cloud import KeyRing
 from asrwatch.crash import crash_point
-from asrwatch.engines import Engine, Heard
+from asrwatch.engines import Engine
 from asrwatch.errors import AsrwatchError, NeedsPerson, OurBug, OutOfOrder, TemporaryError
 from asrwatch.files.room import Reserve
 from asrwatch.heartbeats import Heartbeats, allow, beat
@@ -35,12 +35,11 @@ from asrwatch.inbox.messages import (
     ScanDone,
 )
 from asrwatch.inbox.presence import Presence
-from asrwatch.journey import poller, timeshift
+from asrwatch.journey import timeshift
 from asrwatch.journey.away import is_gone
 from asrwatch.journey.backups import BackupRules, Backups
 from asrwatch.journey.book import Change
 from asrwatch.journey.budget import Budget, Fuse
-from asrwatch.journey.crowd import Crowd
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route, is_ours, tidy_up
 from asrwatch.journey.keeper import Keeper
@@ -50,11 +49,24 @@ from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.room import RESERVE_AT_ONCE, Room, RoomSeen
 from asrwatch.journey.store import RESERVE, Store, StoreTrouble
 from asrwatch.journey.survey import Survey
+from asrwatch.mail import (
+    LATER,
+    Call,
+    Mail,
+    PollingDone,
+    StepDone,
+    Stop,
+    TakenAway,
+    is_paid_for,
+    urgency,
+)
+from asrwatch.polling import Rounds
+from asrwatch.slots import MOST_CHORES, Slots
 from asrwatch.supervision import Supervision
 from asrwatch.systemd import Notifier
 from asrwatch.values import format_duration, printable
 
-__all__ = ["Call", "Daemon", "House", "StepDone", "Stop"]
+__all__ = ["Daemon", "House"]
 
 log = logs.get("daemon")
 
@@ -67,11 +79,6 @@ ONCE_WAITS_FOR_STORE = timedelta(seconds=20)
 """So long it waits for a database that cannot be written."""
 LOCKED = "database-locked"
 ROOM_GLANCE = timedelta(seconds=2)
-ASKS = (State.ASKING, State.STAGED)
-CHORES = (State.TRANSCRIBED, State.SETTLED)
-"""Requests and everything else have slots of their own, so that no request waits behind a reading or an upload."""
-MOST_CHORES = 8
-"""Readings, uploads and deliveries at once: they share this machine's cores, disk and uplink."""
 TURN = timedelta(seconds=60)
 """How long this thread may take over what it does between two waits: a slow disk's commits, nothing else."""
 STEP = timedelta(minutes=2)
@@ -80,69 +87,12 @@ WHILE_ENDING = timedelta(milliseconds=250)
 MORE_TIME = timedelta(seconds=30)
 """What systemd is asked for, again and again, while an end waits for a request: it may take longer than
 `TimeoutStopSec`, and what was paid for is worth waiting for."""
-ASKED_ABOUT_AGAIN = 1.1
-"""Seconds between two questions about one task, at least."""
 LOOKOUTS_END, CHORES_END, DELIVERIES_END, UNSAVED_END = 1.0, 1.0, 3.0, 120.0
 """Seconds that an end waits for these. Readings and uploads are free, and begun anew by the next start."""
 REPLACED_AGAIN = timedelta(seconds=10)
 """A lookout that dies at once, again and again, is not replaced in a busy loop."""
 AT_ONCE = 32
 """How many messages are saved in one transaction at most."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepDone:
-    """A worker's step came to an end: what is now true, or what came in between."""
-
-    before: Recording
-    outcome: Recording | Exception
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PollingDone:
-    """A round of polling ended, by `error` if it was one nobody foresaw."""
-
-    error: Exception | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TakenAway:
-    """The files of these failed recordings are gone."""
-
-    recordings: tuple[Recording, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stop:
-    """Somebody asked for the end."""
-
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
-    """A question or command of a person, answered in the daemon's thread; `answer` must not raise.
-
-    `spoiled` is told instead where the database cannot be used now.
-    """
-
-    answer: Callable[["Daemon"], None]
-    spoiled: Callable[[StoreTrouble], None] = lambda _: None
-
-
-Mail = (
-    FileSettled
-    | ScanDone
-    | InboxTrouble
-    | InboxHealed
-    | StepDone
-    | TaskNews
-    | PollingDone
-    | TakenAway
-    | RoomSeen
-    | Stop
-    | Call
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,27 +150,34 @@ class Daemon:
             clock=house.clock.now,
         )
         self.lookouts: dict[str, Lookout] = {}
-        self.under_way: dict[int, Recording] = {}
+        self.slots = Slots(
+            workers=house.workers, inboxes=len(house.routes), supervision=self.supervision
+        )
+        self.under_way = self.slots.under_way
         self.started_at = self.clock.now()
         self._workers = ThreadPoolExecutor(
             # twice what is ever busy: a thread that is stuck is made up for by another
             2 * (house.workers + MOST_CHORES),
             thread_name_prefix="worker",
         )
-        self._polling = ThreadPoolExecutor(1, thread_name_prefix="poller")
-        self._in_round: frozenset[int] = frozenset()
+        self.rounds = Rounds(
+            house.store,
+            house.engines,
+            clock=self.clock,
+            hearts=self.hearts,
+            usual=STEP,
+            post=self.post,
+        )
         self._on_trial = False
         self._stop: Stop | None = None
         self._ending = False
         self._unsaved: list[Mail] = []
-        self._ended: set[int] = set()
         self._store_trouble: StoreTrouble | None = None
         self._reserve_is_given = False
         self._aside: set[str] = set()
         self._next_glance = self.clock.monotonic()
         self._next_replacement = self._next_glance
         self._waiting_since: float | None = None
-        self._asked_about: dict[int, float] = {}
         self._steady = Steady(self.clock, house.store.offset())
         self._steps: list[ClockStep] = []
         self._steps_meanwhile: dict[int, list[ClockStep]] = {}
@@ -406,7 +363,8 @@ class Daemon:
         self._saved()
         for recording, step in steps:
             self.begin(step, recording)
-        self._poll(batch)
+        if not self.rounds.begin(batch, go_on=self._goes_on):
+            self.post(PollingDone(error=_unmanned()))
         if self._goes_on():
             self._replace_the_dead()
             self.house.store.remark()
@@ -427,12 +385,12 @@ class Daemon:
 
         So no message spoils another, and neither a question nor the end has to wait for a disk.
         """
-        mail, self._unsaved = sorted([*self._unsaved, *self._arrived()], key=_urgency), []
+        mail, self._unsaved = sorted([*self._unsaved, *self._arrived()], key=urgency), []
         self._look_for_room()
         failed: StoreTrouble | None = None
         for piece in mail:
             locked = failed is not None and failed.code == LOCKED and not isinstance(piece, Stop)
-            later = self._reserve_is_given and _urgency(piece) == LATER
+            later = self._reserve_is_given and urgency(piece) == LATER
             try:
                 if locked or later:
                     self._keep(piece, failed)
@@ -475,7 +433,7 @@ class Daemon:
         try:
             self._receive_in_one(piece)
         except StoreTrouble as error:
-            if error.code == LOCKED or not _is_paid_for(piece) or not self._reserve.give_up():
+            if error.code == LOCKED or not is_paid_for(piece) or not self._reserve.give_up():
                 raise
             self._undo()
             self._reserve_is_given = True
@@ -510,9 +468,7 @@ class Daemon:
 
     def _saved(self) -> None:
         """After a commit: what it ended is no longer under way, and whoever listens is told."""
-        for recording_id in self._ended:
-            self.under_way.pop(recording_id, None)
-        self._ended.clear()
+        self.slots.let_go()
         for change in self.keeper.take_news():
             for tell in self.house.on_change:
                 try:
@@ -522,7 +478,7 @@ class Daemon:
 
     def _undo(self) -> None:
         """After a commit that failed: nothing of it happened."""
-        self._ended.clear()
+        self.slots.ended.clear()
         self.keeper.discard_news()
 
     def _wait(self) -> list[Mail]:
@@ -565,9 +521,9 @@ class Daemon:
                 under_way=apart,
                 barred_inboxes=shut,
             )
-            for states, shut in ([] if self._on_trial else self._open_kinds(now))
+            for states, shut in ([] if self._on_trial else self.slots.open_kinds(now))
         ]
-        if not self._in_round and not self._on_trial and is_set(now):
+        if not self.rounds.under_way and not self._on_trial and is_set(now):
             dates.append(self.house.store.next_poll())
         waits = [max(date - now, timedelta(0)) for date in dates if date is not None]
         return min([longest, *waits])
@@ -576,7 +532,7 @@ class Daemon:
         now = self.clock.now()
         match mail:
             case FileSettled():
-                self.keeper.settled(mail, under_way=self._working(), now=now)
+                self.keeper.settled(mail, under_way=self.slots.working(), now=now)
             case StepDone():
                 self._step_done(mail, now)
             case TaskNews():
@@ -584,9 +540,9 @@ class Daemon:
             case PollingDone(error=error):
                 if error is not None:
                     log.error("polling-failed", exc_info=error)
-                    self.keeper.postpone_polls(self._in_round, now=now)
-                self.keeper.broken_off(self._in_round)
-                self._in_round = frozenset()
+                    self.keeper.postpone_polls(self.rounds.under_way, now=now)
+                self.keeper.broken_off(self.rounds.under_way)
+                self.rounds.ended()
             case InboxTrouble():
                 log.error(
                     "inbox-trouble",
@@ -620,7 +576,7 @@ class Daemon:
     def _step_done(self, mail: StepDone, now: datetime) -> None:
         """What a worker's step came to; its class, if it is an error, says what happens."""
         before, outcome = mail.before, mail.outcome
-        self._ended.add(before.id)
+        self.slots.ended.add(before.id)
         for step in self._steps_meanwhile.get(before.id, ()):
             as_it_is = timeshift.moved(before, step)
             if isinstance(outcome, Recording):
@@ -662,23 +618,38 @@ class Daemon:
         now = self.clock.now()
         self._glance_at_key(now)
         self._look_for_room()
-        barred = self._barred()
-        busy = self._working().keys() - self._stuck()
-        alone = self.keeper.trial(under_way=busy | self._in_round, barred_inboxes=barred, now=now)
+        barred = self.slots.barred()
+        busy = self.slots.working().keys() - self.slots.stuck()
+        kinds = self.slots.kinds(now)
+        alone = self.keeper.trial(
+            [state for kind in kinds for state in kind],
+            under_way=busy | self.rounds.under_way,
+            barred_inboxes=barred,
+            now=now,
+        )
         self._on_trial = alone is not None
         if alone is not None:
             return alone
         steps: list[Step] = []
-        for kind in self._kinds(now):
+        for kind in kinds:
             steps += self.keeper.hand_out(
                 kind,
-                limit=self._free(kind),
-                under_way=self._working(),
+                limit=self.slots.free(kind),
+                under_way=self.slots.working(),
                 barred_inboxes=barred,
-                crowd=self._crowd(kind),
+                crowd=self.slots.crowd(kind),
                 now=now,
             )
         return steps
+
+    def _due_for_polling(self, begun: list[Step]) -> tuple[Recording, ...]:
+        """The tasks to ask about now; a suspect's alone."""
+        batch = self.rounds.due()
+        if not batch:
+            return ()
+        busy = self.slots.working().keys() - self.slots.stuck()
+        busy |= {recording.id for recording, _ in begun}
+        return self.keeper.round_of(batch, under_way=busy, now=self.clock.now())
 
     def _back_up(self) -> None:
         """Copy the database if a backup is due, between two transactions; a worker verifies the copy."""
@@ -693,56 +664,10 @@ class Daemon:
         if not crew.handed(self._workers, work):
             self.backups.ended(_unmanned(), self.clock.now())
 
-    @staticmethod
-    def _kinds(now: datetime) -> tuple[tuple[State, ...], ...]:
-        """The kinds of steps that may begin: before the clock was set, none that need the cloud."""
-        return (ASKS, CHORES) if is_set(now) else (CHORES,)
-
     def _look_for_room(self) -> None:
         """Have somebody look how much room there is, if that was not done lately."""
         if self.room.due(time.monotonic()):
             self._survey.look(self.room.folders)
-
-    def _working(self) -> dict[int, Recording]:
-        """What is under way, less what this turn's messages ended."""
-        return {n: one for n, one in self.under_way.items() if n not in self._ended}
-
-    def _free(self, kind: Collection[State]) -> int:
-        """How many more steps of a kind may begin."""
-        stuck = self._stuck()
-        working = [one for one in self._working().values() if one.id not in stuck]
-        busy = sum(recording.state in kind for recording in working)
-        slots = self.house.workers if kind is ASKS else min(self.house.workers, MOST_CHORES)
-        return slots - busy
-
-    def _crowd(self, kind: Collection[State]) -> Crowd:
-        """No inbox may have all the slots for chores where there are others: its share might not answer."""
-        if kind is ASKS or len(self.house.routes) == 1:
-            return Crowd()
-        inboxes = [one.inbox for one in self._working().values() if one.state in kind]
-        return Crowd(inboxes, most=max(1, min(self.house.workers, MOST_CHORES) // 2))
-
-    def _open_kinds(self, now: datetime) -> list[tuple[list[State], frozenset[str]]]:
-        """States whose recordings could be handed out, and the inboxes that could not; one question if it will do."""
-        free = [kind for kind in self._kinds(now) if self._free(kind) > 0]
-        barred, full = self._barred(), self._crowd(CHORES).full
-        if full:
-            return [(list(kind), barred | full if kind is CHORES else barred) for kind in free]
-        return [([state for kind in free for state in kind], barred)] if free else []
-
-    def _stuck(self) -> frozenset[int]:
-        """Recordings whose steps are beyond their deadlines: nobody waits for those, they hold no slot."""
-        late = self.supervision.late
-        return frozenset(each.key.id for each in late if isinstance(each.key, Recording))
-
-    def _barred(self) -> frozenset[str]:
-        """Inboxes whose files do not answer: what else is tried with them would only get stuck, too."""
-        stuck = [late.key for late in self.supervision.late if not late.vital]
-        return frozenset(
-            key.inbox if isinstance(key, Recording) else key
-            for key in stuck
-            if isinstance(key, Recording | str)
-        )
 
     def _glance_at_key(self, now: datetime) -> None:
         """A corrected key ends the holds that the old one was the reason for."""
@@ -750,44 +675,6 @@ class Daemon:
             return
         self._next_glance = self.clock.monotonic() + KEY_GLANCE.total_seconds()
         self.keeper.key_glanced(now=now)
-
-    def _due_for_polling(self, begun: list[Step]) -> tuple[Recording, ...]:
-        """The tasks to ask about now, none while a round is under way."""
-        now = self.clock.now()
-        next_poll = None if self._in_round else self.house.store.next_poll()
-        if next_poll is None or next_poll > now or not is_set(now):
-            return ()
-        batch = poller.soon(
-            self.house.store.outstanding(), due=lambda recording: recording.due <= now
-        )
-        # whatever the clock does between two lines of this: no task is asked about more often
-        earliest = self.clock.monotonic() - ASKED_ABOUT_AGAIN
-        self._asked_about = {n: at for n, at in self._asked_about.items() if at > earliest}
-        batch = tuple(recording for recording in batch if recording.id not in self._asked_about)
-        busy = self._working().keys() - self._stuck() | {recording.id for recording, _ in begun}
-        return self.keeper.round_of(batch, under_way=busy, now=now)
-
-    def _poll(self, batch: tuple[Recording, ...]) -> None:
-        """Begin a round of polling."""
-        if not batch:
-            return
-        self._in_round = frozenset(recording.id for recording in batch)
-        self._asked_about |= dict.fromkeys(self._in_round, self.clock.monotonic())
-
-        def work() -> None:
-            with self.hearts.pulse(f"asking about {len(batch)} tasks", usual=STEP, vital=True):
-                error = ask()
-            self.post(PollingDone(error=error))
-
-        def ask() -> Exception | None:
-            try:
-                poller.ask_about(batch, self.house.engines, self.post, go_on=self._goes_on)
-            except Exception as surprise:  # noqa: BLE001 - a round is a step: its failure is not the daemon's
-                return surprise
-            return None
-
-        if not crew.handed(self._polling, work):
-            self.post(PollingDone(error=_unmanned()))
 
     # The end.
 
@@ -815,7 +702,7 @@ class Daemon:
 
     def _is_done(self) -> bool:
         """Every inbox was scanned whole, nothing settles, nothing moves or could."""
-        if self.under_way or self._in_round or self._unsaved:
+        if self.under_way or self.rounds.under_way or self._unsaved:
             return False
         if any(not _is_settled(lookout.snapshot()) for lookout in self.lookouts.values()):
             return False
@@ -823,9 +710,13 @@ class Daemon:
 
     def _is_stranded(self) -> bool:
         """Whether all that is left waits for room, or for files of inboxes that do not answer or are away."""
-        if self._working().keys() - self._stuck() or self._in_round or self._unsaved:
+        if (
+            self.slots.working().keys() - self.slots.stuck()
+            or self.rounds.under_way
+            or self._unsaved
+        ):
             return False
-        silent, away = self._barred(), set()
+        silent, away = self.slots.barred(), set()
         for name, lookout in self.lookouts.items():
             snapshot = lookout.snapshot()
             if name not in silent and not _is_settled(snapshot):
@@ -839,12 +730,12 @@ class Daemon:
     @property
     def silent(self) -> frozenset[str]:
         """Inboxes that do not answer."""
-        return self._barred()
+        return self.slots.barred()
 
     @property
     def left_behind(self) -> bool:
         """Whether threads are still at what an end did not wait for; the next start repeats it."""
-        return bool(self.under_way or self._in_round or self._aside)
+        return bool(self.under_way or self.rounds.under_way or self._aside)
 
     def _wind_up(self) -> None:
         """No new steps; requests finish and are saved; what is free is left to the next start.
@@ -863,9 +754,11 @@ class Daemon:
         crash_point("wound-up")
         left = self.left_behind
         with suppress(StoreTrouble):  # then they are tried alone at the next start, and cleared
-            self.keeper.broken_off(self._in_round | self.under_way.keys() - self._stuck())
+            self.keeper.broken_off(
+                self.rounds.under_way | self.under_way.keys() - self.slots.stuck()
+            )
         self._workers.shutdown(wait=not left, cancel_futures=True)
-        self._polling.shutdown(wait=not left, cancel_futures=True)
+        self.rounds.shut_down(wait=not left)
         log.info("stopped", left_under_way=len(self.under_way), hurried=self._stop is not asked)
         crash_point("stopped")
 
@@ -878,10 +771,10 @@ class Daemon:
 
     def _awaited(self, waited: float) -> bool:
         """Whether the end waits for something: for requests to their own ends, for the rest only a moment."""
-        paid_for = any(_is_paid_for(piece) for piece in self._unsaved)
+        paid_for = any(is_paid_for(piece) for piece in self._unsaved)
         if self._unsaved and waited < (UNSAVED_END if paid_for else DELIVERIES_END):
             return True
-        stuck = self._stuck()
+        stuck = self.slots.stuck()
         stuck |= {one.before.id for one in self._unsaved if isinstance(one, StepDone)}
         if any(is_ours(one) for one in self.under_way.values() if one.id not in stuck):
             return True
@@ -893,7 +786,7 @@ class Daemon:
         for lookout in self.lookouts.values():
             lookout.stop(timedelta(0))
         self._workers.shutdown(wait=False, cancel_futures=True)
-        self._polling.shutdown(wait=False, cancel_futures=True)
+        self.rounds.shut_down(wait=False)
         log.error("broken-off", left_under_way=len(self.under_way))
 
 
@@ -916,29 +809,6 @@ _DOING = {
 }
 
 
-def _is_paid_for(mail: Mail) -> bool:
-    """Whether a message tells what a paid request brought, or that it was accepted."""
-    match mail:
-        case StepDone(before=before, outcome=Recording()):
-            return before.state is State.ASKING
-        case TaskNews(news=Heard()):
-            return True
-        case _:
-            return False
-
-
 def _is_settled(inbox: Snapshot) -> bool:
     """Whether an inbox was scanned whole, and nothing in it settles."""
     return inbox.last_whole is not None and inbox.last is not None and inbox.last.quiet
-
-
-LATER = 3
-
-
-def _urgency(mail: Mail) -> int:
-    """What is saved first when not all can be: lower is sooner."""
-    if isinstance(mail, Stop):
-        return 0
-    if _is_paid_for(mail):
-        return 1
-    return 2 if isinstance(mail, Call | RoomSeen) else LATER

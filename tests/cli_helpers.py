@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from start_helpers import PATIENCE, environment, run
+from start_helpers import environment, run
+from wait_helpers import PATIENCE
 
 __all__ = ["PATIENCE", "asrwatch", "configure", "environment"]
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from conftest import Keep
-from e2e_helpers import Installed, write_wav
+from e2e_helpers import Installed
+from wav_helpers import write_wav
 
 from asrwatch.bootstrap import build_parts
 from asrwatch.config import load

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from crash_helpers import SYNC, TASK, WORKERS, Disk, Trial, is_whole
-from e2e_helpers import wait_for
+from wait_helpers import wait_for
 
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store

@@ -3,39 +3,13 @@
 import json
 import signal
 import subprocess
-import time
-import wave
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import start_helpers
-
-PATIENCE = 60.0
-"""Seconds a test waits for what must happen; nothing takes nearly as long."""
-
-
-def write_wav(path: Path, *, seconds: float = 1.0, number: int = 1) -> Path:
-    """A WAV of 8 kHz mono whose content depends on `number`."""
-    with wave.open(str(path), "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(8_000)
-        # far above silence, which is not sent
-        out.writeframes(
-            ((number if number > 100 else 1_000 + number) % 2**16).to_bytes(2, "little")
-            * int(8_000 * seconds)
-        )
-    return path
-
-
-def wait_for(what: Callable[[], bool], *, patience: float = PATIENCE) -> None:
-    """Until it is true, or the test fails."""
-    end = time.monotonic() + patience
-    while not what():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
+from wait_helpers import PATIENCE, wait_for
 
 
 @dataclass

@@ -1,54 +1,28 @@
 """The whole house in this process, over a real folder and a sandbox: what happens to files in it."""
 
-import io
 import os
 import threading
-import time
-import wave
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from wait_helpers import PATIENCE, wait_for
+
 from asrwatch.bootstrap import build_daemon, build_parts, open_store
-from asrwatch.daemon import Daemon, Stop
+from asrwatch.daemon import Daemon
 from asrwatch.journey.book import Change
 from asrwatch.journey.recording import Recording, State
+from asrwatch.mail import Stop
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
 from asrwatch.settings import Settings
 from asrwatch.systemd import Notifier
 
-PATIENCE = 60.0
-"""Seconds a test waits for what must happen."""
-
 QUICK = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0))
 FILETRANS = {"engine": "qwen3-asr-flash-filetrans"}
 """Inbox keys with which everything is uploaded and goes by task."""
-
-
-def wav_bytes(number: int = 1, *, seconds: float = 0.5) -> bytes:
-    """A WAV of 8 kHz mono whose content depends on `number`."""
-    memory = io.BytesIO()
-    with wave.open(memory, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(8_000)
-        # far above silence, which is not sent
-        out.writeframes(
-            ((number if number > 100 else 1_000 + number) % 2**16).to_bytes(2, "little")
-            * int(8_000 * seconds)
-        )
-    return memory.getvalue()
-
-
-def wait_for(what: Callable[[], object], *, patience: float = PATIENCE) -> None:
-    """Until it is true, or the test fails."""
-    end = time.monotonic() + patience
-    while not what():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @dataclass

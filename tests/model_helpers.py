@@ -25,7 +25,7 @@ from desk_helpers import settings_of
 from fake_engine import FakeEngine, FakeOptions, fake_cloud
 
 from asrwatch.clock import Clock
-from asrwatch.daemon import Daemon, House, Mail, StepDone
+from asrwatch.daemon import Daemon, House
 from asrwatch.engines import Ask, Found, Heard, LocalAudio, NotThere, Pending, RemoteAudio, StillOut
 from asrwatch.errors import (
     AnswerLost,
@@ -46,6 +46,7 @@ from asrwatch.journey.delivery import Rules
 from asrwatch.journey.journey import Route
 from asrwatch.journey.recording import Answer, Recording, State, Wishes
 from asrwatch.journey.store import Store
+from asrwatch.mail import Mail, StepDone
 from asrwatch.storages import Published, Source, Storage, StorageOptions
 from asrwatch.systemd import Notifier
 
@@ -451,7 +452,7 @@ class World:
         lines = [
             f"now {self.now()}, requests {gate.holds} {gate._probing} {gate._next}",
             f"inbox {last.waiting if last else None}, mail {self.daemon.unsaved}",
-            f"steps {len(self.daemon.later.steps)}, round {self.daemon._in_round}",
+            f"steps {len(self.daemon.later.steps)}, round {self.daemon.rounds.under_way}",
         ]
         for recording in self.store.in_state(*State):
             told = [event.note for event in self.store.story(recording.id)][-5:]

@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
-PATIENCE = 60.0
-"""Seconds that no command takes."""
+from wait_helpers import PATIENCE
+
 Word = str | bytes | Path
 
 _KEPT = ("PATH", "LANG", "PYTHONPATH", "COVERAGE_PROCESS_START")
@@ -174,4 +174,4 @@ def _fork_server() -> socket.socket:
     return ours
 
 
-__all__ = ["PATIENCE", "Forked", "Word", "environment", "run", "start"]
+__all__ = ["Forked", "Word", "environment", "run", "start"]

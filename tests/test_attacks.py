@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from files_helpers import FILETRANS, Housed, a_house, wait_for, wav_bytes
+from files_helpers import FILETRANS, Housed, a_house
 from inbox_helpers import not_root, public_folder, raw
+from wait_helpers import wait_for
+from wav_helpers import wav_bytes
 
 from asrwatch.bootstrap import build_parts, open_store
 from asrwatch.desk.foresight import foresee

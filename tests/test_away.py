@@ -9,9 +9,11 @@ import pytest
 from fake_engine import FakeOptions, fake_cloud
 from inbox_helpers import not_root, public_folder, raw
 from journey_helpers import a_recording
-from test_daemon import Scripted, World, heard, wait_for, write_wav
+from test_daemon import Scripted, World, heard
+from wait_helpers import wait_for
+from wav_helpers import write_wav
 
-from asrwatch.daemon import Call, Daemon, House
+from asrwatch.daemon import Daemon, House
 from asrwatch.engines import Ask, Heard, Sent
 from asrwatch.errors import SourceChanged, TemporaryError, Vanished
 from asrwatch.files import fingerprint_of
@@ -23,6 +25,7 @@ from asrwatch.journey.away import AWAY, come_home, is_gone
 from asrwatch.journey.journey import utc_now
 from asrwatch.journey.recording import Failure, Recording, State, Trouble, Wishes
 from asrwatch.journey.store import Store
+from asrwatch.mail import Call
 
 
 class ShareWorld(World):
@@ -155,7 +158,7 @@ def test_renamed_folder_sends_nothing_under_the_wrong_name(
     with pytest.raises(Vanished):
         journey.advance(recording, route, clock=lambda: now)
     folder.mkdir()
-    write_wav(folder / "talk.wav", tone=2)  # another one has the old name now
+    write_wav(folder / "talk.wav", number=2)  # another one has the old name now
     with pytest.raises(SourceChanged):
         journey.advance(recording, route, clock=lambda: now)
     assert world.engine.asked == []
@@ -165,7 +168,7 @@ def test_folder_renamed_under_a_running_daemon_is_transcribed_where_it_is(world:
     """With everything under way, a renamed folder ends with one transcript per recording, beside it. [D15]."""
     (world.inbox / "before").mkdir()
     for number in range(8):
-        write_wav(world.inbox / "before" / f"{number}.wav", tone=number)
+        write_wav(world.inbox / "before" / f"{number}.wav", number=number)
     asked = threading.Event()
 
     def respond(_ask: Ask) -> Heard:
@@ -291,12 +294,12 @@ def test_dead_share_leaves_slots_to_the_other_inboxes(world: World) -> None:
 
     (world.root / "dead").mkdir()
     for number in range(20):
-        write_wav(world.root / "dead" / f"{number}.wav", tone=number)
+        write_wav(world.root / "dead" / f"{number}.wav", number=number)
     both = TwoInboxes(root=world.root, engine=world.engine)
     with both.running() as daemon:
         wait_for(lambda: sum(one.inbox == "dead" for one in daemon.under_way.copy().values()) == 2)
         for number in range(6):
-            write_wav(world.inbox / f"{number}.wav", tone=100 + number)
+            write_wav(world.inbox / f"{number}.wav", number=100 + number)
         wait_for(lambda: len(list(world.inbox.glob("*.txt"))) == 6)
         assert sum(one.inbox == "dead" for one in daemon.under_way.copy().values()) == 2
         released.set()

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from e2e_helpers import Installed, wait_for, write_wav
+from e2e_helpers import Installed
 from journey_helpers import a_recording
+from wait_helpers import wait_for
+from wav_helpers import write_wav
 
 from asrwatch.errors import NeedsPerson, TemporaryError
 from asrwatch.journey.backups import BackupRules, Backups

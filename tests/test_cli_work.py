@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,13 +18,13 @@ from typing import Any
 import pytest
 from cli_helpers import asrwatch, configure, environment
 from start_helpers import start
+from wait_helpers import PATIENCE, wait_for
+from wav_helpers import write_wav
 
 from asrwatch.control import ask_daemon
 from asrwatch.desk.reports import AskStatus, Status
 from asrwatch.journey.recording import State
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
-
-PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -33,16 +32,6 @@ def sandbox() -> Iterator[Sandbox]:
     """A cloud that answers "Hello world." at once."""
     with Sandbox(recogniser=Scripted(), knobs=Knobs(rate_limits=False)) as running:
         yield running
-
-
-def write_wav(path: Path, *, number: int = 1, seconds: float = 1.0) -> Path:
-    """A WAV whose content depends on `number`."""
-    with wave.open(str(path), "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(8_000)
-        out.writeframes((1_000 + number).to_bytes(2, "little") * int(8_000 * seconds))
-    return path
 
 
 def configured(folder: Path, sandbox: Sandbox, **settings: Any) -> Path:
@@ -63,14 +52,6 @@ def running(folder: Path, config: Path, **more: str) -> Iterator["subprocess.Pop
     finally:
         daemon.kill()
         daemon.wait()
-
-
-def wait_for(what: Any) -> None:
-    """Until it is true, or the test fails."""
-    end = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
 
 
 # Once.

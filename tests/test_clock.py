@@ -13,7 +13,9 @@ import pytest
 from conftest import Keep
 from fake_engine import FakeOptions, fake_cloud
 from journey_helpers import FAILURE, STAGING, a_recording
-from test_daemon import Scripted, Tasks, World, heard, wait_for, write_wav
+from test_daemon import Scripted, Tasks, World, heard
+from wait_helpers import wait_for
+from wav_helpers import write_wav
 
 from asrwatch.clock import EARLIEST, Clock, Offset, Steady, Step, is_set
 from asrwatch.daemon import House
@@ -319,7 +321,7 @@ def test_clock_steps(tmp_path: Path, rounds: Callable[[int, int], int], promise:
         engine.check = timed  # type: ignore[assignment, method-assign]
         with world.running():
             for place, jump in enumerate(jumps):
-                write_wav(world.inbox / f"{place}.wav", tone=place)
+                write_wav(world.inbox / f"{place}.wav", number=place)
                 time.sleep(0.3)
                 hands.wrong = jump
                 hands.slept += timedelta(hours=8)

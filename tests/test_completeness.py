@@ -14,9 +14,11 @@ from typing import Any, BinaryIO
 import pytest
 from audio_helpers import encode
 from e2e_helpers import Installed
-from files_helpers import FILETRANS, Housed, a_house, wait_for, wav_bytes
+from files_helpers import FILETRANS, Housed, a_house
 from inbox_helpers import HandClock, look, raw, rule_for
 from journey_helpers import a_recording
+from wait_helpers import wait_for
+from wav_helpers import wav_bytes
 
 from asrwatch.audio.facts import probe
 from asrwatch.bootstrap import build_parts

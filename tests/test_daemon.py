@@ -2,7 +2,6 @@
 
 import threading
 import time
-import wave
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,8 +13,10 @@ from typing import Any
 
 import pytest
 from fake_engine import FakeEngine, FakeOptions, fake_cloud
+from wait_helpers import PATIENCE, wait_for
+from wav_helpers import write_wav
 
-from asrwatch.daemon import Call, Daemon, House, Stop
+from asrwatch.daemon import Daemon, House
 from asrwatch.engines import Ask, Found, Heard, NotThere, Pending, StillOut
 from asrwatch.errors import AnswerLost, AsrwatchError, EngineError, EngineTrouble, TemporaryError
 from asrwatch.formats import FormatOptions
@@ -28,21 +29,9 @@ from asrwatch.journey.delivery import Rules
 from asrwatch.journey.journey import Route, utc_now
 from asrwatch.journey.recording import Answer, Recording, State, Wishes
 from asrwatch.journey.store import Store
+from asrwatch.mail import Call, Stop
 from asrwatch.storages.public_dir import PublicDir
 from asrwatch.systemd import Notifier
-
-PATIENT = 20.0
-"""Seconds a test waits for what must happen."""
-
-
-def write_wav(path: Path, *, seconds: float = 1.0, tone: int = 1) -> Path:
-    """A short WAV whose content depends on `tone`."""
-    with wave.open(str(path), "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(8000)
-        out.writeframes(bytes([tone % 256, tone // 256 % 256]) * int(8000 * seconds))
-    return path
 
 
 class Scripted(FakeEngine):
@@ -133,13 +122,13 @@ class World:
 
         thread = threading.Thread(target=work)
         thread.start()
-        assert ready.wait(PATIENT)
+        assert ready.wait(PATIENCE)
         try:
             yield holder[0]
         finally:
             if not holder[0].stopping:
                 holder[0].post(Stop(reason="test over"))
-            thread.join(PATIENT)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
 
     def became(self, state: State) -> bool:
@@ -157,14 +146,6 @@ def world(tmp_path: Path) -> World:
     """An empty world."""
     (tmp_path / "inbox").mkdir()
     return World(root=tmp_path, engine=Scripted(FakeOptions(), fake_cloud()))
-
-
-def wait_for(what: Callable[[], bool], *, patience: float = PATIENT) -> None:
-    """Until it is true, or the test fails."""
-    end = time.monotonic() + patience
-    while not what():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def test_a_dropped_file_is_transcribed_beside_it(world: World) -> None:
@@ -210,9 +191,9 @@ def test_a_touched_file_is_the_same_recording(world: World) -> None:
 def test_new_content_under_an_old_name_is_a_new_recording(world: World) -> None:
     """A recorder that reuses names loses nothing: both transcripts are there."""
     with world.running():
-        write_wav(world.inbox / "talk.wav", tone=1)
+        write_wav(world.inbox / "talk.wav", number=1)
         wait_for((world.inbox / "talk.txt").exists)
-        write_wav(world.inbox / "talk.wav", tone=2)
+        write_wav(world.inbox / "talk.wav", number=2)
         wait_for(lambda: len(list(world.inbox.glob("*.txt"))) == 2)
     assert len(world.recordings()) == 2
     assert len(world.engine.asked) == 2
@@ -222,8 +203,8 @@ def test_old_content_that_comes_back_is_what_lies_there(world: World) -> None:
     """One content, another, the first again: what is known of the path is the first, and it is not paid again."""
     talk = world.inbox / "talk.wav"
     with world.running():
-        for tone, named in ((1, "talk.txt"), (2, "talk.wav.txt"), (1, "talk.wav.2.txt")):
-            write_wav(talk, tone=tone)
+        for number, named in ((1, "talk.txt"), (2, "talk.wav.txt"), (1, "talk.wav.2.txt")):
+            write_wav(talk, number=number)
             wait_for((world.inbox / named).exists)
     assert len(world.engine.asked) == 2
     with Store(world.root / "state") as store:
@@ -246,14 +227,14 @@ def test_a_held_engine_keeps_its_recordings(world: World) -> None:
 
     world.engine.respond = respond
     for number in range(20):
-        write_wav(world.inbox / f"{number}.wav", tone=number)
+        write_wav(world.inbox / f"{number}.wav", number=number)
     with world.running() as daemon:
         wait_for(lambda: len(daemon.gate.holds) == 1)
         time.sleep(0.3)
         assert len(world.engine.asked) <= 4
         healed.set()
         daemon.gate.open_now(utc_now())
-        write_wav(world.inbox / "nudge.wav", tone=99)
+        write_wav(world.inbox / "nudge.wav", number=99)
         wait_for(lambda: len(list(world.inbox.glob("*.txt"))) == 21)
     assert {recording.state for recording in world.recordings()} == {State.DELIVERED}
 
@@ -414,9 +395,9 @@ def test_an_unexpected_error_fails_one_recording_only(world: World) -> None:
 
     world.engine.respond = respond
     with world.running():
-        write_wav(world.inbox / "a.wav", tone=1)
+        write_wav(world.inbox / "a.wav", number=1)
         wait_for(lambda: len(world.engine.asked) == 1)
-        write_wav(world.inbox / "b.wav", tone=2)
+        write_wav(world.inbox / "b.wav", number=2)
         wait_for((world.inbox / "b.txt").exists)
 
 
@@ -426,13 +407,13 @@ def test_a_slow_step_is_finished_and_saved_by_an_orderly_stop(world: World) -> N
 
     def respond(ask: Ask) -> Heard:
         asked.set()
-        assert go_on.wait(PATIENT)
+        assert go_on.wait(PATIENCE)
         return heard(ask.id)
 
     world.engine.respond = respond
     write_wav(world.inbox / "talk.wav")
     with world.running() as daemon:
-        assert asked.wait(PATIENT)
+        assert asked.wait(PATIENCE)
         daemon.post(Stop(reason="orderly"))
         time.sleep(0.2)
         go_on.set()
@@ -458,11 +439,11 @@ def test_a_file_that_changes_while_it_is_transcribed_is_not_delivered_as_final(
     world: World,
 ) -> None:
     """The transcript of content that the file no longer has is kept back, the new content is transcribed."""
-    talk = write_wav(world.inbox / "talk.wav", tone=1)
+    talk = write_wav(world.inbox / "talk.wav", number=1)
 
     def respond(ask: Ask) -> Heard:
         if len(world.engine.asked) == 1:
-            write_wav(talk, tone=2)
+            write_wav(talk, number=2)
             return heard("old")
         return heard(f"new {ask.id}")
 
@@ -479,7 +460,7 @@ def test_an_unforeseen_error_spoils_no_other_message(world: World) -> None:
         raise ZeroDivisionError(daemon.started_at)
 
     for number in range(10):
-        write_wav(world.inbox / f"{number}.wav", tone=number)
+        write_wav(world.inbox / f"{number}.wav", number=number)
     with world.running() as daemon:
         for _ in range(20):
             daemon.post(Call(answer=boom))

@@ -6,7 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from e2e_helpers import Installed, write_wav
+from e2e_helpers import Installed
+from wav_helpers import write_wav
 
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store

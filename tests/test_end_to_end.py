@@ -8,7 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from e2e_helpers import Installed, wait_for, write_wav
+from e2e_helpers import Installed
+from wait_helpers import wait_for
+from wav_helpers import write_wav
 
 from asrwatch.sandbox import Fault, Knobs, Route, Sandbox, Scripted, Wire
 

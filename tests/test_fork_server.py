@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from e2e_helpers import wait_for
 from start_helpers import Forked, environment, run, start
+from wait_helpers import wait_for
 
 from asrwatch import __version__
 

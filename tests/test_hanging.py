@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Keep
-from e2e_helpers import PATIENCE, Installed, wait_for
+from e2e_helpers import Installed
+from wait_helpers import PATIENCE, wait_for
 
 from asrwatch.heartbeats import Heartbeats, allow, beat, idle, vital
 from asrwatch.supervision import Supervision

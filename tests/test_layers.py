@@ -83,8 +83,9 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 
 # How many handlers may catch everything, by module.
 MAY_CATCH_ALL = {
-    # A step, a round of questions, a turn of messages, one message, its giving up, a listener: each fails alone.
-    "daemon.py": 6,
+    # A step, a turn of messages, one message, its giving up, a listener: each fails alone.
+    "daemon.py": 5,
+    "polling.py": 1,  # a round of questions fails alone, too
     "control.py": 1,  # a question, however odd, must not end the daemon; it is logged and answered
     "inbox/watch.py": 2,  # an exception in a handler ends watchdog's events for good; the scan makes up
 }
@@ -180,6 +181,8 @@ def room(module: str) -> str:
         return "part files" if rest else "protocols"
     if first == "loglines":
         return "logs"
+    if first in {"mail", "slots", "polling"}:
+        return "daemon"
     if first == "settings":
         return "config"
     return first if first in MAY_IMPORT else "bootstrap"

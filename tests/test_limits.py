@@ -12,7 +12,9 @@ import psutil
 import pytest
 from cloud_helpers import Server, cloud_at, json_answer
 from conftest import Keep
-from e2e_helpers import Installed, wait_for, write_wav
+from e2e_helpers import Installed
+from wait_helpers import wait_for
+from wav_helpers import write_wav
 
 from asrwatch.cloud.bodies import PlainBody
 from asrwatch.crew import begun, handed

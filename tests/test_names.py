@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 from conftest import Keep
-from e2e_helpers import Installed, wait_for
-from files_helpers import a_house, wav_bytes
+from e2e_helpers import Installed
+from files_helpers import a_house
 from inbox_helpers import raw, rule_for
 from journey_helpers import FINGERPRINT
+from wait_helpers import wait_for
+from wav_helpers import wav_bytes
 
 from asrwatch import logs
 from asrwatch.cli._house import consult

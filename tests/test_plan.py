@@ -7,7 +7,8 @@ from typing import Any
 
 import media_helpers as media
 import pytest
-from e2e_helpers import Installed, write_wav
+from e2e_helpers import Installed
+from wav_helpers import write_wav
 
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
 

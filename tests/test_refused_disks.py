@@ -10,9 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from e2e_helpers import Installed, wait_for, write_wav
+from e2e_helpers import Installed
 from storage_helpers import a_world, fill, needs_root, small_disk
 from test_layers import MODULES, inside, tree
+from wait_helpers import wait_for
+from wav_helpers import write_wav
 
 from asrwatch.cli._commands import names
 from asrwatch.errors import StartupError

@@ -22,7 +22,9 @@ from uuid import uuid4
 import pytest
 from cloud_helpers import KEY, Answer, Asked, Server, cloud_at, engine_named
 from conftest import Keep
-from e2e_helpers import PATIENCE, Installed, wait_for, write_wav
+from e2e_helpers import Installed
+from wait_helpers import PATIENCE, wait_for
+from wav_helpers import write_wav
 
 from asrwatch import logs
 from asrwatch.children import bare_environment

@@ -9,7 +9,8 @@ from typing import Self
 import pytest
 from conftest import Keep
 from crash_helpers import cloud, said_in
-from e2e_helpers import Installed, wait_for
+from e2e_helpers import Installed
+from wait_helpers import wait_for
 
 FRAME_HEAD = bytes.fromhex("fffb9064")
 """An MPEG-1 layer III frame of 128 kbit/s at 44.1 kHz: 417 bytes. Of an MP3 without a Xing header nobody can tell

@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 from conftest import Keep
-from files_helpers import FILETRANS, Housed, a_house, wait_for, wav_bytes
+from files_helpers import FILETRANS, Housed, a_house
 from inbox_helpers import raw
+from wait_helpers import wait_for
+from wav_helpers import wav_bytes
 
 from asrwatch.errors import AsrwatchError
 from asrwatch.files import fingerprint_of, open_recording, write_atomically

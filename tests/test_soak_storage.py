@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Keep
-from e2e_helpers import write_wav
 from storage_helpers import a_world, call_failing, has_failed, needs_strace
+from wav_helpers import write_wav
 
 from asrwatch.journey.backups import BackupRules, Backups
 from asrwatch.journey.recording import State

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 import start_helpers
 from conftest import Keep
-from e2e_helpers import PATIENCE, Installed, wait_for, write_wav
+from e2e_helpers import Installed
+from wait_helpers import PATIENCE, wait_for
+from wav_helpers import write_wav
 
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store

@@ -7,8 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from e2e_helpers import Installed, wait_for, write_wav
+from e2e_helpers import Installed
 from storage_helpers import a_world, call_failing, fill, needs_root, needs_strace, small_disk
+from wait_helpers import wait_for
+from wav_helpers import write_wav
 
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store

@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 from fake_engine import FakeOptions, fake_cloud
 from journey_helpers import FAILURE, a_recording
-from test_daemon import PATIENT, Scripted, World
+from test_daemon import Scripted, World
+from wait_helpers import PATIENCE
 
 from asrwatch.clock import Clock
-from asrwatch.daemon import Call, Daemon
+from asrwatch.daemon import Daemon
 from asrwatch.files.room import Space
 from asrwatch.inbox.lookout import Lookout
 from asrwatch.journey.recording import State, Trouble
 from asrwatch.journey.room import FRESH, Room, RoomSeen
 from asrwatch.journey.store import Store
 from asrwatch.journey.stranded import is_stranded
+from asrwatch.mail import Call
 
 PLENTY = Space(free=10**12)
 
@@ -99,7 +101,7 @@ def test_once_ends_where_a_share_never_answers(tmp_path: Path) -> None:
             with self._hearts.pulse(
                 "looking", usual=timedelta(seconds=60), vital=False, key="inbox"
             ):
-                hangs.wait(PATIENT)
+                hangs.wait(PATIENCE)
 
     def work() -> None:
         with Store(tmp_path / "state") as store:
@@ -125,7 +127,7 @@ def test_once_ends_where_a_share_never_answers(tmp_path: Path) -> None:
         assert not ended.is_set()
         ahead[0] = 70.0
         holder[0].post(Call(answer=lambda _: None))
-        assert ended.wait(PATIENT)
+        assert ended.wait(PATIENCE)
         assert not holder[0].stopping
     finally:
         hangs.set()
@@ -139,7 +141,7 @@ def _turn(holder: list[Daemon]) -> None:
     for _ in range(2):
         done = threading.Event()
         holder[0].post(Call(answer=partial(_set, done)))
-        assert done.wait(PATIENT)
+        assert done.wait(PATIENCE)
 
 
 def _set(done: threading.Event, _: Daemon) -> None:

@@ -12,11 +12,12 @@ from asrwatch import logs
 from asrwatch.bootstrap import Parts, build_daemon
 from asrwatch.config import Settings
 from asrwatch.control import ControlServer
-from asrwatch.daemon import Call, Daemon, Stop
+from asrwatch.daemon import Daemon
 from asrwatch.desk import Desk
 from asrwatch.errors import EngineError
 from asrwatch.journey.book import Change
 from asrwatch.journey.store import Store
+from asrwatch.mail import Call, Stop
 
 __all__ = ["leave", "stoppable", "warn_without_key", "work"]
 

@@ -96,7 +96,7 @@ class Arrivals:
         if latest is not None:
             self._seen_path[recording.id] = None
 
-    def absorbed(self, before: Recording, after: Recording) -> bool:
+    def absorbed(self, before: Recording, after: Recording, now: datetime) -> bool:
         """The same content at the same path under a new fingerprint is the same recording (design section 3)."""
         if after.id not in self._seen_path or after.reading is None or before.reading is not None:
             return False
@@ -113,19 +113,19 @@ class Arrivals:
         elsewhere = older.delivery is not None and older.delivery.original != after.path
         if same_content and not elsewhere:
             self._book.store.drop(after)
-            self._book.save(
-                older,
-                older.refreshed(after.fingerprint),
-                note="touched or remounted, with the same content",
-            )
+            refreshed = older.refreshed(after.fingerprint)
+            self._book.save(older, refreshed, note="touched or remounted, with the same content")
+            self._settle_newer(after.id, refreshed, now)
             return True
         return False
 
     def settle_newer(self, recording: Recording, now: datetime) -> None:
         """The file changed while a step was under way, and settled again meanwhile."""
-        newer = self._newer.get(recording.id)
+        self._settle_newer(recording.id, recording, now)
+
+    def _settle_newer(self, under_way: int, recording: Recording, now: datetime) -> None:
+        newer = self._newer.pop(under_way, None)
         if newer is not None:
-            del self._newer[recording.id]
             found = FileSettled(inbox=recording.inbox, path=recording.path, fingerprint=newer)
             self._found_again(recording, found, now)
 

@@ -97,9 +97,7 @@ class Keeper:
             shortages=self.shortages,
             clock=clock,
         )
-        self.handing_out = HandingOut(
-            self.book, turns=self.turns, next_step=next_step, permission=self.permission
-        )
+        self.handing_out = HandingOut(self.book, turns=self.turns, next_step=next_step)
 
         # What the daemon asks of the clerks.
         self.settled = self.arrivals.settled
@@ -206,7 +204,7 @@ class Keeper:
         self._survived(before)
         if before.state is State.ASKING and after.reading is not None:
             self.permission.request_ended(after.reading.plan.engine, before, now)
-        if before.state is State.SETTLED and self.arrivals.absorbed(before, after):
+        if before.state is State.SETTLED and self.arrivals.absorbed(before, after, now):
             return
         outcome = retelling.outcome(before, after, self.routes)
         if outcome == "again":
