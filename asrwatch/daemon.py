@@ -429,6 +429,8 @@ class Daemon:
                 log.exception("message-dropped", message=type(piece).__name__)
                 if isinstance(piece, StepDone):
                     self._give_up(piece, error)
+                if isinstance(piece, FileSettled):
+                    self.lookouts[piece.inbox].look_again(piece.path)
             beat()
         if failed is None and mail:
             self._tell_store_trouble(None)
@@ -584,6 +586,7 @@ class Daemon:
                 self.keeper.gone(recordings)
             case ScanDone():
                 if mail.kind is PassKind.WHOLE and mail.complete:
+                    self.keeper.seen_whole(mail.inbox, now=now)
                     self._look_after(mail.inbox)
                 log.debug("scanned", inbox=mail.inbox, files=mail.files, kind=mail.kind.value)
             case Stop(reason=reason):
@@ -774,10 +777,10 @@ class Daemon:
             self._turn()
         crash_point("wound-up")
         left = self.left_behind
-        with suppress(StoreTrouble):  # then they are tried alone at the next start, and cleared
-            self.keeper.broken_off(
-                self.rounds.under_way | self.under_way.keys() - self.slots.stuck()
-            )
+        try:
+            self.keeper.broken_off(self._left_in_order())
+        except StoreTrouble:
+            self.house.store.note_left(self._left_in_order())
         self._workers.shutdown(wait=not left, cancel_futures=True)
         self.rounds.shut_down(wait=not left)
         log.info("stopped", left_under_way=len(self.under_way), hurried=self._stop is not asked)
@@ -802,12 +805,17 @@ class Daemon:
         delivers = any(one.state is State.TRANSCRIBED for one in self.under_way.values())
         return self.left_behind and waited < (DELIVERIES_END if delivers else CHORES_END)
 
+    def _left_in_order(self) -> frozenset[int]:
+        """What is no suspect, though it was under way at the end: all but what hangs asrwatch itself."""
+        return (self.rounds.under_way | self.under_way.keys()) - self.slots.hanging()
+
     def _break_off(self) -> None:
         """Nothing may be written any more: end at once, and let who starts next find out what is true."""
         for lookout in self.lookouts.values():
             lookout.stop(timedelta(0))
         self._workers.shutdown(wait=False, cancel_futures=True)
         self.rounds.shut_down(wait=False)
+        self.house.store.note_left(self._left_in_order())
         log.error("broken-off", left_under_way=len(self.under_way))
 
 

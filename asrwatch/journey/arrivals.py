@@ -30,6 +30,7 @@ class Arrivals:
         self._routes = routes
         self._newer: Remembered[int, Fingerprint] = book.memory()
         self._seen_path: Remembered[int, None] = book.memory()
+        self._seen_whole: Remembered[str, None] = book.memory()
 
     def seen(self, recordings: Iterable[Recording]) -> None:
         """These lie at paths where something may have lain before: reading tells whether it is the same."""
@@ -144,6 +145,12 @@ class Arrivals:
             if current is not None and current.state is State.FAILED and current.answer is None:
                 self._book.store.drop(current)
                 log.info("taken-away", recording=current.id, file=printable(current.path))
+
+    def seen_whole(self, inbox: str, *, now: datetime) -> None:
+        """An inbox was looked through whole: the first time, it may be back since before this start."""
+        if inbox not in self._seen_whole:
+            self._seen_whole[inbox] = None
+            self.inbox_back(inbox, now=now)
 
     def inbox_back(self, inbox: str, *, now: datetime) -> None:
         """An inbox that was away is back: what waited for it goes on."""

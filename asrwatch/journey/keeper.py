@@ -104,6 +104,7 @@ class Keeper:
         self.hopeless = self.arrivals.hopeless
         self.gone = self.arrivals.gone
         self.inbox_back = self.arrivals.inbox_back
+        self.seen_whole = self.arrivals.seen_whole
         self.news = self.outstanding.news
         self.postpone_polls = self.outstanding.postpone_polls
         self.room_seen = self.shortages.room_seen
@@ -137,6 +138,7 @@ class Keeper:
                     outcome="lost",
                 )
             crash_point("asks-marked")
+        self.store.deaths_counted()
 
     def _count_deaths(self) -> None:
         """What was under way when asrwatch died is suspected of having been the reason."""
