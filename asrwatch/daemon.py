@@ -24,7 +24,7 @@ from asrwatch.crash import crash_point
 from asrwatch.engines import Engine
 from asrwatch.errors import AsrwatchError, NeedsPerson, OurBug, OutOfOrder, TemporaryError
 from asrwatch.files.room import Reserve
-from asrwatch.heartbeats import Heartbeats, allow, beat
+from asrwatch.heartbeats import Heartbeats, allow, beat, called_off
 from asrwatch.inbox.lookout import Lookout, Snapshot
 from asrwatch.inbox.messages import (
     About,
@@ -41,7 +41,7 @@ from asrwatch.journey.backups import BackupRules, Backups
 from asrwatch.journey.book import Change
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.gate import Gate
-from asrwatch.journey.journey import Route, is_ours, tidy_up
+from asrwatch.journey.journey import Route, awaits_its_answer, is_ours, tidy_up
 from asrwatch.journey.keeper import Keeper
 from asrwatch.journey.next_step import Step
 from asrwatch.journey.poller import TaskNews
@@ -311,17 +311,37 @@ class Daemon:
                 vital=False,  # but for the request itself: a share that is dead is no reason to end
                 key=recording,
             )
-            with logs.bound(recording=recording.id, file=name), pulse:
+            with logs.bound(recording=recording.id, file=name), pulse as mine:
                 outcome: Recording | Exception
                 try:
                     outcome = step()
                 except Exception as error:  # noqa: BLE001 - the one place: a step's failure is that recording's
                     outcome = error
                 crash_point("step-done")
-                self.post(StepDone(before=recording, outcome=outcome))
+                if mine.goes_on():
+                    self.post(StepDone(before=recording, outcome=outcome))
+                else:
+                    self._aside.discard(_hanging(recording))
 
         if not crew.handed(self._workers, work):
             self.post(StepDone(before=recording, outcome=_unmanned()))
+
+    def _call_off(self) -> None:
+        """A request that has not left, as its file does not answer, holds up neither its engine nor its copies."""
+        for late in self.supervision.late:
+            asking = late.key
+            if (
+                not isinstance(asking, Recording)
+                or self.under_way.get(asking.id) is not asking
+                or not awaits_its_answer(asking)
+                or _hanging(asking) in self._aside
+            ):
+                continue
+            self._aside.add(_hanging(asking))  # nobody waits for its thread at the end
+            if self.hearts.call_off(asking):
+                self.post(StepDone(before=asking, outcome=called_off()))
+            else:
+                self._aside.discard(_hanging(asking))
 
     def _goes_on(self) -> bool:
         """Whether new work may begin."""
@@ -335,6 +355,7 @@ class Daemon:
             self._receive_one_by_one()
             return
         try:
+            self._call_off()
             self._unsaved = self._unsaved or self._wait()
             if stepped := self._steady.look():
                 self._steps.append(stepped)
@@ -797,6 +818,10 @@ class Daemon:
         self.rounds.shut_down(wait=False)
         self.house.store.note_left(self._left_in_order())
         log.error("broken-off", left_under_way=len(self.under_way))
+
+
+def _hanging(asking: Recording) -> str:
+    return f"request {asking.attempts} of {asking.id}, called off"
 
 
 def _unmanned() -> TemporaryError:

@@ -131,15 +131,18 @@ def _asked_anew(scene: Scene, recording: Recording, now: datetime) -> tuple[Reco
 
 def _may_be_read(scene: Scene, recording: Recording) -> bool:
     """Whether what was answered lies on the disk, and no retry has read it again since it was asked for."""
-    if recording.state is not State.PARKED or recording.staging is None:
+    staging, reading = recording.staging, recording.reading
+    if recording.state is not State.PARKED or staging is None or reading is None:
         return False
+    if scene.store.being_bought(reading.purchase):
+        return False  # its answer will do for both
     into = [
         event.before
         for event in scene.store.story(recording.id)
         if event.after is State.ASKING and event.before is not State.ASKING
     ]
     spool = Spool(scene.store.state_dir / FOLDER)
-    return into[-1:] != [State.PARKED] and spool.holds(recording.staging.ask_id)
+    return into[-1:] != [State.PARKED] and spool.holds(staging.ask_id)
 
 
 def _is_useless(recording: Recording) -> bool:

@@ -18,6 +18,7 @@ from asrwatch.errors import (
     TicketLost,
     UrlExpired,
 )
+from asrwatch.heartbeats import CALLED_OFF
 from asrwatch.journey.recording import Failure, Recording, State, Trouble
 
 __all__ = [
@@ -49,7 +50,7 @@ DEATHS = 3
 LOOK_AGAIN = timedelta(seconds=60)
 """After this long a file that changed is read again, should no look have found it settled by then."""
 
-NEVER_LEFT = frozenset({"not-sent", "no-key", "inbox-away"})
+NEVER_LEFT = frozenset({"not-sent", "no-key", "inbox-away", CALLED_OFF})
 """Codes of errors that happened before any byte of a request reached the cloud."""
 
 _MAYBE_BILLED = (
