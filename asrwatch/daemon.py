@@ -587,6 +587,7 @@ class Daemon:
             case ScanDone():
                 if mail.kind is PassKind.WHOLE and mail.complete:
                     self.keeper.seen_whole(mail.inbox, now=now)
+                    self.keeper.sweep(self.clock.monotonic())
                     self._look_after(mail.inbox)
                 log.debug("scanned", inbox=mail.inbox, files=mail.files, kind=mail.kind.value)
             case Stop(reason=reason):
