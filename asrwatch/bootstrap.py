@@ -29,7 +29,7 @@ from asrwatch.journey.journey import Route
 from asrwatch.journey.preparing import Preparer
 from asrwatch.journey.recording import State, Wishes
 from asrwatch.journey.source import Care
-from asrwatch.journey.spool import Spool
+from asrwatch.journey.spool import FOLDER, Spool
 from asrwatch.journey.store import Store
 from asrwatch.storages import Storage
 from asrwatch.systemd import Notifier
@@ -106,7 +106,7 @@ def build_format(choice: PartChoice) -> Format[Any]:
 
 def build_parts(settings: Settings) -> Parts:
     """Every engine there is, and for every inbox its route."""
-    spool = Spool(settings.state_dir / "answers")
+    spool = Spool(settings.state_dir / FOLDER)
     cloud = build_cloud(settings, spool=spool)
     shared = {
         name: build_engine(settings, cloud, PartChoice(use=name)) for name in parts.names(engines)

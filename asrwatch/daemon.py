@@ -24,7 +24,7 @@ from asrwatch.crash import crash_point
 from asrwatch.engines import Engine
 from asrwatch.errors import AsrwatchError, NeedsPerson, OurBug, OutOfOrder, TemporaryError
 from asrwatch.files.room import Reserve
-from asrwatch.heartbeats import Heartbeats, allow, beat
+from asrwatch.heartbeats import Heartbeats, allow, beat, called_off
 from asrwatch.inbox.lookout import Lookout, Snapshot
 from asrwatch.inbox.messages import (
     About,
@@ -41,7 +41,7 @@ from asrwatch.journey.backups import BackupRules, Backups
 from asrwatch.journey.book import Change
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.gate import Gate
-from asrwatch.journey.journey import Route, is_ours, tidy_up
+from asrwatch.journey.journey import Route, awaits_its_answer, is_ours, tidy_up
 from asrwatch.journey.keeper import Keeper
 from asrwatch.journey.next_step import Step
 from asrwatch.journey.poller import TaskNews
@@ -311,17 +311,37 @@ class Daemon:
                 vital=False,  # but for the request itself: a share that is dead is no reason to end
                 key=recording,
             )
-            with logs.bound(recording=recording.id, file=name), pulse:
+            with logs.bound(recording=recording.id, file=name), pulse as mine:
                 outcome: Recording | Exception
                 try:
                     outcome = step()
                 except Exception as error:  # noqa: BLE001 - the one place: a step's failure is that recording's
                     outcome = error
                 crash_point("step-done")
-                self.post(StepDone(before=recording, outcome=outcome))
+                if mine.goes_on():
+                    self.post(StepDone(before=recording, outcome=outcome))
+                else:
+                    self._aside.discard(_hanging(recording))
 
         if not crew.handed(self._workers, work):
             self.post(StepDone(before=recording, outcome=_unmanned()))
+
+    def _call_off(self) -> None:
+        """A request that has not left, as its file does not answer, holds up neither its engine nor its copies."""
+        for late in self.supervision.late:
+            asking = late.key
+            if (
+                not isinstance(asking, Recording)
+                or self.under_way.get(asking.id) is not asking
+                or not awaits_its_answer(asking)
+                or _hanging(asking) in self._aside
+            ):
+                continue
+            self._aside.add(_hanging(asking))  # nobody waits for its thread at the end
+            if self.hearts.call_off(asking):
+                self.post(StepDone(before=asking, outcome=called_off()))
+            else:
+                self._aside.discard(_hanging(asking))
 
     def _goes_on(self) -> bool:
         """Whether new work may begin."""
@@ -335,6 +355,7 @@ class Daemon:
             self._receive_one_by_one()
             return
         try:
+            self._call_off()
             self._unsaved = self._unsaved or self._wait()
             if stepped := self._steady.look():
                 self._steps.append(stepped)
@@ -408,6 +429,8 @@ class Daemon:
                 log.exception("message-dropped", message=type(piece).__name__)
                 if isinstance(piece, StepDone):
                     self._give_up(piece, error)
+                if isinstance(piece, FileSettled):
+                    self.lookouts[piece.inbox].look_again(piece.path)
             beat()
         if failed is None and mail:
             self._tell_store_trouble(None)
@@ -563,6 +586,8 @@ class Daemon:
                 self.keeper.gone(recordings)
             case ScanDone():
                 if mail.kind is PassKind.WHOLE and mail.complete:
+                    self.keeper.seen_whole(mail.inbox, now=now)
+                    self.keeper.sweep(self.clock.monotonic())
                     self._look_after(mail.inbox)
                 log.debug("scanned", inbox=mail.inbox, files=mail.files, kind=mail.kind.value)
             case Stop(reason=reason):
@@ -620,14 +645,18 @@ class Daemon:
         self._look_for_room()
         barred = self.slots.barred()
         busy = self.slots.working().keys() - self.slots.stuck()
+        kinds = self.slots.kinds(now)
         alone = self.keeper.trial(
-            under_way=busy | self.rounds.under_way, barred_inboxes=barred, now=now
+            [state for kind in kinds for state in kind],
+            under_way=busy | self.rounds.under_way,
+            barred_inboxes=barred,
+            now=now,
         )
         self._on_trial = alone is not None
         if alone is not None:
             return alone
         steps: list[Step] = []
-        for kind in self.slots.kinds(now):
+        for kind in kinds:
             steps += self.keeper.hand_out(
                 kind,
                 limit=self.slots.free(kind),
@@ -749,10 +778,10 @@ class Daemon:
             self._turn()
         crash_point("wound-up")
         left = self.left_behind
-        with suppress(StoreTrouble):  # then they are tried alone at the next start, and cleared
-            self.keeper.broken_off(
-                self.rounds.under_way | self.under_way.keys() - self.slots.stuck()
-            )
+        try:
+            self.keeper.broken_off(self._left_in_order())
+        except StoreTrouble:
+            self.house.store.note_left(self._left_in_order())
         self._workers.shutdown(wait=not left, cancel_futures=True)
         self.rounds.shut_down(wait=not left)
         log.info("stopped", left_under_way=len(self.under_way), hurried=self._stop is not asked)
@@ -777,13 +806,22 @@ class Daemon:
         delivers = any(one.state is State.TRANSCRIBED for one in self.under_way.values())
         return self.left_behind and waited < (DELIVERIES_END if delivers else CHORES_END)
 
+    def _left_in_order(self) -> frozenset[int]:
+        """What is no suspect, though it was under way at the end: all but what hangs asrwatch itself."""
+        return (self.rounds.under_way | self.under_way.keys()) - self.slots.hanging()
+
     def _break_off(self) -> None:
         """Nothing may be written any more: end at once, and let who starts next find out what is true."""
         for lookout in self.lookouts.values():
             lookout.stop(timedelta(0))
         self._workers.shutdown(wait=False, cancel_futures=True)
         self.rounds.shut_down(wait=False)
+        self.house.store.note_left(self._left_in_order())
         log.error("broken-off", left_under_way=len(self.under_way))
+
+
+def _hanging(asking: Recording) -> str:
+    return f"request {asking.attempts} of {asking.id}, called off"
 
 
 def _unmanned() -> TemporaryError:

@@ -14,7 +14,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-__all__ = ["Heartbeats", "Late", "Pulse", "allow", "beat", "idle", "vital"]
+from asrwatch.errors import TemporaryError
+
+__all__ = [
+    "CALLED_OFF",
+    "Heartbeats",
+    "Late",
+    "Pulse",
+    "allow",
+    "beat",
+    "called_off",
+    "idle",
+    "vital",
+]
+
+CALLED_OFF = "called-off"
 
 _here = threading.local()
 
@@ -64,6 +78,10 @@ class Pulse:
         self._key = key
         self._clock = clock
         self._allowed: float | None = self._usual
+        self._decided = (
+            threading.Lock()
+        )  # whoever takes it first, for good: the thread, or who calls it off
+        self._mine = False
         self._moved = clock()
         self._seen: tuple[float, float] | None = None
 
@@ -72,9 +90,28 @@ class Pulse:
         self._set(self._usual)
 
     def become(self, *, vital: bool) -> bool:
-        """Whether the daemon is to be started anew if it never moves again; what it was before."""
+        """Whether the daemon is to be started anew if it never moves again; what it was before.
+
+        Raises:
+            TemporaryError: it was called off, and may not begin what is vital.
+        """
+        if vital and not self.goes_on():
+            raise called_off()
         before, self._vital = self._vital, vital
         return before
+
+    def goes_on(self) -> bool:
+        """Whether it was not called off; from here on it cannot be."""
+        self._mine = self._mine or self._decided.acquire(blocking=False)
+        return self._mine
+
+    def call_off(self) -> bool:
+        """Keep it from ever beginning what is vital; False where it has begun, or was called off before."""
+        return self._decided.acquire(blocking=False)
+
+    def is_about(self, key: object) -> bool:
+        """Whether this very thing is what it is at."""
+        return self._key is key
 
     def _set(self, allowed: float | None) -> None:
         # In this order, and read in the other: never an old moment with a new allowance.
@@ -130,11 +167,26 @@ class Heartbeats:
             with self._lock:
                 self._pulses.pop(id(mine), None)
 
+    def call_off(self, key: object) -> bool:
+        """Whether whoever is at this key is kept, from now on, from beginning what is vital; True only once."""
+        with self._lock:
+            pulses = tuple(pulse for pulse in self._pulses.values() if pulse.is_about(key))
+        return any(pulse.call_off() for pulse in pulses)
+
     def late(self) -> tuple[Late, ...]:
         """Every thread that is beyond its deadline."""
         with self._lock:
             pulses = tuple(self._pulses.values())
         return tuple(late for pulse in pulses if (late := pulse.late()) is not None)
+
+
+def called_off() -> TemporaryError:
+    """What becomes of a step that did not move for so long that nobody waits for it."""
+    return TemporaryError(
+        "Its file did not answer for so long that its request was called off; nothing was sent.",
+        code=CALLED_OFF,
+        advice="Look after the share or disk it lies on; asrwatch tries again by itself.",
+    )
 
 
 def beat() -> None:

@@ -71,6 +71,14 @@ class Slots:
         late = self._supervision.late
         return frozenset(each.key.id for each in late if isinstance(each.key, Recording))
 
+    def hanging(self) -> frozenset[int]:
+        """Those of them whose steps hang asrwatch itself: they burn time, or are requests that never end."""
+        return frozenset(
+            each.key.id
+            for each in self._supervision.late
+            if isinstance(each.key, Recording) and (each.vital or each.computing)
+        )
+
     def barred(self) -> frozenset[str]:
         """Inboxes whose files do not answer: what else is tried with them would only get stuck, too."""
         stuck = [late.key for late in self._supervision.late if not late.vital]

@@ -268,7 +268,7 @@ class Stepped(Daemon):
 
     def __init__(self, house: House) -> None:
         super().__init__(house)
-        self.later = self._workers = self._polling = Later()
+        self.later = self._workers = self.rounds._poller = Later()
 
     def _wait(self) -> list[Mail]:
         mail: list[Mail] = []

@@ -97,6 +97,24 @@ def test_queued_recording_waits_for_its_share(world: ShareWorld) -> None:
     assert [one.state for one in world.recordings()] == [State.DELIVERED]
 
 
+def test_share_that_came_back_while_nobody_looked(world: ShareWorld) -> None:
+    """Failed for its share, which returned while asrwatch was not running: the first whole pass brings it home."""
+    talk = write_wav(world.inbox / "talk.wav")
+    with Store(world.root / "state") as store:
+        settled = store.add(
+            Recording.found(
+                inbox="inbox",
+                path=raw(talk),
+                fingerprint=fingerprint_of(talk.lstat()),
+                now=utc_now(),
+            )
+        )
+        store.save(settled, settled.fail(away_for(utc_now()), now=utc_now()))
+    with world.running():
+        wait_for((world.inbox / "talk.txt").exists)
+    assert [one.state for one in world.recordings()] == [State.DELIVERED]
+
+
 def test_transcript_waits_for_its_share(world: ShareWorld) -> None:
     """Nothing is written to the place of a share that went meanwhile: it is delivered once that is back."""
 

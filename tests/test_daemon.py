@@ -23,6 +23,7 @@ from asrwatch.formats import FormatOptions
 from asrwatch.formats.txt import Txt
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.lookout import InboxView, Lookout
+from asrwatch.inbox.messages import FileSettled
 from asrwatch.inbox.mounts import WatchMode
 from asrwatch.journey.book import Change
 from asrwatch.journey.delivery import Rules
@@ -468,6 +469,23 @@ def test_an_unforeseen_error_spoils_no_other_message(world: World) -> None:
         wait_for(lambda: len(list(world.inbox.glob("*.txt"))) == 10, patience=90)
     assert len(world.engine.asked) == 10
     assert {recording.state for recording in world.recordings()} == {State.DELIVERED}
+
+
+def test_a_file_whose_message_was_dropped_is_reported_again(world: World) -> None:
+    """An error that nobody foresaw loses no recording until the next start: its file settles once more."""
+    with world.running() as daemon:
+        settled, calls = daemon.keeper.settled, []
+
+        def faulty(found: FileSettled, **more: Any) -> None:
+            calls.append(found.path)
+            if len(calls) <= 2:  # with the others, and alone
+                raise ZeroDivisionError
+            settled(found, **more)
+
+        daemon.keeper.settled = faulty
+        write_wav(world.inbox / "talk.wav")
+        wait_for((world.inbox / "talk.txt").exists)
+    assert len(calls) == 3
 
 
 def test_a_listener_that_fails_harms_nobody(world: World) -> None:

@@ -5,18 +5,29 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from conftest import Keep
+from desk_helpers import daemon_for
 from e2e_helpers import Installed
+from journey_helpers import a_recording
 from wait_helpers import PATIENCE, wait_for
 
-from asrwatch.heartbeats import Heartbeats, allow, beat, idle, vital
+from asrwatch.clock import Clock
+from asrwatch.daemon import Daemon
+from asrwatch.errors import EngineError, EngineTrouble, TemporaryError
+from asrwatch.heartbeats import CALLED_OFF, Heartbeats, allow, beat, idle, vital
+from asrwatch.journey.journey import WHO
+from asrwatch.journey.recording import Asking, Recording, State
+from asrwatch.journey.store import Store
+from asrwatch.mail import StepDone
 from asrwatch.supervision import Supervision
 from asrwatch.systemd import Notifier
 
+HOUR = timedelta(hours=1)
 SOON = timedelta(milliseconds=300)
 WATCHDOG = timedelta(seconds=1)
 
@@ -71,6 +82,77 @@ def test_a_request_is_vital_and_the_opening_of_its_file_is_not() -> None:
         with vital():
             assert hearts.late()[0].vital
         assert not hearts.late()[0].vital
+
+
+def test_who_comes_first_decides_whether_a_request_leaves() -> None:
+    """What was called off never begins what is vital; what has begun it cannot be called off any more [K06]."""
+    hearts, key = Heartbeats(), object()
+    with hearts.pulse("asking", usual=SOON, vital=False, key=key) as mine:
+        assert not hearts.call_off(object())
+        assert hearts.call_off(key)
+        assert not hearts.call_off(key)
+        with pytest.raises(TemporaryError) as raised, vital():
+            pytest.fail("it was called off")
+        assert raised.value.code == CALLED_OFF
+        assert not mine.goes_on()
+    with hearts.pulse("asking", usual=SOON, vital=False, key=key) as mine:
+        for _ in range(2):
+            with vital():
+                assert not hearts.call_off(key)
+        assert not hearts.call_off(key), "what was asked for is out"
+        assert mine.goes_on()
+
+
+def test_a_share_that_hangs_holds_up_no_engine(store: Store, now: datetime) -> None:
+    """A probe whose file does not answer is called off: another may follow, a copy is asked, nothing is sent twice."""
+    hands, hangs, begun = Hands(), threading.Event(), threading.Event()
+    daemon = Daemon(replace(daemon_for(store).house, clock=Clock(monotonic=hands)))
+    held = EngineError("No.", code="c", trouble=EngineTrouble.FORBIDDEN)
+    daemon.gate.refuse("some-engine", held, now=now - HOUR, asked_at=None, key_digest=None)
+    staged = store.save(*_staged(store, now))
+    assert staged.reading is not None
+    asking = store.save(staged, staged.announce(Asking(asked_at=now, who=WHO), now=now))
+    daemon.gate.take("some-engine", now)
+
+    def ask() -> Recording:
+        begun.set()
+        hangs.wait(PATIENCE)
+        with vital():
+            return asking
+
+    try:
+        daemon.begin(ask, asking)
+        assert begun.wait(PATIENCE)
+        hands.now = 1000.0
+        daemon.supervision.glance()
+        assert not daemon.gate.is_open("some-engine", now + HOUR)
+        daemon._call_off()
+        daemon._call_off()
+        told = daemon.mailbox.get(timeout=PATIENCE)
+        assert isinstance(told, StepDone)
+        assert isinstance(told.outcome, TemporaryError)
+        assert daemon.left_behind, "an end does not wait for it"
+        daemon.keeper.suffered(told.before, told.outcome, now=now)
+    finally:
+        hangs.set()
+        daemon._workers.shutdown()
+    assert daemon.mailbox.empty(), "its end is told once"
+    assert not daemon._aside
+    assert daemon.gate.is_open("some-engine", now + HOUR)
+    assert not store.being_bought(staged.reading.purchase)
+    assert (store.ledger().asked, store.ledger().unsent) == (0, 1)
+    (back,) = store.in_state(State.STAGED)
+    assert back.trouble is not None
+    assert back.trouble.last.code == CALLED_OFF
+
+
+def _staged(store: Store, now: datetime) -> tuple[Recording, Recording]:
+    staged = a_recording(State.STAGED, now)
+    found = Recording.found(
+        inbox=staged.inbox, path=staged.path, fingerprint=staged.fingerprint, now=now
+    )
+    added = store.add(found)
+    return added, replace(staged, id=added.id)
 
 
 @pytest.fixture

@@ -226,3 +226,29 @@ def test_a_story_does_not_grow_by_repeats(keeper: Keeper, store: Store, now: dat
     keeper.suffered(current, TemporaryError("The disk failed.", code="eio"), now=at)
     keeper.suffered(current, changed, now=at)
     assert [event.note for event in store.story(settled.id)].count(changed.message) == 2
+
+
+def test_a_newer_take_outlives_the_touch_before_it(
+    keeper: Keeper, store: Store, now: datetime
+) -> None:
+    """A file touched, and written anew while it is read: the touch is no recording, the new take is one."""
+    delivered = _put(store, a_recording(State.DELIVERED, now))
+    touched, newer = (replace(FINGERPRINT, mtime_ns=number) for number in (98, 99))
+    path = delivered.path
+    keeper.settled(
+        FileSettled(inbox="inbox", path=path, fingerprint=touched), under_way={}, now=now
+    )
+    read = store.latest_at(path)
+    assert read is not None
+    keeper.settled(
+        FileSettled(inbox="inbox", path=path, fingerprint=newer),
+        under_way={read.id: read},
+        now=now,
+    )
+    assert delivered.reading is not None
+    keeper.moved(read, read.read(delivered.reading, now=now), now=now)
+    latest = store.latest_at(path)
+    assert latest is not None
+    assert (latest.state, latest.fingerprint) == (State.SETTLED, newer)
+    assert store.get(read.id) is None
+    assert latest.id > read.id

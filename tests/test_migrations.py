@@ -99,6 +99,16 @@ def test_a_migrated_database_looks_like_a_new_one(tmp_path: Path) -> None:
     assert version_of(old) == version_of(tmp_path / "new") == NEWEST
 
 
+def test_numbers_of_what_is_gone_stay_theirs(tmp_path: Path, now: datetime) -> None:
+    """An older database may name recordings in its ledger that are gone: nobody gets their numbers any more."""
+    folder = first_database(tmp_path / "state")
+    connection = raw(folder)
+    connection.execute("UPDATE asks SET recording = 41 WHERE id = 2")
+    connection.close()
+    with Store(folder) as store:
+        assert store.add(a_recording(State.SETTLED, now)).id == 42
+
+
 def _adds_a_column(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE asks ADD COLUMN colour INTEGER")
 

@@ -10,15 +10,21 @@ from pathlib import Path
 
 import pytest
 from conftest import Keep
-from journey_helpers import a_recording
+from fake_engine import FakeOptions, fake_cloud
+from journey_helpers import READING, a_recording
 from money_helpers import Book
+from test_daemon import Scripted, World
 from wav_helpers import write_wav
 
 from asrwatch.engines import StillOut
+from asrwatch.files.room import Space
+from asrwatch.journey.gate import Gate
+from asrwatch.journey.keeper import Keeper
 from asrwatch.journey.poller import TaskNews
 from asrwatch.journey.recording import Recording, State
-from asrwatch.journey.store import Store, Suspect
-from asrwatch.journey.suspects import ALONE, Suspects
+from asrwatch.journey.room import Room, RoomSeen
+from asrwatch.journey.store import STEPS_LEFT, Store, Suspect
+from asrwatch.journey.suspects import ALONE, HELD_BACK, LONG_ALONE, Suspects
 
 CHILD = Path(__file__).with_name("poison_child.py")
 KILLED = -9
@@ -118,7 +124,7 @@ def test_a_round_blames_whom_it_did_not_answer(store: Store, now: datetime) -> N
     (second,) = keeper.suspects.ids
     keeper.suspects.suspect([Suspect(recording=second, died_in="poll", deaths=2)])
     assert keeper.round_of(tasks, under_way={99}, now=now) == (), "what is under way ends first"
-    assert keeper.trial(under_way=(), now=now) == [], "and nothing begins"
+    assert keeper.trial(STEPS_LEFT, under_way=(), now=now) == [], "and nothing begins"
     (tried,) = keeper.round_of(tasks, under_way=(), now=now)
     assert tried.id == second
     keeper.broken_off([second])
@@ -162,7 +168,7 @@ def test_an_orderly_end_blames_nobody(store: Store, now: datetime) -> None:
 
 
 def test_a_suspect_is_alone(now: datetime) -> None:
-    """While it is tried nobody else is; after the first death for a while, after the second for its whole step."""
+    """While it is tried nobody else is: after the first death for a while, after the second for longer."""
     suspects = Suspects()
     one = replace(a_recording(State.SETTLED, now), id=7)
     suspects.suspect([Suspect(recording=7, died_in="publish", deaths=1)])
@@ -170,12 +176,64 @@ def test_a_suspect_is_alone(now: datetime) -> None:
     assert suspects.others_wait({7}, now + ALONE / 2)
     assert not suspects.others_wait({7}, now + ALONE)
     suspects.suspect([Suspect(recording=7, died_in="publish", deaths=2)])
-    assert suspects.others_wait({7}, now + timedelta(hours=1))
+    assert suspects.others_wait({7}, now + LONG_ALONE / 2)
+    assert not suspects.others_wait({7}, now + LONG_ALONE)
     assert not suspects.is_poison(one)
     suspects.suspect([Suspect(recording=7, died_in="read", deaths=3)])
     assert suspects.is_poison(one)
     assert suspects.survived(one)
     assert not suspects.ids
+
+
+@pytest.fixture
+def keeper(store: Store, tmp_path: Path) -> Keeper:
+    """A keeper of one inbox whose output folder is full."""
+    world = World(root=tmp_path, engine=Scripted(FakeOptions(), fake_cloud()))
+    made = Keeper(
+        store=store,
+        routes=world.house(store).routes,
+        gate=Gate({"some-engine": 100}, (), chance=lambda: 0.5),
+        key_digest=lambda: None,
+        chance=lambda: 0.5,
+        room=Room(state=b"/state", outputs={"inbox": b"/out"}, reserve=1),
+    )
+    plenty = Space(free=10**9, files=1000)
+    for folder, space in ((b"/state", plenty), (b"/out", Space(free=0))):
+        made.room.saw(RoomSeen(folder=folder, seen=space, at=time.monotonic()), promised=0)
+    return made
+
+
+def test_a_trial_holds_others_back_for_a_minute_at_most(
+    keeper: Keeper, store: Store, now: datetime
+) -> None:
+    """A suspect waits for what is under way, and nobody else begins; but not for hours of an upload."""
+    one = store.add(a_recording(State.SETTLED, now))
+    keeper.suspects.suspect([Suspect(recording=one.id, died_in="read", deaths=1)])
+
+    def tried(after: timedelta, *under_way: int) -> list[int] | None:
+        steps = keeper.trial(STEPS_LEFT, under_way=under_way, now=now + after)
+        return None if steps is None else [recording.id for recording, _ in steps]
+
+    assert tried(timedelta(0), 99) == []
+    assert tried(HELD_BACK / 2, 99) == []
+    assert tried(HELD_BACK, 99) == [one.id]
+    assert tried(HELD_BACK, 99, one.id) == []
+    assert tried(HELD_BACK + ALONE, 99, one.id) is None
+
+
+def test_a_suspect_that_may_not_begin_holds_nobody_back(
+    keeper: Keeper, store: Store, now: datetime
+) -> None:
+    """It waits for room, or for the clock to be set: others go on meanwhile."""
+    added = store.add(a_recording(State.SETTLED, now))
+    read = store.save(added, added.read(READING, now=now))
+    keeper.suspects.suspect([Suspect(recording=read.id, died_in="publish", deaths=1)])
+    assert keeper.trial(STEPS_LEFT, under_way=[99], now=now) is None
+    keeper.room.saw(
+        RoomSeen(folder=b"/out", seen=Space(free=10**9), at=time.monotonic()), promised=0
+    )
+    assert keeper.trial([State.STAGED], under_way=[99], now=now) is None
+    assert keeper.trial(STEPS_LEFT, under_way=[99], now=now) == []
 
 
 @pytest.mark.soak

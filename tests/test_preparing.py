@@ -1,10 +1,11 @@
 """Recordings that no engine takes as they are get re-encoded: whatever people have, it is heard."""
 
 import json
+import os
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import av
@@ -12,11 +13,18 @@ import media_helpers as media
 import numpy as np
 import pytest
 from e2e_helpers import Installed
+from fake_engine import FakeOptions, fake_cloud
+from journey_helpers import STAGING, a_recording
+from test_daemon import Scripted as Quiet
+from test_daemon import World
 
 from asrwatch.audio.studio import Studio
-from asrwatch.errors import SourceChanged
+from asrwatch.errors import RecordingError, SourceChanged
+from asrwatch.journey.gate import Gate
+from asrwatch.journey.keeper import SWEEP_EVERY, Keeper
 from asrwatch.journey.preparing import Preparer
-from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.recording import AudioFacts, Prepared, State
+from asrwatch.journey.store import Store
 from asrwatch.sandbox import Knobs, Said, Sandbox, Scripted
 from asrwatch.sandbox.recogniser import Listening, Sound
 
@@ -255,6 +263,43 @@ def test_a_copy_is_of_what_was_bought(tmp_path: Path) -> None:
     preparer.discard(made)
     with pytest.raises(SourceChanged):
         preparer.open(made)
+
+
+def test_copies_that_are_left_behind_go(tmp_path: Path, store: Store, now: datetime) -> None:
+    """A copy goes with a failure at once, and once a day with whatever else; what is needed or new stays."""
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    made = World(root=tmp_path, engine=Quiet(FakeOptions(), fake_cloud()))
+    route = replace(made.house(store).routes["inbox"], preparer=Preparer(Studio(), spool))
+    keeper = Keeper(
+        store=store,
+        routes={"inbox": route},
+        gate=Gate({"some-engine": 100}, (), chance=lambda: 0.5),
+        key_digest=lambda: None,
+        chance=lambda: 0.5,
+    )
+    waiting = {}
+    for name in ("needed", "fails", "left", "new"):
+        (spool / name).touch()
+        copy = Prepared(
+            name=name, container="flac", size=0, sha256="", duration=timedelta(0), channels=1
+        )
+        one = a_recording(State.STAGED, now, path=f"/inbox/{name}".encode())
+        if name in {"needed", "fails"}:
+            staging = replace(STAGING, prepared=copy, ask_id=name)
+            added = store.add(a_recording(State.SETTLED, now, path=one.path))
+            waiting[name] = store.save(added, replace(one, id=added.id, staging=staging))
+    keeper.suffered(waiting["fails"], RecordingError("It broke.", code="broke"), now=now)
+    assert not (spool / "fails").exists()
+    for name in ("needed", "left"):
+        os.utime(spool / name, (0, 0))
+    keeper.sweep(1.0)
+    assert {path.name for path in spool.iterdir()} == {"needed", "new"}
+    os.utime(spool / "new", (0, 0))
+    keeper.sweep(2.0)
+    assert (spool / "new").exists(), "once a day"
+    keeper.sweep(1.0 + SWEEP_EVERY.total_seconds())
+    assert {path.name for path in spool.iterdir()} == {"needed"}
 
 
 def damage(path: Path, promille: int) -> None:

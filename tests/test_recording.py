@@ -26,7 +26,11 @@ def _moves(recording: Recording) -> dict[State, Recording]:
     tries: dict[State, Callable[[], Recording]] = {
         State.SETTLED: lambda: recording.resettle(now=LATER),
         State.STAGED: lambda: recording.stage(STAGING, now=LATER),
-        State.ASKING: lambda: recording.announce(Asking(asked_at=LATER, who="t"), now=LATER),
+        State.ASKING: lambda: (
+            recording.recall(now=LATER)
+            if recording.state is State.PARKED
+            else recording.announce(Asking(asked_at=LATER, who="t"), now=LATER)
+        ),
         State.SUBMITTED: lambda: recording.submit(
             Task(ticket="t", submitted_at=LATER), now=LATER, due=LATER
         ),

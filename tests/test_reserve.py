@@ -18,6 +18,7 @@ from asrwatch.journey.keeper import Keeper
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.remembered import Remembered
 from asrwatch.journey.room import FRESH, Room, RoomSeen, promised_for, result_size
+from asrwatch.journey.store import Suspect
 from asrwatch.journey.survey import Survey
 
 STATE, OUT, OTHER = b"/state", b"/out", b"/other"
@@ -206,6 +207,34 @@ def test_a_folder_that_hangs_delays_no_other(tmp_path: Path) -> None:
     assert (tmp_path / "reserve").stat().st_size == MB
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_look_that_ends_in_an_unforeseen_error_is_repeated(tmp_path: Path) -> None:
+    """Whatever ends a look: its folder is looked at again the next time."""
+
+    class Faulty(Reserve):
+        looks = 0
+
+        def is_whole(self) -> bool:
+            Faulty.looks += 1
+            if Faulty.looks == 1:
+                raise ValueError("what nobody foresaw")
+            return super().is_whole()
+
+    posted = threading.Event()
+    survey = Survey(
+        state=bytes(tmp_path),
+        reserve=Faulty(tmp_path / "reserve", MB),
+        spare=MB,
+        post=lambda _: posted.set(),
+    )
+    for _ in range(2_000):
+        survey.look({bytes(tmp_path): False})
+        if posted.wait(0.01):
+            break
+    assert posted.is_set()
+    assert Faulty.looks > 1
+
+
 def test_what_is_remembered_goes_back_with_a_failed_commit() -> None:
     """Set, changed and removed since the last commit: all as it was. [S12]."""
     memory: Remembered[str, int] = Remembered()
@@ -226,13 +255,30 @@ def test_what_is_remembered_goes_back_with_a_failed_commit() -> None:
 def test_what_a_failed_commit_counted_is_not_counted(
     now: datetime, make_keeper: Callable[[], Keeper]
 ) -> None:
-    """An engine's pace, its holds and what was said of tasks are rolled back with the rows. [S12]."""
+    """Paces, holds, promised room, suspects and what was said of tasks are rolled back with the rows. [S12]."""
     keeper = make_keeper()
+    held = staged(now)
+    room = keeper.room
+    for folder in (STATE, OUT):
+        enough = 64 * MB + 20 * result_size(held)
+        look = RoomSeen(folder=folder, seen=Space(free=enough, files=1000), at=0.0)
+        keeper.room_seen(look, now=now)
+    suspect = Suspect(recording=7, died_in="read", deaths=1)
+    keeper.suspects.suspect([suspect])
     keeper.take_news()
+    for _ in range(500):
+        room.take(held)
+    assert room.lacks(held) is not None
+    keeper.room_seen(RoomSeen(folder=OUT, seen=Space(free=0), at=0.0), now=now)
+    keeper.suspects.acquit(7)
+    keeper.suspects.suspect([replace(suspect, recording=8)])
     keeper.gate.take("some-engine", now)
     keeper.outstanding.unknown[1] = 2
     keeper.book.in_trouble[1] = "not-sent"
     keeper.discard_news()
+    assert room.lacks(held) is None
+    assert not room.shortages
+    assert keeper.suspects.ids == {7}
     assert not keeper.outstanding.unknown
     assert not keeper.book.in_trouble
     assert keeper.gate.is_open("some-engine", now)
@@ -249,6 +295,7 @@ def make_keeper(store: object) -> Callable[[], Keeper]:
             gate=Gate({"some-engine": 1}, (), chance=lambda: 0.5),
             key_digest=lambda: None,
             chance=lambda: 0.5,
+            room=Room(state=STATE, outputs={"in": OUT}, reserve=64 * MB),
         )
 
     return make

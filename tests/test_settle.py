@@ -53,6 +53,20 @@ def test_one_look_is_never_enough() -> None:
     assert deciding.look(look(), 100)
 
 
+def test_a_start_in_the_middle_of_a_copy_counts_from_its_own_looks() -> None:
+    """What was seen before a restart counts for nothing: the quiet time is whole again, and anew if it grows [C15]."""
+    before = settler()
+    half = look(mtime=1)
+    whole = half._replace(signature=half.signature._replace(size=half.signature.size + 1))
+    before.look(half, 100)
+    assert not before.look(half, 104.9)
+    restarted = settler()
+    assert not restarted.look(half, 105)
+    assert not restarted.look(whole, 109.9)
+    assert not restarted.look(whole, 114.8)
+    assert restarted.look(whole, 114.9)
+
+
 def test_mtime_is_not_compared_with_any_clock() -> None:
     """A file from 1970 and one from 2100 settle like any other [C10] [T02]."""
     for mtime in (0, 4_102_444_800 * 10**9):

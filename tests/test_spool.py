@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 from cloud_helpers import Answer as Served
 from cloud_helpers import Server, cloud_at, engine_named, json_answer
+from desk_helpers import settings_of
 from money_helpers import Book
 
 from asrwatch.cloud.wire import Reply
+from asrwatch.desk import Desk
+from asrwatch.desk.reports import AskRetry, Treatment
 from asrwatch.engines import Ask, Engine, Heard, LocalAudio, Pending, RemoteAudio
 from asrwatch.errors import AnswerLost, RecordingError
 from asrwatch.journey import journey
 from asrwatch.journey.recording import Recording, State, Wishes
-from asrwatch.journey.spool import UNREADABLE, Spool
+from asrwatch.journey.spool import FOLDER, UNREADABLE, Spool
 from asrwatch.journey.store import Store
 from asrwatch.journey.trouble import READ_AGAIN
 
@@ -187,6 +190,57 @@ def test_a_fault_in_reading_is_never_paid_for(store: Store, now: datetime) -> No
     assert asking.failure is not None
     assert "answers" in asking.failure.advice
     assert store.ledger().asked == 1
+
+
+def _parked(book: Book, asking: Recording) -> Recording:
+    """Its answer lies on the disk, and asrwatch stumbles over it until a person has to look."""
+    while asking.state is State.ASKING:
+        book.keeper.surprised(asking, RecursionError(), now=book.now)
+        found = book.store.get(asking.id)
+        assert found is not None
+        asking = found
+        book.now += timedelta(minutes=1)
+    assert asking.state is State.PARKED
+    return asking
+
+
+def test_a_retry_reads_what_is_on_the_disk_first(
+    store: Store, now: datetime, tmp_path: Path
+) -> None:
+    """What a fault of ours kept from being read is read by the mended version, and not paid for a second time."""
+    book = Book(store, now)
+    book.stage()
+    (asking,) = book.ask()
+    assert asking.staging is not None
+    Spool(store.state_dir / FOLDER).keep(asking.staging.ask_id, replace(REPLY, whole=True))
+    _parked(book, asking)
+    report = Desk(settings_of(tmp_path), store).answer(AskRetry(parked=True))
+    assert isinstance(report, Treatment)
+    assert "costs nothing" in report.treated[0].what
+    (again,) = store.in_state(State.ASKING)
+    after = _reconciled(book, again, Heard(answer=book.answer_of(again)))
+    book.keeper.moved(again, after, now=book.now)
+    assert book.states() == {State.TRANSCRIBED: 1}
+    ledger = store.ledger()
+    assert (ledger.asked, ledger.answered, ledger.perhaps_twice) == (1, 1, 0)
+
+
+def test_a_second_retry_asks_anew(store: Store, now: datetime, tmp_path: Path) -> None:
+    """An answer that stays unreadable is paid for again when a person says so twice, and the ledger knows."""
+    book = Book(store, now)
+    book.stage()
+    (asking,) = book.ask()
+    assert asking.staging is not None
+    Spool(store.state_dir / FOLDER).keep(asking.staging.ask_id, replace(REPLY, whole=True))
+    _parked(book, asking)
+    desk = Desk(settings_of(tmp_path), store)
+    desk.answer(AskRetry(parked=True))
+    _parked(book, *store.in_state(State.ASKING))
+    report = desk.answer(AskRetry(parked=True))
+    assert isinstance(report, Treatment)
+    assert "second time" in report.treated[0].what
+    assert book.states() == {State.SETTLED: 1}
+    assert (store.ledger().asked, store.ledger().perhaps_twice) == (1, 1)
 
 
 def test_what_is_on_its_way_and_what_is_kept_are_told_apart(spool: Spool) -> None:

@@ -234,3 +234,11 @@ def test_every_commit_is_synced(store: Store) -> None:
     with store.transaction():
         assert store._connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert store._connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+def test_an_id_is_never_anothers(store: Store, now: datetime) -> None:
+    """What was dropped or forgotten leaves its number behind: the ledger's rows can name nobody else by it."""
+    first = store.add(a_recording(State.SETTLED, now))
+    store.drop(first)
+    second = store.add(a_recording(State.SETTLED, now))
+    assert second.id > first.id

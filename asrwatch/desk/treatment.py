@@ -11,6 +11,7 @@ from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import DONE
 from asrwatch.inbox.looks import Why
 from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.spool import FOLDER, Spool
 from asrwatch.values import printable
 
 __all__ = ["LISTED", "forget", "retry"]
@@ -29,8 +30,8 @@ _UNKNOWN = "asrwatch does not know it; `asrwatch explain` says what would happen
 def retry(scene: Scene, question: AskRetry, now: datetime) -> Treatment:
     """Take recordings up again, and let held engines be tried at once.
 
-    An answer in hand is delivered again for nothing; what is parked may be paid for a second time; a
-    request under way is refused.
+    An answer in hand is delivered again for nothing, one on the disk read again; what else is parked may be
+    paid for a second time; a request under way is refused.
     """
     chosen, unknown = _chosen(scene, question)
     treated = [_retry(scene, recording, now) for recording in chosen]
@@ -89,6 +90,11 @@ def _retry(scene: Scene, recording: Recording, now: datetime) -> Treated:
     elif _is_useless(recording):
         again, note, what = _asked_anew(scene, recording, now)
         outcome = ""
+    elif _may_be_read(scene, recording):
+        again, outcome = recording.recall(now=now), ""
+        note = "a person asked for it again: the answer on the disk is read again, nothing is asked"
+        what = "Its answer lies on the disk and is read again; that costs nothing. If it is parked again, the next "
+        what += "retry asks anew, which may be paid for a second time."
     else:
         again = recording.retry(now=now)
         note = "a person asked for it again"
@@ -121,6 +127,22 @@ def _asked_anew(scene: Scene, recording: Recording, now: datetime) -> tuple[Reco
         return other, f"{retired}; another engine is to take it", what
     what = f"The answer of {engine} is of no use; it is asked again, which is paid once more."
     return replace(over, engines_refused=()), f"{retired}; {engine} is asked again", what
+
+
+def _may_be_read(scene: Scene, recording: Recording) -> bool:
+    """Whether what was answered lies on the disk, and no retry has read it again since it was asked for."""
+    staging, reading = recording.staging, recording.reading
+    if recording.state is not State.PARKED or staging is None or reading is None:
+        return False
+    if scene.store.being_bought(reading.purchase):
+        return False  # its answer will do for both
+    into = [
+        event.before
+        for event in scene.store.story(recording.id)
+        if event.after is State.ASKING and event.before is not State.ASKING
+    ]
+    spool = Spool(scene.store.state_dir / FOLDER)
+    return into[-1:] != [State.PARKED] and spool.holds(staging.ask_id)
 
 
 def _is_useless(recording: Recording) -> bool:

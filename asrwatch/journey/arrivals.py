@@ -30,6 +30,7 @@ class Arrivals:
         self._routes = routes
         self._newer: Remembered[int, Fingerprint] = book.memory()
         self._seen_path: Remembered[int, None] = book.memory()
+        self._seen_whole: Remembered[str, None] = book.memory()
 
     def seen(self, recordings: Iterable[Recording]) -> None:
         """These lie at paths where something may have lain before: reading tells whether it is the same."""
@@ -96,7 +97,7 @@ class Arrivals:
         if latest is not None:
             self._seen_path[recording.id] = None
 
-    def absorbed(self, before: Recording, after: Recording) -> bool:
+    def absorbed(self, before: Recording, after: Recording, now: datetime) -> bool:
         """The same content at the same path under a new fingerprint is the same recording (design section 3)."""
         if after.id not in self._seen_path or after.reading is None or before.reading is not None:
             return False
@@ -113,19 +114,19 @@ class Arrivals:
         elsewhere = older.delivery is not None and older.delivery.original != after.path
         if same_content and not elsewhere:
             self._book.store.drop(after)
-            self._book.save(
-                older,
-                older.refreshed(after.fingerprint),
-                note="touched or remounted, with the same content",
-            )
+            refreshed = older.refreshed(after.fingerprint)
+            self._book.save(older, refreshed, note="touched or remounted, with the same content")
+            self._settle_newer(after.id, refreshed, now)
             return True
         return False
 
     def settle_newer(self, recording: Recording, now: datetime) -> None:
         """The file changed while a step was under way, and settled again meanwhile."""
-        newer = self._newer.get(recording.id)
+        self._settle_newer(recording.id, recording, now)
+
+    def _settle_newer(self, under_way: int, recording: Recording, now: datetime) -> None:
+        newer = self._newer.pop(under_way, None)
         if newer is not None:
-            del self._newer[recording.id]
             found = FileSettled(inbox=recording.inbox, path=recording.path, fingerprint=newer)
             self._found_again(recording, found, now)
 
@@ -144,6 +145,12 @@ class Arrivals:
             if current is not None and current.state is State.FAILED and current.answer is None:
                 self._book.store.drop(current)
                 log.info("taken-away", recording=current.id, file=printable(current.path))
+
+    def seen_whole(self, inbox: str, *, now: datetime) -> None:
+        """An inbox was looked through whole: the first time, it may be back since before this start."""
+        if inbox not in self._seen_whole:
+            self._seen_whole[inbox] = None
+            self.inbox_back(inbox, now=now)
 
     def inbox_back(self, inbox: str, *, now: datetime) -> None:
         """An inbox that was away is back: what waited for it goes on."""

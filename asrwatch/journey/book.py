@@ -42,8 +42,8 @@ class Book:
     def __init__(self, store: Store, fuse: Fuse) -> None:
         self.store = store
         self.fuse = fuse
-        self.suspects = Suspects()
         self._memories: list[_Memory] = []
+        self.suspects = Suspects(self.memory)
         self.in_trouble: Remembered[int, str] = self.memory()
         self._news: list[Change] = []
         self._to_log: list[Callable[[], None]] = []

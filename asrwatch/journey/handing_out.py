@@ -7,7 +7,6 @@ from datetime import datetime
 from asrwatch.journey.book import Book
 from asrwatch.journey.crowd import Crowd
 from asrwatch.journey.next_step import NextStep, Step
-from asrwatch.journey.permission import Permission
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.suspects import step_of
 from asrwatch.journey.turns import Turns
@@ -18,14 +17,11 @@ __all__ = ["HandingOut"]
 class HandingOut:
     """See the module. What is suspected of having killed asrwatch is handed out alone."""
 
-    def __init__(
-        self, book: Book, *, turns: Turns, next_step: NextStep, permission: Permission
-    ) -> None:
+    def __init__(self, book: Book, *, turns: Turns, next_step: NextStep) -> None:
         self._store = book.store
         self._suspects = book.suspects
         self._turns = turns
         self._next = next_step
-        self._permission = permission
 
     def hand_out(
         self,
@@ -69,34 +65,35 @@ class HandingOut:
 
     def trial(
         self,
+        states: Collection[State],
         *,
         under_way: Collection[int],
         now: datetime,
         barred_inboxes: Collection[str] = (),
     ) -> list[Step] | None:
-        """The step of a suspect, which is taken alone; None where others may go on."""
+        """The step of a suspect in these states, which is taken alone; None where others may go on."""
         if not self._suspects.ids:
             return None
         if self._suspects.in_trial(under_way):
             return [] if self._suspects.others_wait(under_way, now) else None
-        ready = self._store.due(
-            now,
-            limit=1,
-            only=self._suspects.ids,
-            waiting_engines=self._permission.waiting(now),
-            barred_inboxes=barred_inboxes,
-        )
-        if not ready:
-            grave = any(
-                self._suspects.is_grave(one.id) and one.due <= now
-                for one in self._suspects.of_polling(self._store.outstanding())
-            )
-            return [] if grave else None
-        if under_way:
+        ready = self._turns.suspect(states, self._suspects.ids, barred_inboxes, now)
+        if ready is None:
+            return self._poll_that_waits(now)
+        given_up = self._suspects.is_poison(ready)
+        if under_way and not given_up and self._suspects.waits(ready.id, now):
             return []  # what is under way ends first, or a death would tell nothing
-        self._suspects.begins(ready[0].id, now)
-        step = self._next.begin(ready[0], now, barred_inboxes)
-        return [step] if step else []
+        step = self._next.begin(ready, now, barred_inboxes)
+        if step is None:
+            return None
+        self._suspects.begins(step[0].id, now)
+        return [step]
+
+    def _poll_that_waits(self, now: datetime) -> list[Step] | None:
+        """Others wait while a grave suspect's task is about to be asked about, which is no worker's step."""
+        for one in self._suspects.of_polling(self._store.outstanding()):
+            if one.due <= now and self._suspects.is_grave(one.id):
+                return [] if self._suspects.waits(one.id, now) else None
+        return None
 
     def round_of(
         self, batch: Sequence[Recording], *, under_way: Collection[int], now: datetime
@@ -111,7 +108,8 @@ class HandingOut:
         chosen = tuple(one for one in batch if one not in poison)
         tried = next((one for one in suspected if one not in poison), None)
         if tried is not None:
-            if self._suspects.is_grave(tried.id) and under_way:
+            grave = self._suspects.is_grave(tried.id)
+            if grave and under_way and self._suspects.waits(tried.id, now):
                 return ()  # what is under way ends first, or a death would tell nothing
             self._suspects.begins(tried.id, now)
             chosen = (tried,)

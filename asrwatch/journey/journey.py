@@ -530,14 +530,19 @@ def discard(recording: Recording, route: Route) -> None:
         route.preparer.discard(recording.staging.prepared)
 
 
-def sweep_spool(waiting: Iterable[Recording], routes: Mapping[str, Route]) -> None:
-    """Remove re-encoded copies that a killed process left; those of recordings that wait to be asked about stay."""
+def sweep_spool(
+    waiting: Iterable[Recording],
+    routes: Mapping[str, Route],
+    *,
+    unchanged_for: timedelta = timedelta(0),
+) -> None:
+    """Remove re-encoded copies that nobody needs; those of recordings that wait to be asked about stay."""
     needed = frozenset(
         one.staging.prepared.name for one in waiting if one.staging and one.staging.prepared
     )
     for preparer in {id(route.preparer): route.preparer for route in routes.values()}.values():
         if preparer is not None:
-            preparer.sweep(needed)
+            preparer.sweep(needed, unchanged_for=unchanged_for)
 
 
 def plan_for(question: Question, route: Route) -> Plan:

@@ -47,6 +47,10 @@ log = logs.get("journey")
 DEFAULT_PATIENCE = timedelta(days=3)
 """For recordings whose inbox has left the configuration."""
 
+_WITH_COPIES = (State.STAGED, State.ASKING)
+"""Whoever is in another state needs no re-encoded copy any more."""
+SWEEP_EVERY = timedelta(days=1)
+
 _ANOTHERS_TASK = AnswerLost(
     "The cloud answered with the number of a task that belongs to another recording.",
     code="duplicate-ticket",
@@ -78,6 +82,7 @@ class Keeper:
         self.routes = routes
         self.gate = gate
         self._chance = chance
+        self._next_sweep = 0.0
 
         self.book = Book(store, self.fuse)
         self.suspects = self.book.suspects
@@ -97,15 +102,14 @@ class Keeper:
             shortages=self.shortages,
             clock=clock,
         )
-        self.handing_out = HandingOut(
-            self.book, turns=self.turns, next_step=next_step, permission=self.permission
-        )
+        self.handing_out = HandingOut(self.book, turns=self.turns, next_step=next_step)
 
         # What the daemon asks of the clerks.
         self.settled = self.arrivals.settled
         self.hopeless = self.arrivals.hopeless
         self.gone = self.arrivals.gone
         self.inbox_back = self.arrivals.inbox_back
+        self.seen_whole = self.arrivals.seen_whole
         self.news = self.outstanding.news
         self.postpone_polls = self.outstanding.postpone_polls
         self.room_seen = self.shortages.room_seen
@@ -125,7 +129,7 @@ class Keeper:
 
     def open_up(self, now: datetime) -> None:
         """At start: requests that were under way when asrwatch ended are now unknown, and said to be."""
-        journey.sweep_spool(self.store.in_state(State.STAGED, State.ASKING), self.routes)
+        journey.sweep_spool(self.store.in_state(*_WITH_COPIES), self.routes)
         with self.store.transaction():
             self.arrivals.bring_home(now)
             self._count_deaths()
@@ -139,6 +143,15 @@ class Keeper:
                     outcome="lost",
                 )
             crash_point("asks-marked")
+        self.store.deaths_counted()
+
+    def sweep(self, clock: float) -> None:
+        """Once a day, by monotonic seconds: remove prepared copies that their recordings left behind."""
+        if clock < self._next_sweep:
+            return
+        self._next_sweep = clock + SWEEP_EVERY.total_seconds()
+        needed = self.store.in_state(*_WITH_COPIES)
+        journey.sweep_spool(needed, self.routes, unchanged_for=SWEEP_EVERY)
 
     def _count_deaths(self) -> None:
         """What was under way when asrwatch died is suspected of having been the reason."""
@@ -206,7 +219,7 @@ class Keeper:
         self._survived(before)
         if before.state is State.ASKING and after.reading is not None:
             self.permission.request_ended(after.reading.plan.engine, before, now)
-        if before.state is State.SETTLED and self.arrivals.absorbed(before, after):
+        if before.state is State.SETTLED and self.arrivals.absorbed(before, after, now):
             return
         outcome = retelling.outcome(before, after, self.routes)
         if outcome == "again":
@@ -254,7 +267,7 @@ class Keeper:
         if after.state is State.FAILED:
             # Names decided and never written to are free for whoever comes to that path next.
             after = after.owning(tuple(output for output in after.outputs if output.sha256))
-        if route is not None and after.staging is None:
+        if route is not None and (after.staging is None or after.state not in _WITH_COPIES):
             journey.discard(before, route)
         self.book.save(before, after, note=note, outcome=outcome)
         self.arrivals.settle_newer(after, now)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -134,16 +135,18 @@ class Preparer:
             with suppress(OSError):
                 self._path(prepared.name).unlink()
 
-    def sweep(self, needed: frozenset[str]) -> int:
+    def sweep(self, needed: frozenset[str], *, unchanged_for: timedelta = timedelta(0)) -> int:
         """Remove what no recording needs, as after a crash; how many files that were.
 
         Args:
             needed: names of prepared files that recordings still rest on.
+            unchanged_for: younger ones may be in the making, or not be written down yet.
         """
+        latest = time.time() - unchanged_for.total_seconds()
         swept = 0
         with suppress(OSError):
             for path in self._spool.iterdir():
-                if path.name not in needed:
+                if path.name not in needed and path.stat().st_mtime <= latest:
                     path.unlink()
                     swept += 1
         return swept

@@ -84,8 +84,8 @@ NEXT: Mapping[State, frozenset[State]] = MappingProxyType(
         State.DELIVERED: frozenset({State.TRANSCRIBED}),
         # `retry`, or the file changed; with an answer in hand only the delivery is repeated
         State.FAILED: frozenset({State.SETTLED, State.TRANSCRIBED}),
-        # `retry`: a person said it may be paid again
-        State.PARKED: frozenset({State.SETTLED}),
+        # `retry`: the answer on the disk is read again, or a person said it may be paid again
+        State.PARKED: frozenset({State.SETTLED, State.ASKING}),
     }
 )
 
@@ -428,6 +428,14 @@ class Recording:
             return replace(self._to(State.TRANSCRIBED, now, answer=self.answer), trouble=None)
         moved = self._to(State.SETTLED, now)
         return replace(moved, trouble=None, attempts=0, engines_refused=())
+
+    def recall(self, *, now: datetime) -> "Recording":
+        """A person says: again, and what was answered lies on the disk: it is looked at, nothing is asked."""
+        moved = self._to(State.ASKING, now)
+        if self.failure is None:
+            return moved
+        told = Trouble(since=now, count=1, last=self.failure, lost=1, lost_at=self.attempts)
+        return replace(moved, trouble=told)
 
     def refreshed(self, fingerprint: Fingerprint) -> "Recording":
         """The same content under a new fingerprint: a remount, a touch."""

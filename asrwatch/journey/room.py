@@ -12,6 +12,7 @@ from datetime import timedelta
 from asrwatch.errors import AsrwatchError
 from asrwatch.files.room import Space
 from asrwatch.journey.recording import Recording
+from asrwatch.journey.remembered import Remembered
 from asrwatch.values import format_size, printable
 
 __all__ = ["NO_ROOM", "RESERVE_AT_ONCE", "Change", "Room", "RoomSeen", "Shortage", "result_size"]
@@ -98,9 +99,21 @@ class Room:
         self._outputs = dict(outputs)
         self._reserve = reserve or 0
         looked_at = () if reserve is None else (state, *outputs.values())
-        self._folders = {folder: _Folder() for folder in looked_at}
+        self._folders: Remembered[bytes, _Folder] = Remembered()
+        self._folders.update((folder, _Folder()) for folder in looked_at)
         self._promised = 0
+        self.keep()
         self._asked = 0.0
+
+    def keep(self) -> None:
+        """What was seen, and promised, is saved."""
+        self._folders.keep()
+        self._kept = self._promised
+
+    def go_back(self) -> None:
+        """A commit failed: what was seen is seen again, and nothing was promised to anybody."""
+        self._folders.go_back()
+        self._promised = self._kept
 
     @property
     def folders(self) -> Mapping[bytes, bool]:

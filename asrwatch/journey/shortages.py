@@ -25,6 +25,7 @@ class Shortages:
     def __init__(self, book: Book, room: Room) -> None:
         self._book = book
         self._room = room
+        book.remembers(room)
 
     def refused(self, recording: Recording, error: AsrwatchError) -> None:
         """A delivery failed: where it was for lack of room, that is told at once."""

@@ -14,10 +14,12 @@ from asrwatch import logs
 from asrwatch.cloud.wire import Reply
 from asrwatch.errors import AnswerLost
 
-__all__ = ["UNREADABLE", "Spool"]
+__all__ = ["FOLDER", "UNREADABLE", "Spool"]
 
 log = logs.get("journey")
 
+FOLDER = "answers"
+"""In the state folder."""
 UNREADABLE = "spool-unreadable"
 """The code of an answer that is on the disk and cannot be read: nothing may be asked before it can."""
 
@@ -81,6 +83,14 @@ class Spool:
             whole=told["whole"],
             oversized=told["oversized"],
         )
+
+    def holds(self, ask_id: str) -> bool:
+        """Whether the whole answer to a request may be here: for certain not only where there is none."""
+        try:
+            reply = self.recall(ask_id)
+        except AnswerLost:
+            return True
+        return reply is not None and reply.whole
 
     def drop(self, ask_id: str) -> None:
         """What became of the request is in the database."""

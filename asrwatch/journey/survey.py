@@ -55,8 +55,9 @@ class Survey:
                 seen = self._with_reserve(seen)
         except AsrwatchError as error:
             seen = error
-        with self._lock:
-            self._looking.discard(folder)
+        finally:  # whatever it was: the next look may see more
+            with self._lock:
+                self._looking.discard(folder)
         self._post(RoomSeen(folder=folder, seen=seen, at=time.monotonic()))
 
     def _with_reserve(self, before: Space) -> Space:

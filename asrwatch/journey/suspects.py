@@ -5,11 +5,13 @@ that survives the step it was suspected of is cleared; at the third death it is 
 go on. An orderly end counts for nothing.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from asrwatch.journey.journey import is_ours
 from asrwatch.journey.recording import Failure, Recording, State
+from asrwatch.journey.remembered import Remembered
 from asrwatch.journey.store import STEPS_LEFT, Suspect
 from asrwatch.values import printable
 
@@ -19,7 +21,13 @@ MOST_DEATHS = 3
 POLL = "poll"
 ALONE = timedelta(seconds=30)
 """For how long a suspect is alone that was there at one death only: most die at once, and long steps must not
-hold up everybody. From the second death on it is alone for the whole of its step."""
+hold up everybody."""
+LONG_ALONE = timedelta(minutes=10)
+"""The same from the second death on."""
+
+HELD_BACK = timedelta(minutes=1)
+"""For how long others are held back until what is under way has ended and a trial can begin: an upload may take
+hours. What is under way still is suspected with it, if it dies, and tried in its turn."""
 
 POISON = Failure(
     error="Poison",
@@ -60,9 +68,10 @@ def step_of(recording: Recording) -> str:
 class Suspects:
     """Who is suspected of having killed asrwatch."""
 
-    def __init__(self) -> None:
-        self._all: dict[int, Suspect] = {}
-        self._tried_since: dict[int, datetime] = {}
+    def __init__(self, memory: Callable[[], Remembered[Any, Any]] = Remembered) -> None:
+        self._all: Remembered[int, Suspect] = memory()
+        self._tried_since: Remembered[int, datetime] = memory()
+        self._waits_since: Remembered[int, datetime] = memory()
 
     @property
     def ids(self) -> frozenset[int]:
@@ -81,6 +90,12 @@ class Suspects:
     def begins(self, recording_id: int, now: datetime) -> None:
         """Its trial begins."""
         self._tried_since[recording_id] = now
+        self._waits_since.pop(recording_id, None)
+
+    def waits(self, recording_id: int, now: datetime) -> bool:
+        """Whether its trial waits for others that are under way, and nobody else begins meanwhile."""
+        since = self._waits_since.setdefault(recording_id, now)
+        return timedelta(0) <= now - since < HELD_BACK
 
     def of_polling(self, batch: Iterable[Recording]) -> tuple[Recording, ...]:
         """Those of these tasks that are suspected of it, the least suspicious first."""
@@ -106,13 +121,13 @@ class Suspects:
         one = self._all.get(recording.id)
         if one is not None and one.died_in != step_of(recording):
             return False
-        self._all.pop(recording.id, None)
+        self.acquit(recording.id)
         return True
 
     def acquit(self, recording_id: int) -> None:
         """It is out of reach, given up, or gone."""
-        self._all.pop(recording_id, None)
-        self._tried_since.pop(recording_id, None)
+        for memory in (self._all, self._tried_since, self._waits_since):
+            memory.pop(recording_id, None)
 
     def others_wait(self, under_way: Collection[int], now: datetime) -> bool:
         """Whether a trial is under way that nobody else may take part in."""
@@ -120,7 +135,8 @@ class Suspects:
             one = self._all.get(recording_id)
             since = self._tried_since.get(recording_id)
             if one is not None and since is not None:
-                return one.deaths > 1 or timedelta(0) <= now - since < ALONE
+                alone = ALONE if one.deaths == 1 else LONG_ALONE
+                return timedelta(0) <= now - since < alone
         return False
 
     def in_trial(self, under_way: Collection[int]) -> bool:

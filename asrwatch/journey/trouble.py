@@ -18,6 +18,7 @@ from asrwatch.errors import (
     TicketLost,
     UrlExpired,
 )
+from asrwatch.heartbeats import CALLED_OFF
 from asrwatch.journey.recording import Failure, Recording, State, Trouble
 
 __all__ = [
@@ -49,7 +50,7 @@ DEATHS = 3
 LOOK_AGAIN = timedelta(seconds=60)
 """After this long a file that changed is read again, should no look have found it settled by then."""
 
-NEVER_LEFT = frozenset({"not-sent", "no-key", "inbox-away"})
+NEVER_LEFT = frozenset({"not-sent", "no-key", "inbox-away", CALLED_OFF})
 """Codes of errors that happened before any byte of a request reached the cloud."""
 
 _MAYBE_BILLED = (
@@ -147,7 +148,8 @@ def _kept(failure: Failure) -> Failure:
     return replace(
         failure,
         advice="What was answered may be kept in the folder `answers` of the state folder. The log holds the "
-        "traceback; please report it. `asrwatch retry` asks again, which may be paid a second time.",
+        "traceback; please report it. `asrwatch retry` reads it again, for nothing; if that fails, too, a second "
+        "retry asks again, which may be paid a second time.",
     )
 
 

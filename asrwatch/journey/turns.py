@@ -71,6 +71,26 @@ class Turns:
                     break
         return tuple(chosen)
 
+    def suspect(
+        self,
+        states: Collection[State],
+        suspects: Collection[int],
+        barred_inboxes: Collection[str],
+        now: datetime,
+    ) -> Recording | None:
+        """The suspect that is due, if one is that may begin."""
+        clock = time.monotonic()
+        ready = self._store.due(
+            now,
+            limit=1,
+            states=self.may_begin(states, clock),
+            only=suspects,
+            waiting_engines=self._permission.waiting(now),
+            waiting_inboxes=self._room.barred(clock),
+            barred_inboxes=barred_inboxes,
+        )
+        return ready[0] if ready else None
+
     def served(self, states: Collection[State], inbox: str) -> None:
         """This inbox had its turn: among steps of this kind, the next one's is next."""
         self._served[frozenset(states)] = inbox

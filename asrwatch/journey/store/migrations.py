@@ -104,6 +104,22 @@ def _restorations_are_known(connection: Connection) -> None:
     )
 
 
+def _numbers_are_never_given_twice(connection: Connection) -> None:
+    """The ledger names recordings by number, also those that are gone: no other one may get such a number."""
+    rebuild(
+        connection,
+        "recordings",
+        lambda sql: sql.replace("PRIMARY KEY (id),", "").replace(
+            "id INTEGER NOT NULL,", "id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,", 1
+        ),
+    )
+    connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'recordings'")
+    connection.exec_driver_sql(
+        "INSERT INTO sqlite_sequence (name, seq) SELECT 'recordings', max("
+        "(SELECT coalesce(max(id), 0) FROM recordings), (SELECT coalesce(max(recording), 0) FROM asks))"
+    )
+
+
 MIGRATIONS: tuple[Step, ...] = (
     _asks_tell_what_they_cost,
     _inboxes_take_turns,
@@ -111,6 +127,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _asks_still_out_are_found_fast,
     _waiting_is_told_by_an_index,
     _restorations_are_known,
+    _numbers_are_never_given_twice,
 )
 """From schema 1 on: the first of them makes schema 2, and so forth."""
 

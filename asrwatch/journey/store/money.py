@@ -345,7 +345,7 @@ class Money(Database):
 
     def _keep_ledger(self, before: Recording, after: Recording, outcome: str) -> None:
         """Write an ask when it is announced, and its outcome when it is known."""
-        announced = after.state is State.ASKING and before.state is not State.ASKING
+        announced = after.state is State.ASKING and before.state not in {State.ASKING, State.PARKED}
         if announced and after.staging and after.asking and after.reading:
             _ADD_ASK.run(
                 self._connection,

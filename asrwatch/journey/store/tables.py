@@ -185,6 +185,7 @@ recordings = Table(
         unique=True,
         sqlite_where=text("state IN ('asking', 'submitted')"),
     ),
+    sqlite_autoincrement=True,  # the ledger names recordings that are gone
     sqlite_strict=True,
 )
 

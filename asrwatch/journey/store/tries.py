@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, case, delete, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from asrwatch.journey.store import ends
 from asrwatch.journey.store.database import Database
 from asrwatch.journey.store.prepared import Prepared
 from asrwatch.journey.store.tables import recordings, tries
@@ -53,12 +54,21 @@ class Tries(Database):
             self._connection.execute(delete(tries).where(left, tries.c.deaths == 0))
             self._connection.execute(update(tries).where(left).values(step=None))
 
+    def note_left(self, recording_ids: Collection[int]) -> None:
+        """The same where the database can take nothing any more."""
+        ends.note(self.state_dir, recording_ids)
+
+    def deaths_counted(self) -> None:
+        """What `count_deaths` found is committed."""
+        ends.forget(self.state_dir)
+
     def count_deaths(self) -> tuple[Suspect, ...]:
         """At a start: what was under way when asrwatch last died is counted; returns every suspect."""
         gone = tries.c.recording.not_in(select(recordings.c.id))
         died = tries.c.step.is_not(None)
         with self.transaction():
             self._connection.execute(delete(tries).where(gone))
+            self.leave_tries(ends.noted(self.state_dir))
             self._connection.execute(
                 update(tries).values(
                     deaths=tries.c.deaths + case((died, 1), else_=0),
