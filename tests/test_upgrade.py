@@ -107,6 +107,7 @@ def test_work_in_flight_of_the_previous_version(
     for place in PLACES:
         with cloud() as sandbox:
             trial = Trial.at(tmp_path / place.replace(":", "-"), sandbox)
+            trial.other_version = True
             trial.give(SYNC, number=files)
             trial.give(TASK, number=files)
             tally.count(partial(_upgraded, trial, place, previous))
@@ -152,6 +153,8 @@ def test_the_previous_version_leaves_a_newer_state_alone(
 
 
 def _schema(trial: Trial) -> int:
-    with closing(sqlite3.connect(trial.world.root / "state" / "asrwatch.db")) as connection:
+    # only read: whoever closes it otherwise takes its log away, as if it had been lost
+    database = f"file:{trial.world.root / 'state' / 'asrwatch.db'}?mode=ro"
+    with closing(sqlite3.connect(database, uri=True)) as connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
     return int(version)
