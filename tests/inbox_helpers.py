@@ -17,7 +17,7 @@ from asrwatch.inbox.mounts import WatchMode
 from asrwatch.journey.recording import Fingerprint
 
 CONTAINERS = frozenset({"wav", "mp3", "flac", "m4a"})
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def raw(path: Path) -> bytes:

@@ -68,6 +68,19 @@ def test_an_old_task_is_an_error_once_an_hour(
     assert store.outstanding()[0].due == now + timedelta(hours=21.3, seconds=20)
 
 
+def test_what_has_a_successor_waits_for_nothing(
+    keeper: Keeper, store: Store, now: datetime
+) -> None:
+    """A task failed after its file had become a recording of its own: the old one is superseded, not read for ever."""
+    old = store.add(a_recording(State.SETTLED, now))
+    store.add(a_recording(State.SETTLED, now))
+    keeper.suffered(old, SourceChanged("It changed.", code="changed"), now=now)
+    (after,) = [one for one in store.all_at(old.path) if one.id == old.id]
+    assert after.state is State.FAILED
+    assert after.failure is not None
+    assert after.failure.code == "superseded"
+
+
 def test_a_file_that_returns_goes_on(keeper: Keeper, store: Store, now: datetime) -> None:
     """A file that vanished before it was paid for fails as vanished, and goes on when it is back."""
     added = store.add(a_recording(State.SETTLED, now))

@@ -32,7 +32,7 @@ from asrwatch.journey.next_step import NextStep
 from asrwatch.journey.outstanding import Outstanding, ticket_of
 from asrwatch.journey.permission import Permission
 from asrwatch.journey.purchases import Purchases
-from asrwatch.journey.recording import UNPAID, Recording, State
+from asrwatch.journey.recording import SUPERSEDED, UNPAID, Recording, State
 from asrwatch.journey.room import Room
 from asrwatch.journey.shortages import Shortages
 from asrwatch.journey.store import EVERY_ENGINE, STEPS_LEFT, Store
@@ -245,6 +245,7 @@ class Keeper:
 
     def suffered(self, before: Recording, error: AsrwatchError, *, now: datetime) -> None:
         """A step ended in an error that asrwatch knows."""
+        error = self._with_a_successor(before, error)
         if before.state is not State.SUBMITTED:
             self._survived(before)
         route = self.routes.get(before.inbox)
@@ -271,6 +272,22 @@ class Keeper:
             journey.discard(before, route)
         self.book.save(before, after, note=note, outcome=outcome)
         self.arrivals.settle_newer(after, now)
+
+    def _with_a_successor(self, before: Recording, error: AsrwatchError) -> AsrwatchError:
+        """A file that changed settles again, unless what it became is a recording of its own already."""
+        latest = self.store.latest_at(before.path)
+        if (
+            not isinstance(error, SourceChanged)
+            or before.state not in UNPAID
+            or latest is None
+            or latest.id == before.id
+        ):
+            return error
+        return Superseded(
+            "The file holds other content by now, which is a recording of its own.",
+            code=SUPERSEDED,
+            advice="Nothing: this content was not paid for, and is gone.",
+        )
 
     def surprised(self, before: Recording, error: Exception, *, now: datetime) -> None:
         """A step ended in an error nobody foresaw: that recording fails, the daemon goes on."""
