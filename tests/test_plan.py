@@ -67,7 +67,7 @@ def test_silence_costs_nothing(tmp_path: Path, sandbox: Sandbox) -> None:
     (silent,) = (one for one in told["files"] if one["path"].endswith("silent.wav"))
     assert (silent["engine"], silent["silent"], silent["sends"]) == (None, True, 0)
     assert (silent["billed_seconds"], silent["prices"]) == (0, {})
-    assert "-60 dB" in silent["why"]
+    assert "-80 dB" in silent["why"]
     totals = told["totals"]
     assert (totals["files"], totals["failing"], totals["silent"]) == (2, 0, 1)
     assert totals["billed_seconds"] == 10
