@@ -134,7 +134,8 @@ def overflow(ward: Ward) -> str:
     with reader._lock:
         here, there = ward.root / "one.txt", ward.root / "other.txt"
         here.touch()
-        for _ in range(limit // 2 + 100):  # a rename is two events, and cheaper than a file
+        # a rename is two events, and cheaper than a file; the reader may have taken some before it was held
+        for _ in range(limit // 2 + 5_000):
             here.rename(there)
             here, there = there, here
     return "events-overflow"

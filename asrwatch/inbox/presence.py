@@ -61,7 +61,9 @@ class Presence:
                 empty = next(entries, None) is None
         except OSError as error:
             return ScanTrouble(path=self.root, errno=error.errno or errors.EIO)
-        if nearest_device(path) != device:
+        # Device numbers change with a reboot: where asrwatch takes originals away itself, an inbox that is not empty
+        # has just lost the one that a crash cut short, and would be waited for in vain.
+        if nearest_device(path) != device and (empty or self.stays):
             return ScanTrouble(path=self.root, errno=errors.ENODEV)
         if empty and self.emptied():
             return ScanTrouble(path=self.root, errno=EMPTIED)
