@@ -1,1 +1,1 @@
-"""What a recording is, told from its headers alone, before anything is sent or paid."""
+"""What a recording is, told from its headers, or decoded in a child process where they do not tell enough."""
