@@ -1,7 +1,9 @@
 """The only SQL: recordings and their stories, answers paid for, the ledger of asks, and holds."""
 
 from asrwatch.journey.store.database import RESERVE, StoreTrouble
+from asrwatch.journey.store.listing import Listed, Page, Wanted
 from asrwatch.journey.store.money import EVERY_ENGINE, Bought, Hold, Ledger
+from asrwatch.journey.store.reading import Reader, Readers
 from asrwatch.journey.store.recordings import STEPS_LEFT, Event, Store
 from asrwatch.journey.store.tries import Suspect
 
@@ -13,7 +15,12 @@ __all__ = [
     "Event",
     "Hold",
     "Ledger",
+    "Listed",
+    "Page",
+    "Reader",
+    "Readers",
     "Store",
     "StoreTrouble",
     "Suspect",
+    "Wanted",
 ]

@@ -120,6 +120,18 @@ def _numbers_are_never_given_twice(connection: Connection) -> None:
     )
 
 
+def _lists_are_quick(connection: Connection) -> None:
+    """What people look at comes out of indexes: pages of lists, sums of days, who waits longest."""
+    delivered = "delivered_at IS NOT NULL"
+    waiting = "state NOT IN ('delivered', 'failed', 'parked')"
+    for index in (
+        "recordings_by_place ON recordings (inbox, state)",
+        f"recordings_by_delivery ON recordings (delivered_at, found_at, audio) WHERE {delivered}",
+        f"recordings_waiting ON recordings (inbox, found_at) WHERE {waiting}",
+    ):
+        connection.exec_driver_sql(f"CREATE INDEX {index}")
+
+
 MIGRATIONS: tuple[Step, ...] = (
     _asks_tell_what_they_cost,
     _inboxes_take_turns,
@@ -128,6 +140,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _waiting_is_told_by_an_index,
     _restorations_are_known,
     _numbers_are_never_given_twice,
+    _lists_are_quick,
 )
 """From schema 1 on: the first of them makes schema 2, and so forth."""
 
