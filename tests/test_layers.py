@@ -21,6 +21,7 @@ HELPERS = BOTTOM | {
     "trust",
     "children",
     "crew",
+    "words",
     "address",
 }
 RECORDING = HELPERS | {"recording"}
@@ -38,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "children": BOTTOM,
     "heartbeats": BOTTOM,
     "crew": BOTTOM,
+    "words": BOTTOM,  # what a person reads may be written in any room
     "supervision": BOTTOM | {"logs", "heartbeats", "systemd"},
     "logs": BOTTOM,
     "systemd": BOTTOM,
