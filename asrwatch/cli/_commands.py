@@ -18,6 +18,8 @@ _ORDER = (
     "once",
     "transcribe",
     "status",
+    "log",
+    "transcripts",
     "explain",
     "plan",
     "retry",
