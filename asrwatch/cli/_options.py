@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from asrwatch.cli._printing import say
 from asrwatch.config import Settings
 from asrwatch.values import printable
 
@@ -59,7 +60,5 @@ def checked_inbox(settings: Settings, name: str | None) -> str | None:
     names = [inbox.name for inbox in settings.inboxes]
     if name is not None and names and name not in names:
         there_are = ", ".join(names)
-        typer.echo(
-            f"The configuration has no inbox {printable(name)}; it has: {there_are}.", err=True
-        )
+        say(f"The configuration has no inbox {printable(name)}; it has: {there_are}.", err=True)
     return name

@@ -18,6 +18,8 @@ from asrwatch.control import NobodyThere, ask_daemon
 from asrwatch.desk.reports import AskLog, Log, LogLine, to_json
 from asrwatch.errors import StartupError
 from asrwatch.values import printable
+from asrwatch.words import shown
+from asrwatch.words.widths import padded
 
 __all__ = ["log"]
 
@@ -73,7 +75,7 @@ def _tell(report: Log, *, as_json: bool) -> None:
 
 
 def _told(line: LogLine) -> str:
-    what = f": {safe(line.what)}" if line.what else ""
+    what = f": {shown(safe(line.what))}" if line.what else ""
     name = printable(line.path)
     what = what.replace(f": {name}: ", ": ", 1)  # messages often begin with the name
-    return f"{local(line.at)}  {line.state.value:<11}  {line.inbox}  {name}{what}"
+    return f"{local(line.at)}  {padded(shown(line.state.value), 11)}  {line.inbox}  {name}{what}"

@@ -8,12 +8,13 @@ import typer
 
 from asrwatch.cli._house import consult, settings_for
 from asrwatch.cli._options import AsJson, ConfigFile, Inbox, checked_inbox
-from asrwatch.cli._printing import local, print_json, safe
+from asrwatch.cli._printing import local, print_json, safe, say
 from asrwatch.cli._since import Since, moment_of
 from asrwatch.desk.reports import AskTranscripts, TranscriptLine, Transcripts, to_json
 from asrwatch.errors import UsageError
 from asrwatch.journey.store.searching import phrases
 from asrwatch.values import counted, printable
+from asrwatch.words import shown
 
 __all__ = ["transcripts"]
 
@@ -64,14 +65,14 @@ def _tell(found: Transcripts) -> None:
         typer.echo(f"    {_excerpt(line, bold=bold)}")
         for label, path in (("transcript", line.transcript), ("recording", line.path)):
             if path is not None:
-                typer.echo(f"    {label}: {printable(path)}")
+                typer.echo(f"    {shown(label)}: {printable(path)}")
     for sentence in _rest(found):
-        typer.echo(sentence, err=True)
+        say(sentence, err=True)
 
 
 def _head(line: TranscriptLine) -> str:
     told = f"{local(line.found_at)}  {line.inbox}  {printable(line.recording.rpartition(b'/')[2])}"
-    return told if line.begin is None else f"{told}  at {_clock(line.begin)}"
+    return told if line.begin is None else f"{told}  {_clock(line.begin)}"
 
 
 def _excerpt(line: TranscriptLine, *, bold: bool) -> str:

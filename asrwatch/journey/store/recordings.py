@@ -26,6 +26,7 @@ from asrwatch.errors import OurBug
 from asrwatch.journey.recording import SUPERSEDED, Fingerprint, Output, Recording, State
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.database import damaged
+from asrwatch.journey.store.figures import Figures
 from asrwatch.journey.store.lately import Lately
 from asrwatch.journey.store.money import EVERY_ENGINE, Money
 from asrwatch.journey.store.prepared import Prepared
@@ -156,7 +157,7 @@ class Event:
     note: str
 
 
-class Store(Money, Tries, Times, Said, Lately):
+class Store(Money, Tries, Times, Figures, Said, Lately):
     """The state of everything. See `Database` for its arguments and for who may open it."""
 
     _restored: tuple[datetime | None] | None = None
@@ -191,6 +192,7 @@ class Store(Money, Tries, Times, Said, Lately):
             if after.delivery is not None and after.delivery.said is not None:
                 self.keep_said(after.id, after.delivery.said)
             self._keep_ledger(before, after, outcome)
+            self._count_wait(before, after)
             if note or after.state is not before.state:
                 self._tell(after, before.state, note)
         return after
