@@ -160,6 +160,8 @@ class Preparation(StrEnum):
 
     AS_IT_IS = "as_it_is"
     RE_ENCODE = "re_encode"
+    DIET = "diet"
+    """A smaller copy is uploaded; where none can be made, the original."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,8 +169,9 @@ class Plan:
     """Which engine gets the recording, how, and why.
 
     `options` are those that go over the wire and can change the answer; `left_out` names the wishes the
-    engine cannot honour, one sentence each; `reasons` explain the choice, in the order they were found.
-    `channels` are those that are asked about, counted from 0; None in plans of versions that took the inbox's.
+    engine cannot honour, one sentence each; `reasons` explain the choice, in the order they were found; `sends` is
+    about how many bytes go up, None where that is the file as it is. `channels` are those that are asked about,
+    counted from 0; None in plans of versions that took the inbox's.
     """
 
     engine: str
@@ -178,6 +181,7 @@ class Plan:
     left_out: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     channels: tuple[int, ...] | None = None
+    sends: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: the purchase is worked out once
@@ -214,7 +218,8 @@ class Prepared:
 class Staging:
     """Evidence that the engine can reach the audio.
 
-    `url` is None where the bytes go in the request, `prepared` where they are the recording's own.
+    `url` is None where the bytes go in the request, `prepared` where they are the recording's own. With both, a copy
+    was uploaded, and `prepared` tells what it was: it is not in the spool any more.
     """
 
     ask_id: str
