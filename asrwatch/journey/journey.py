@@ -595,6 +595,7 @@ def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
         outputs=outputs,
         original=original.path,
         left_alone=original.left_alone,
+        said=transcript.spoken,
     )
     return recording.deliver(delivered, now=now)
 

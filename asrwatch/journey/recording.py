@@ -280,13 +280,14 @@ class Delivery:
     """Evidence that every output is in its place; `original` is where the recording lies now.
 
     `left_alone` says why the original was not moved or deleted although it should have been; it becomes a
-    note of the recording's story.
+    note of the recording's story. `said` is what was delivered, for the search; None where it is not in hand.
     """
 
     delivered_at: datetime
     outputs: tuple[Output, ...]
     original: bytes | None
     left_alone: str = ""
+    said: "tuple[Sentence, ...] | None" = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -543,6 +544,11 @@ class Transcript:
     billed: timedelta | None = None
     duration: timedelta | None = None
     voices: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def spoken(self) -> tuple[Sentence, ...]:
+        """Everything that was said: the sentences or, where there are none, the text as one."""
+        return self.sentences or ((Sentence(text=self.text),) if self.text else ())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

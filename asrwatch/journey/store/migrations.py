@@ -142,6 +142,24 @@ def _sums_are_cheap(connection: Connection) -> None:
     )
 
 
+def _what_was_said_is_found(connection: Connection) -> None:
+    """Transcripts can be searched; those that are there already are filled in by and by, once asrwatch runs."""
+    connection.exec_driver_sql(
+        "CREATE TABLE said (recording INTEGER NOT NULL PRIMARY KEY REFERENCES recordings (id),"
+        " said BLOB NOT NULL) STRICT"
+    )
+    connection.exec_driver_sql(
+        "CREATE TABLE filling (id INTEGER NOT NULL PRIMARY KEY, below INTEGER NOT NULL) STRICT"
+    )
+    connection.exec_driver_sql(
+        "INSERT INTO filling (id, below) SELECT 1, coalesce(max(id), 0) FROM recordings"
+    )
+    connection.exec_driver_sql(
+        "CREATE VIRTUAL TABLE words"
+        " USING fts5(said, content='', tokenize='unicode61 remove_diacritics 2')"
+    )
+
+
 MIGRATIONS: tuple[Step, ...] = (
     _asks_tell_what_they_cost,
     _inboxes_take_turns,
@@ -151,6 +169,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _restorations_are_known,
     _numbers_are_never_given_twice,
     _sums_are_cheap,
+    _what_was_said_is_found,
 )
 """From schema 1 on: the first of them makes schema 2, and so forth."""
 

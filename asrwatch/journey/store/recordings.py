@@ -27,9 +27,11 @@ from asrwatch.journey.recording import SUPERSEDED, Fingerprint, Output, Recordin
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.database import damaged
 from asrwatch.journey.store.figures import Figures
+from asrwatch.journey.store.lately import Lately
 from asrwatch.journey.store.money import EVERY_ENGINE, Money
 from asrwatch.journey.store.prepared import Prepared
 from asrwatch.journey.store.rows import COLUMNS, recording_of, row_of
+from asrwatch.journey.store.said import Said
 from asrwatch.journey.store.times import Times
 from asrwatch.journey.store.tries import Tries
 from asrwatch.values import printable
@@ -155,7 +157,7 @@ class Event:
     note: str
 
 
-class Store(Money, Tries, Times, Figures):
+class Store(Money, Tries, Times, Figures, Said, Lately):
     """The state of everything. See `Database` for its arguments and for who may open it."""
 
     _restored: tuple[datetime | None] | None = None
@@ -187,6 +189,8 @@ class Store(Money, Tries, Times, Figures):
                 self._save_row(before, after)
             if after.outputs != before.outputs:
                 self._own(before, after)
+            if after.delivery is not None and after.delivery.said is not None:
+                self.keep_said(after.id, after.delivery.said)
             self._keep_ledger(before, after, outcome)
             self._count_wait(before, after)
             if note or after.state is not before.state:
@@ -506,6 +510,7 @@ class Store(Money, Tries, Times, Figures):
             for table in (_events, _outputs):
                 self._connection.execute(delete(table).where(table.c.recording == recording.id))
             self.end_try(recording.id)
+            self.drop_said(recording.id)
             self._connection.execute(delete(_table).where(_table.c.id == recording.id))
 
     def forget(self, recording: Recording, *, now: datetime) -> None:

@@ -23,17 +23,21 @@ from sqlalchemy import (
 from asrwatch.journey.recording import State
 
 __all__ = [
+    "WORDS",
     "answers",
     "asks",
     "clock",
     "create",
     "events",
+    "filling",
     "forgotten",
     "holds",
     "moment",
     "outputs",
     "recordings",
     "restored",
+    "said",
+    "stored",
     "tries",
     "waits",
 ]
@@ -49,10 +53,15 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+        return stored(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         return moment(value)
+
+
+def stored(value: datetime | None) -> int | None:
+    """A date as it is stored."""
+    return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
 
 
 def moment(stored: int | None) -> datetime | None:
@@ -327,7 +336,28 @@ restored = Table(
     sqlite_strict=True,
 )
 
+said = Table(
+    "said",
+    _metadata,
+    Column("recording", Integer, ForeignKey("recordings.id"), primary_key=True),
+    Column("said", LargeBinary, nullable=False),  # JSON, zlib: [[begin in ms or null, text], ...]
+    sqlite_strict=True,
+)
+
+filling = Table(
+    "filling",
+    _metadata,
+    Column("id", Integer, primary_key=True),  # one row
+    Column("below", Integer, nullable=False),  # recordings up to this one are not in the index yet
+    sqlite_strict=True,
+)
+
+WORDS = "CREATE VIRTUAL TABLE words USING fts5(said, content='', tokenize='unicode61 remove_diacritics 2')"
+"""The index of what was said; it keeps no text of its own."""
+
 
 def create(connection: Connection) -> None:
     """Make every table, inside the caller's transaction."""
     _metadata.create_all(connection)
+    connection.exec_driver_sql(WORDS)
+    connection.execute(filling.insert().values(id=1, below=0))
