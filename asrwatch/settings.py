@@ -18,6 +18,8 @@ from pydantic import (
     SecretStr,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_validator,
 )
@@ -224,6 +226,33 @@ def _at_least(span: Any, least: str) -> Any:
     return span
 
 
+EVERY_CHANNEL: tuple[int, ...] = ()
+"""What `channels: split` is read as: an empty list cannot be written."""
+
+
+def _channels(written: Any, numbers: ValidatorFunctionWrapHandler) -> Any:
+    if written == "split":
+        return EVERY_CHANNEL
+    if isinstance(written, str):
+        msg = "must be split, or a list of numbers from 0"
+        raise ValueError(msg)  # noqa: TRY004 - the only one that pydantic collects
+    return numbers(written)
+
+
+def _speaker(name: str) -> str:
+    plain = " ".join(name.split())
+    if not plain or not plain.isprintable():
+        msg = "must be a name in one line"
+        raise ValueError(msg)
+    return plain
+
+
+Channels = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), WrapValidator(_channels)
+]
+SpeakerName = Annotated[str, Field(max_length=40), AfterValidator(_speaker)]
+
+
 class InboxSettings(_Frozen):
     """One watched folder and what is wanted of its recordings."""
 
@@ -246,7 +275,8 @@ class InboxSettings(_Frozen):
     language: Annotated[str, AfterValidator(_language)] | None = None
     context: str = ""
     words: bool = False
-    channels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    channels: Channels = (0,)
+    speakers: tuple[SpeakerName, ...] = ()
     formats: Annotated[tuple[FormatChoice, ...], Field(min_length=1)] = (
         PartChoice(use="txt"),
         PartChoice(use="json"),
@@ -266,7 +296,7 @@ class InboxSettings(_Frozen):
             return {**written, "name": printable(Path(str(written["path"])).name or "root")}
         return written
 
-    @field_validator("channels", "formats")
+    @field_validator("channels", "speakers", "formats")
     @classmethod
     def _nothing_twice(cls, written: tuple[Any, ...]) -> tuple[Any, ...]:
         names = [getattr(each, "use", each) for each in written]
@@ -274,6 +304,19 @@ class InboxSettings(_Frozen):
             msg = f"names {twice[0]} twice"
             raise ValueError(msg)
         return written
+
+    @field_validator("speakers")
+    @classmethod
+    def _name_channels(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if names and info.data.get("channels") == (0,):
+            msg = "names channels, and only the first is heard; set `channels: split`"
+            raise ValueError(msg)
+        return names
+
+    @property
+    def split(self) -> bool:
+        """Whether every channel is wanted, each as a speaker of its own."""
+        return self.channels == EVERY_CHANNEL
 
     @property
     def root(self) -> bytes:
