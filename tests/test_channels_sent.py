@@ -1,7 +1,7 @@
 """What arrives at the cloud, and on the bill, of recordings with several channels or tracks."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest
 from e2e_helpers import Installed
 from test_preparing import Attentive
 
+from asrwatch.audio.orders import RATE, Survey, samples
 from asrwatch.audio.studio import Studio
 from asrwatch.journey.preparing import Preparer
 from asrwatch.journey.recording import AudioFacts
@@ -194,3 +195,24 @@ def test_the_track_that_is_marked_is_the_one(tmp_path: Path) -> None:
     with silent.open("rb") as stream:
         told = preparer.until_sound(stream, facts)
     assert (told.tracks, told.track, told.silent) == (2, 0, True)
+
+
+def test_each_channel_has_its_own_pauses(tmp_path: Path) -> None:
+    """Who speaks seldom is heard all the same, and what comes faintly from the other channel is a pause."""
+    often = media.joined(media.noise(10), media.silence(2), media.noise(10), media.silence(2))
+    seldom = media.joined(media.silence(11), media.noise(0.6), media.silence(12.4))
+    faint = (seldom.astype(float) + often * 0.002).astype(np.int16)
+    file = media.write(tmp_path / "a.wav", media.channels(often, faint), codec="pcm_s16le")
+    with file.open("rb") as stream:
+        order = Survey(demuxers=("wav",), longest=samples(timedelta(hours=1)), by_channel=True)
+        told = Studio().survey(stream, order)
+    assert not told.same_channels
+    assert _seconds(told.channel_pauses) == [[(10, 12), (22, 24)], [(0, 11), (11.6, 24)]]
+    assert _seconds([told.pauses]) == [[(10, 11), (11.6, 12), (22, 24)]]
+
+
+def _seconds(channels: Sequence[Sequence[tuple[int, int]]]) -> list[list[tuple[float, float]]]:
+    return [
+        [(round(begin / RATE, 1), round(end / RATE, 1)) for begin, end in pauses]
+        for pauses in channels
+    ]
