@@ -58,10 +58,10 @@ def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) ->
             power += float(np.square(wide[0]).sum())
             if len(wide) > 1:
                 difference += float(np.square(wide[1:] - wide[0]).sum(axis=1).max())
-            if order.by_channel and not ears:
-                ears = [_Ear() for _ in wide]
-            for ear, channel in zip(ears, wide, strict=True):
-                ear.hear(np.square(channel))
+            if order.by_channel:
+                ears = ears or [_Ear() for _ in wide]
+                for ear, channel in zip(ears, wide, strict=True):
+                    ear.hear(np.square(channel))
             rest = np.concatenate([rest, np.square(wide).max(axis=0)])
             whole = len(rest) // WINDOW * WINDOW
             loudness.append(_decibels(rest[:whole].reshape(-1, WINDOW).mean(axis=1)))
