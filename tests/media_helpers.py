@@ -56,6 +56,7 @@ def write(
     container: str | None = None,
     options: dict[str, str] | None = None,
     video: bool = False,
+    bit_rate: int | None = None,
 ) -> Path:
     """Encode `sound` of `rate` into `path`; PyAV guesses the container from its name unless told."""
     layout = {1: "mono", 2: "stereo"}.get(len(sound), f"{len(sound)}c")
@@ -63,6 +64,9 @@ def write(
         picture = out.add_stream("mpeg4", rate=5) if video else None
         stream = out.add_stream(codec, rate=rate, layout=layout)
         assert isinstance(stream, AudioStream)
+        stream.options = {"strict": "experimental"}  # FFmpeg's own Vorbis counts as that
+        if bit_rate is not None:
+            stream.bit_rate = bit_rate
         if picture is not None:
             picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
             for number in range(5):
