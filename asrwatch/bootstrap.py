@@ -277,4 +277,5 @@ def _view(inbox: InboxSettings, built: Parts) -> InboxView:
         scan_every=inbox.scan_every,
         empty_for=inbox.wait_for_rest,
         presence=built.routes[inbox.name].presence,
+        at_once=inbox.at_once,
     )

@@ -13,7 +13,7 @@ from asrwatch.heartbeats import allow
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.messages import Deafness
 from asrwatch.inbox.mounts import Choice, WatchMode, choose, file_system_of
-from asrwatch.inbox.nudges import Nudge
+from asrwatch.inbox.nudges import Heard, Nudge
 
 if TYPE_CHECKING:
     from asrwatch.inbox.watch import Watch
@@ -66,6 +66,7 @@ class Tending:
         recursive: bool,
         wish: WatchMode,
         nudge: Nudge,
+        heard: Heard | None = None,
         inbox: str = "",
         retry: timedelta = RETRY,
         clock: Callable[[], float] = time.monotonic,
@@ -76,6 +77,7 @@ class Tending:
         self._recursive = recursive
         self._wish = wish
         self._nudge = nudge
+        self._heard = heard
         self._inbox = inbox
         self._retry = retry.total_seconds()
         self._clock = clock
@@ -208,6 +210,7 @@ class Tending:
             recursive=self._recursive,
             wants=self._rule.concerns,
             nudge=self._nudge,
+            heard=self._heard,
         )
         with allow(_LISTENING):
             return self._watch.arm()
