@@ -9,15 +9,18 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, TypeVar, assert_never
 from uuid import uuid4
 
+from asrwatch import logs
 from asrwatch.audio import quiet
 from asrwatch.audio.containers import extension_of, mime_of
+from asrwatch.audio.diet import Diet, Upload, judge
 from asrwatch.audio.facts import probe
+from asrwatch.audio.orders import Codec
 from asrwatch.clock import utc_now
 from asrwatch.crash import crash_point
 from asrwatch.engines import (
@@ -35,8 +38,10 @@ from asrwatch.errors import (
     AnswerLost,
     EngineError,
     OurBug,
+    RecordingError,
     SourceChanged,
     TemporaryError,
+    TooLargeToUpload,
 )
 from asrwatch.files import check_unchanged, hash_whole, sweep
 from asrwatch.formats import Format
@@ -46,7 +51,7 @@ from asrwatch.journey import delivery, silence, source
 from asrwatch.journey.away import patient
 from asrwatch.journey.cost import expected_bill
 from asrwatch.journey.dispatch import Candidate, Question, choose, decoded_size
-from asrwatch.journey.preparing import Preparer
+from asrwatch.journey.preparing import CODECS, Preparer
 from asrwatch.journey.provenance import provenance_of
 from asrwatch.journey.recording import (
     Answer,
@@ -68,7 +73,8 @@ from asrwatch.journey.recording import (
 from asrwatch.journey.spool import UNREADABLE
 from asrwatch.journey.trouble import ASKED_AGAIN, one_more_lost
 from asrwatch.journey.watched import Watched
-from asrwatch.storages import Source, Storage
+from asrwatch.storages import Published, Source, Storage
+from asrwatch.values import printable
 
 __all__ = [
     "Route",
@@ -87,6 +93,8 @@ __all__ = [
     "tidy_up",
     "utc_now",
 ]
+
+log = logs.get("journey")
 
 Clock = Callable[[], datetime]
 
@@ -107,7 +115,8 @@ class Route:
 
     `engine` is None for automatic choice; `park_unknown` parks a sync answer lost in a crash instead of
     asking again; without a `preparer` recordings are sent as they are or not at all, and nobody knows
-    which are silent; those are sent only with `send_silence`. `presence` tells a file that
+    which are silent; those are sent only with `send_silence`. `diet` says whether smaller copies are uploaded.
+    `presence` tells a file that
     is gone from one whose share is away. `care` is None for files a person names himself; `rest_within` is how long
     a file that is not whole may wait for its rest.
     """
@@ -124,6 +133,7 @@ class Route:
     park_unknown: bool
     preparer: Preparer | None = None
     send_silence: bool = True
+    diet: Diet = Diet.OFF
     presence: Presence | None = None
     care: source.Care | None = None
     rest_within: timedelta = timedelta(hours=1)
@@ -220,33 +230,74 @@ def _stage(recording: Recording, route: Route, clock: Clock) -> Recording:
     """Make the audio reachable: re-encode it, upload it, or neither."""
     reading = _evidence(recording.reading)
     ask_id = uuid4().hex
-    match reading.plan.preparation:
-        case Preparation.AS_IT_IS:
-            staging = Staging(ask_id=ask_id)
-            if _needs_url(recording, route):
-                staging = _publish(recording, route, staging)
-        case Preparation.RE_ENCODE:
-            staging = _prepare(recording, route, ask_id)
-        case _:
-            assert_never(reading.plan.preparation)
+    try:
+        match reading.plan.preparation:
+            case Preparation.AS_IT_IS:
+                staging = Staging(ask_id=ask_id)
+                if _needs_url(recording, route):
+                    staging = _publish(recording, route, staging)
+            case Preparation.RE_ENCODE:
+                staging = _prepare(recording, route, ask_id)
+            case Preparation.DIET:
+                staging = _on_diet(recording, route, ask_id)
+            case _:
+                assert_never(reading.plan.preparation)
+    except TooLargeToUpload as error:
+        if not _can_encode(route) or not route.storage.copies:
+            raise
+        staging = _prepare(recording, route, ask_id, largest=error.largest)
     if staging.url is not None:
         crash_point("published")
     return recording.stage(staging, now=clock())
 
 
-def _prepare(recording: Recording, route: Route, ask_id: str) -> Staging:
+def _on_diet(recording: Recording, route: Route, ask_id: str) -> Staging:
+    """Upload a smaller copy; where none can be made, or it is none, the original."""
+    codec, prepared = route.diet.codec, None
+    if codec is not None and _can_encode(route):
+        try:
+            prepared = _copied(recording, route, ask_id, codecs=(codec,))
+        except (RecordingError, TemporaryError) as error:
+            if error.code == "no-such-channel":
+                raise
+            log.info("no-smaller-copy", file=printable(recording.path), reason=error.message)
+    if prepared is not None and prepared.size < recording.fingerprint.size:
+        return _publish_copy(recording, route, ask_id, prepared)
+    if prepared is not None:
+        _evidence(route.preparer).discard(prepared)
+    return _publish(recording, route, Staging(ask_id=ask_id))
+
+
+def _prepare(
+    recording: Recording, route: Route, ask_id: str, *, largest: int | None = None
+) -> Staging:
     """Re-encode; where the engine takes bytes the copy stays in the spool until it was heard."""
+    prepared = _copied(recording, route, ask_id, largest=largest)
+    if route.engines[_evidence(recording.reading).plan.engine].takes_bytes:
+        return Staging(ask_id=ask_id, prepared=prepared)
+    return _publish_copy(recording, route, ask_id, prepared)
+
+
+def _copied(
+    recording: Recording,
+    route: Route,
+    ask_id: str,
+    *,
+    codecs: Sequence[Codec] = CODECS,
+    largest: int | None = None,
+) -> Prepared:
+    """A re-encoded copy in the spool, of the content that was read."""
     reading, preparer = _evidence(recording.reading), _evidence(route.preparer)
     engine = route.engines[reading.plan.engine]
+    fits = decoded_size(engine.options.largest) if engine.base64 else engine.options.largest
     with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
         prepared = preparer.re_encode(
             stream,
             reading.facts,
             name=ask_id,
             channels=tuple(range(max(route.wishes.channels) + 1)) if engine.channels else None,
-            largest=decoded_size(engine.options.largest)
-            if engine.base64
-            else engine.options.largest,
+            largest=fits if largest is None else min(fits, largest),
+            codecs=codecs,
         )
         root = route.care.root if route.care else None
         check_unchanged(stream, recording.path, recording.fingerprint, root=root)
@@ -257,11 +308,16 @@ def _prepare(recording: Recording, route: Route, ask_id: str) -> Staging:
                 code="changed-while-prepared",
                 advice="It is taken up again once it has settled.",
             )
-    if engine.takes_bytes:
-        return Staging(ask_id=ask_id, prepared=prepared)
+    return prepared
+
+
+def _publish_copy(recording: Recording, route: Route, ask_id: str, prepared: Prepared) -> Staging:
+    """Upload the copy, and remove it: afterwards nobody needs it here."""
+    preparer = _evidence(route.preparer)
     try:
         with preparer.open(prepared) as stream:
-            published = route.storage.publish(
+            published = _timed_publish(
+                route,
                 Source(
                     path=recording.path,
                     stream=stream,
@@ -270,11 +326,13 @@ def _prepare(recording: Recording, route: Route, ask_id: str) -> Staging:
                     mime=mime_of(prepared.container, os.fsencode(prepared.name)),
                 ),
                 ask_id=ask_id,
-                model=reading.plan.model,
+                model=_evidence(recording.reading).plan.model,
             )
     finally:
         preparer.discard(prepared)
-    return Staging(ask_id=ask_id, url=published.url, url_expires=published.expires)
+    return Staging(
+        ask_id=ask_id, prepared=prepared, url=published.url, url_expires=published.expires
+    )
 
 
 def _publish(recording: Recording, route: Route, staging: Staging) -> Staging:
@@ -282,7 +340,8 @@ def _publish(recording: Recording, route: Route, staging: Staging) -> Staging:
     reading = _evidence(recording.reading)
     with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
         watched = Watched(stream)
-        published = route.storage.publish(
+        published = _timed_publish(
+            route,
             Source(
                 path=recording.path,
                 stream=watched,
@@ -295,6 +354,20 @@ def _publish(recording: Recording, route: Route, staging: Staging) -> Staging:
         )
         source.check_sent(watched, stream, recording, route.care)
     return replace(staging, url=published.url, url_expires=published.expires)
+
+
+def _timed_publish(route: Route, file: Source, *, ask_id: str, model: str) -> Published:
+    """Publish, and learn how quick the uplink is where something is uploaded."""
+    begun = time.monotonic()
+    published = route.storage.publish(file, ask_id=ask_id, model=model)
+    if route.storage.copies and route.preparer is not None:
+        took = timedelta(seconds=time.monotonic() - begun)
+        route.preparer.meter.uploaded(file.size, took=took)
+    return published
+
+
+def _can_encode(route: Route) -> bool:
+    return route.preparer is not None and route.preparer.can_encode
 
 
 def announce(recording: Recording, route: Route, *, now: datetime) -> Recording:
@@ -551,7 +624,7 @@ def plan_for(question: Question, route: Route) -> Plan:
     Raises:
         RecordingError: nowhere; the message says why.
     """
-    able = route.preparer is not None and route.preparer.can_encode and question.size is not None
+    able = _can_encode(route) and question.size is not None
     question = replace(question, can_encode=able, can_publish=route.storage.copies)
     choice = choose(question, [candidate_of(engine) for engine in route.engines.values()])
     engine = route.engines[choice.engine]
@@ -565,7 +638,29 @@ def plan_for(question: Question, route: Route) -> Plan:
         reasons=choice.reasons,
     )
     unsent = silence.is_not_sent(question.facts, send_silence=route.send_silence)
-    return silence.planned(plan) if unsent else plan
+    return silence.planned(plan) if unsent else _with_diet(plan, question, route)
+
+
+def _with_diet(plan: Plan, question: Question, route: Route) -> Plan:
+    """The plan, with what is uploaded and why where something is."""
+    engine, size = route.engines[plan.engine], question.size
+    uploads = not engine.takes_bytes and route.storage.copies
+    if not uploads or not question.can_encode or size is None or route.preparer is None:
+        return plan
+    if plan.preparation is not Preparation.AS_IT_IS:
+        return plan
+    channels = max(route.wishes.channels) + 1 if engine.channels else 1
+    verdict = judge(
+        Upload(facts=question.facts, size=size, channels=channels),
+        route.diet,
+        route.preparer.meter.speeds(),
+    )
+    return replace(
+        plan,
+        preparation=Preparation.DIET if verdict.codec else Preparation.AS_IT_IS,
+        sends=verdict.sends,
+        reasons=(*plan.reasons, verdict.reason),
+    )
 
 
 def candidate_of(engine: Engine[Any]) -> Candidate:
