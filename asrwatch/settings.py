@@ -1,6 +1,7 @@
 """What a configuration can say, as frozen settings; what is wrong with a value is said in words."""
 
 import difflib
+import importlib.util
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -22,7 +23,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from asrwatch import engines, formats, parts, storages
+from asrwatch import engines, formats, notifiers, parts, storages
 from asrwatch.audio.containers import EXTENSIONS
 from asrwatch.cloud.hosts import check_hosts
 from asrwatch.cloud.regions import check_proxy, root_of
@@ -32,6 +33,7 @@ from asrwatch.formats import Format
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.marker import Marker
 from asrwatch.inbox.mounts import WatchMode
+from asrwatch.notifiers import Notifier
 from asrwatch.storages import Storage
 from asrwatch.values import Duration, Size, parse_duration, parse_size, printable
 
@@ -109,6 +111,30 @@ FormatChoice = Annotated[
     PartChoice,
     BeforeValidator(_part_choice),
     AfterValidator(_must_exist(formats, Format, "format")),
+]
+
+
+def _notifier_choice(written: Any) -> Any:
+    """YAML reads a bare `on` as true, also where it is a key."""
+    if isinstance(written, dict) and True in written:
+        written = {("on" if key is True else key): value for key, value in written.items()}
+    return _part_choice(written)
+
+
+def _can_be_imported(choice: PartChoice) -> PartChoice:
+    """Whether what a notifier needs is installed; looked for, not imported."""
+    needs = parts.find(notifiers, Notifier, choice.use).needs  # type: ignore[type-abstract] # a base to look for
+    if needs is not None and importlib.util.find_spec(needs[0]) is None:
+        msg = f"{choice.use} needs more than is installed: pip install 'asrwatch[{needs[1]}]'"
+        raise ValueError(msg)
+    return choice
+
+
+NotifierChoice = Annotated[
+    PartChoice,
+    BeforeValidator(_notifier_choice),
+    AfterValidator(_must_exist(notifiers, Notifier, "notifier")),
+    AfterValidator(_can_be_imported),
 ]
 
 
@@ -248,6 +274,7 @@ class InboxSettings(_Frozen):
     patience: Duration = parse_duration("3d")
     unknown: Literal["ask_again", "park"] = "ask_again"
     send_silence: bool = False
+    notify: tuple[NotifierChoice, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -435,6 +462,7 @@ _PARTS: Mapping[str, tuple[Any, type[Any]]] = {
     "engine": (engines, Engine),
     "formats": (formats, Format),
     "storage": (storages, Storage),
+    "notify": (notifiers, Notifier),
 }
 
 
@@ -468,7 +496,12 @@ def _keys_beside(place: tuple[Any, ...], written: Mapping[str, Any]) -> Collecti
             return MoveTo.model_fields
         case ("engines", str(name)):
             return _options(engines, Engine, name)
-        case ("storage" as kind, *_) | ("inboxes", int(), ("engine" | "formats") as kind, *_):
+        case ("storage" as kind, *_) | (
+            "inboxes",
+            int(),
+            ("engine" | "formats" | "notify") as kind,
+            *_,
+        ):
             package, base = _PARTS[kind]
             return _options(package, base, _used(place, written))
         case _:

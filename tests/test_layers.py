@@ -12,7 +12,17 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 PARTS = ("engines", "storages", "formats", "notifiers")
 BOTTOM = {"errors", "values"}
 # Small helpers that know nothing of recordings, engines or the cloud.
-HELPERS = BOTTOM | {"logs", "parts", "crash", "clock", "heartbeats", "trust", "children", "crew"}
+HELPERS = BOTTOM | {
+    "logs",
+    "parts",
+    "crash",
+    "clock",
+    "heartbeats",
+    "trust",
+    "children",
+    "crew",
+    "news",
+}
 RECORDING = HELPERS | {"recording"}
 
 # Which rooms a room may import from, besides itself. The design's picture (section 2), from the bottom up:
@@ -28,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "children": BOTTOM,
     "heartbeats": BOTTOM,
     "crew": BOTTOM,
+    "news": BOTTOM,
     "supervision": BOTTOM | {"logs", "heartbeats", "systemd"},
     "logs": BOTTOM,
     "systemd": BOTTOM,
@@ -86,6 +97,7 @@ MAY_CATCH_ALL = {
     # A step, a turn of messages, one message, its giving up, a listener: each fails alone.
     "daemon.py": 5,
     "polling.py": 1,  # a round of questions fails alone, too
+    "telling.py": 1,  # and so does a message, whatever a notifier's library raises
     "control.py": 1,  # a question, however odd, must not end the daemon; it is logged and answered
     "inbox/watch.py": 2,  # an exception in a handler ends watchdog's events for good; the scan makes up
 }
@@ -181,7 +193,7 @@ def room(module: str) -> str:
         return "part files" if rest else "protocols"
     if first == "loglines":
         return "logs"
-    if first in {"mail", "slots", "polling"}:
+    if first in {"mail", "slots", "polling", "telling"}:
         return "daemon"
     if first == "settings":
         return "config"

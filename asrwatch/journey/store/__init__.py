@@ -2,6 +2,7 @@
 
 from asrwatch.journey.store.database import RESERVE, StoreTrouble
 from asrwatch.journey.store.money import EVERY_ENGINE, Bought, Hold, Ledger
+from asrwatch.journey.store.outbox import Figures, Letter, Receiver
 from asrwatch.journey.store.recordings import STEPS_LEFT, Event, Store
 from asrwatch.journey.store.tries import Suspect
 
@@ -11,8 +12,11 @@ __all__ = [
     "STEPS_LEFT",
     "Bought",
     "Event",
+    "Figures",
     "Hold",
     "Ledger",
+    "Letter",
+    "Receiver",
     "Store",
     "StoreTrouble",
     "Suspect",
