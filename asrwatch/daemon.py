@@ -109,7 +109,8 @@ class House:
     `workers` is how many paid requests are under way at once; at most as many other steps run beside them.
     `lookouts` makes an inbox's lookout from what is known already; `until_quiet` ends the daemon once
     everything there is has been dealt with (`asrwatch once`). `budget` is what may be asked for, in `currency`;
-    `notifiers`, by key, are told what the `wishes` of the inboxes say; `reserve` what must stay free on disks, None looks at none.
+    `notifiers`, by key, are told what the `wishes` of the inboxes say; `reserve` is what must stay free on
+    disks, None looks at none.
     """
 
     store: Store

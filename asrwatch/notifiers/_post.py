@@ -159,6 +159,8 @@ def _posted(
                 decode_content=False,
             )
             answer = connection.getresponse()
+            if was_cut:  # half a head passes for a whole one
+                raise TimeoutError
             told = Answer(status=answer.status, wait=answer.headers.get("Retry-After"))
             _read_a_little(answer.read)
             return told

@@ -19,6 +19,8 @@ from asrwatch.values import Secret, printable
 __all__ = ["Apprise", "AppriseOptions"]
 
 _REMEMBERED: Final = 64
+_WARNING: Final = 30
+"""The number of the level, as the library wants it (docs.python.org/3/library/logging.html)."""
 _SHORTEST: Final = 4
 _SURELY_SECRET: Final = 10
 """Characters: shorter words of an address may stand in any line of a log, and would be masked there."""
@@ -96,7 +98,7 @@ class Apprise(Notifier[AppriseOptions]):
 
         reached = self._reached.setdefault(message.id, set())
         missed, said = 0, ""
-        captured = LogCapture(level="WARNING", fmt="%(message)s")  # type: ignore[no-untyped-call] # the library's
+        captured = LogCapture(level=_WARNING, fmt="%(message)s")  # type: ignore[no-untyped-call] # the library's
         with captured as lines:
             for url, receiver in self._receivers():
                 digest = hashlib.sha256(url.encode()).hexdigest()
