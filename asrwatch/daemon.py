@@ -40,6 +40,7 @@ from asrwatch.journey.away import is_gone
 from asrwatch.journey.backups import BackupRules, Backups
 from asrwatch.journey.book import Change
 from asrwatch.journey.budget import Budget, Fuse
+from asrwatch.journey.filling import REST, Filler
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.herald import Wish
 from asrwatch.journey.journey import Route, awaits_its_answer, is_ours, tidy_up
@@ -148,6 +149,7 @@ class Daemon:
             lost=house.store.lost_in_a_row(),
         )
         self.backups = Backups(house.store, house.backup, beat)
+        self.filler = Filler(house.store, house.engines)
         self.room, self._reserve, self._survey = self._room_of(house)
         self.keeper = Keeper(
             store=house.store,
@@ -406,6 +408,7 @@ class Daemon:
             self._replace_the_dead()
             self.house.store.remark()
             self._back_up()
+            self._fill_in()
 
     def _mind_clock(self) -> None:
         """Dates move with the clock, also those of what is under way, whose steps hold them as they were."""
@@ -547,6 +550,8 @@ class Daemon:
         longest = LONGEST_SLEEP if self._goes_on() else WHILE_ENDING
         if self.gate.holds or self.keeper.suspects.ids:
             longest = min(longest, KEY_GLANCE)
+        if self.filler.has_work:
+            longest = min(longest, REST)
         barred, clock = self.room.barred(time.monotonic()), time.monotonic()
         if barred or self.room.shortages:
             longest = min(longest, ROOM_GLANCE)
@@ -720,6 +725,11 @@ class Daemon:
 
         if not crew.handed(self._workers, work):
             self.backups.ended(_unmanned(), self.clock.now())
+
+    def _fill_in(self) -> None:
+        """Put transcripts of earlier versions into the search, while nothing else is to be done."""
+        if self.mailbox.empty() and self.filler.is_due(self.clock.monotonic()):
+            self.post(Call(answer=lambda daemon: daemon.filler.fill()))
 
     def _look_for_room(self) -> None:
         """Have somebody look how much room there is, if that was not done lately."""

@@ -18,6 +18,8 @@ from pydantic import (
     Field,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_validator,
 )
@@ -25,6 +27,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from asrwatch import engines, formats, notifiers, parts, storages
 from asrwatch.audio.containers import EXTENSIONS
+from asrwatch.audio.diet import Diet
 from asrwatch.cloud.hosts import check_hosts
 from asrwatch.cloud.regions import check_proxy, root_of
 from asrwatch.engines import Engine
@@ -221,6 +224,11 @@ def _language(code: str) -> str:
     return code
 
 
+def _off(written: Any) -> Any:
+    """YAML reads a bare `off` as false."""
+    return "off" if written is False else written
+
+
 def _plain_name(name: str) -> str:
     """A name that is one folder's name too, as $OUTPUT_DIR has a folder for each inbox."""
     if "/" in name or name in {".", ".."}:
@@ -239,6 +247,33 @@ def _at_least(span: Any, least: str) -> Any:
         msg = f"must be at least {least}"
         raise ValueError(msg)
     return span
+
+
+EVERY_CHANNEL: tuple[int, ...] = ()
+"""What `channels: split` is read as: an empty list cannot be written."""
+
+
+def _channels(written: Any, numbers: ValidatorFunctionWrapHandler) -> Any:
+    if written == "split":
+        return EVERY_CHANNEL
+    if isinstance(written, str):
+        msg = "must be split, or a list of numbers from 0"
+        raise ValueError(msg)  # noqa: TRY004 - the only one that pydantic collects
+    return numbers(written)
+
+
+def _speaker(name: str) -> str:
+    plain = " ".join(name.split())
+    if not plain or not plain.isprintable():
+        msg = "must be a name in one line"
+        raise ValueError(msg)
+    return plain
+
+
+Channels = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), WrapValidator(_channels)
+]
+SpeakerName = Annotated[str, Field(max_length=40), AfterValidator(_speaker)]
 
 
 class InboxSettings(_Frozen):
@@ -263,7 +298,8 @@ class InboxSettings(_Frozen):
     language: Annotated[str, AfterValidator(_language)] | None = None
     context: str = ""
     words: bool = False
-    channels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    channels: Channels = (0,)
+    speakers: tuple[SpeakerName, ...] = ()
     formats: Annotated[tuple[FormatChoice, ...], Field(min_length=1)] = (
         PartChoice(use="txt"),
         PartChoice(use="json"),
@@ -274,6 +310,7 @@ class InboxSettings(_Frozen):
     patience: Duration = parse_duration("3d")
     unknown: Literal["ask_again", "park"] = "ask_again"
     send_silence: bool = False
+    diet: Annotated[Diet, BeforeValidator(_off)] = Diet.LOSSLESS
     notify: tuple[NotifierChoice, ...] = ()
 
     @model_validator(mode="before")
@@ -283,7 +320,7 @@ class InboxSettings(_Frozen):
             return {**written, "name": printable(Path(str(written["path"])).name or "root")}
         return written
 
-    @field_validator("channels", "formats")
+    @field_validator("channels", "speakers", "formats")
     @classmethod
     def _nothing_twice(cls, written: tuple[Any, ...]) -> tuple[Any, ...]:
         names = [getattr(each, "use", each) for each in written]
@@ -291,6 +328,19 @@ class InboxSettings(_Frozen):
             msg = f"names {twice[0]} twice"
             raise ValueError(msg)
         return written
+
+    @field_validator("speakers")
+    @classmethod
+    def _name_channels(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if names and info.data.get("channels") == (0,):
+            msg = "names channels, and only the first is heard; set `channels: split`"
+            raise ValueError(msg)
+        return names
+
+    @property
+    def split(self) -> bool:
+        """Whether every channel is wanted, each as a speaker of its own."""
+        return self.channels == EVERY_CHANNEL
 
     @property
     def root(self) -> bytes:

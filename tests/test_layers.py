@@ -21,6 +21,7 @@ HELPERS = BOTTOM | {
     "trust",
     "children",
     "crew",
+    "words",
     "news",
 }
 RECORDING = HELPERS | {"recording"}
@@ -38,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "children": BOTTOM,
     "heartbeats": BOTTOM,
     "crew": BOTTOM,
+    "words": BOTTOM,  # what a person reads may be written in any room
     "news": BOTTOM,
     "supervision": BOTTOM | {"logs", "heartbeats", "systemd"},
     "logs": BOTTOM,

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import typer
-
 from asrwatch.bootstrap import build_parts
 from asrwatch.cli._house import consult, settings_for, with_inboxes
 from asrwatch.cli._options import AsJson, ConfigFile, Folders
-from asrwatch.cli._printing import Row, print_json, safe, show
+from asrwatch.cli._printing import Row, print_json, safe, say, show
 from asrwatch.config import Settings
 from asrwatch.desk import planning
 from asrwatch.desk.planning import Planned, Totals
@@ -38,7 +36,7 @@ def plan(folders: Folders, config: ConfigFile = None, as_json: AsJson = False) -
     for one in planning.plan(settings.inboxes, routes, booked=_books(settings)):
         files.append(one)
         if not as_json:
-            typer.echo(_line(one))
+            say(_line(one))
     summed = planning.totals(files)
     if as_json:
         print_json({"files": [_as_json(one) for one in files], "totals": _totals_as_json(summed)})
@@ -62,7 +60,8 @@ def _line(one: Planned) -> str:
         return f"{name}: would fail: {safe(one.why)}"
     sent = f"{format_size(one.size)} -> {format_size(one.sends)}"
     how = sent if one.sends != one.size else format_size(one.size)
-    return f"{name}: {length}, {how}, {one.engine}"
+    each = f", each of {one.channels} channels billed" if one.channels > 1 else ""
+    return f"{name}: {length}, {how}, {one.engine}{each}"
 
 
 def _rows(summed: Totals) -> list[Row]:
@@ -92,6 +91,7 @@ def _as_json(one: Planned) -> dict[str, Any]:
         "preparation": one.preparation,
         "sends": one.sends,
         "billed_seconds": one.billed.total_seconds(),
+        "billed_channels": one.channels,
         "prices": {region: str(price) for region, price in one.prices.items()},
         "why": one.why,
         "silent": one.silent,

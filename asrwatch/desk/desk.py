@@ -9,12 +9,15 @@ from asrwatch.clock import utc_now
 from asrwatch.cloud.regions import currency_of
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
+from asrwatch.desk.lookups import lately, transcripts
 from asrwatch.desk.reports import (
     AskBooked,
     AskExplain,
     AskForget,
+    AskLog,
     AskRetry,
     AskStatus,
+    AskTranscripts,
     Booked,
     Explanation,
     Question,
@@ -63,6 +66,10 @@ class Desk:
                 return retry(self._scene, question, now)
             case AskForget():
                 return forget(self._scene, question, now)
+            case AskTranscripts():
+                return transcripts(self._scene, question)
+            case AskLog():
+                return lately(self._scene, question)
             case _:
                 assert_never(question)
 

@@ -20,8 +20,10 @@ __all__ = [
     "AskBooked",
     "AskExplain",
     "AskForget",
+    "AskLog",
     "AskRetry",
     "AskStatus",
+    "AskTranscripts",
     "Booked",
     "BudgetLine",
     "Doubt",
@@ -32,9 +34,12 @@ __all__ = [
     "Foresight",
     "HoldLine",
     "InboxHealth",
+    "Log",
+    "LogLine",
     "Money",
     "OutputLine",
     "Paid",
+    "Piece",
     "Question",
     "Reason",
     "RecordingLine",
@@ -45,6 +50,8 @@ __all__ = [
     "Story",
     "Stuck",
     "TaskLine",
+    "TranscriptLine",
+    "Transcripts",
     "Treated",
     "Treatment",
     "from_json",
@@ -125,7 +132,29 @@ class AskForget:
     ask: Literal["forget"] = "forget"
 
 
-Question = AskStatus | AskExplain | AskBooked | AskRetry | AskForget
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskTranscripts:
+    """In which transcripts do these words stand? Of recordings found since then, in one inbox or all."""
+
+    search: str
+    inbox: str | None = None
+    since: datetime | None = None
+    limit: int = 20
+    ask: Literal["transcripts"] = "transcripts"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskLog:
+    """What happened lately? `after` is the number of an event: only what came after it."""
+
+    inbox: str | None = None
+    since: datetime | None = None
+    after: int | None = None
+    limit: int = 20
+    ask: Literal["log"] = "log"
+
+
+Question = AskStatus | AskExplain | AskBooked | AskRetry | AskForget | AskTranscripts | AskLog
 
 
 # Reports.
@@ -470,10 +499,74 @@ class Booked:
     paths: tuple[FileName, ...]
 
 
-Report = Status | Explanation | Treatment | Booked
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """A piece of text, and whether it was looked for."""
+
+    text: str
+    found: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TranscriptLine:
+    """A transcript in which the words stand.
+
+    `path` is where the recording lies now (None: deleted), `begin` the time in it at which the sentence found
+    begins, where that is known.
+    """
+
+    id: int
+    inbox: str
+    recording: FileName
+    path: FileName | None
+    transcript: FileName | None
+    state: State
+    found_at: datetime
+    delivered_at: datetime | None
+    begin: Span | None
+    excerpt: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transcripts:
+    """The best of the transcripts in which the words stand, or the newest where `ranked` is False.
+
+    `count` is of all, at most one more than `counted_to`; `missing` recordings cannot be searched yet.
+    """
+
+    transcripts: tuple[TranscriptLine, ...]
+    count: int
+    counted_to: int
+    ranked: bool
+    missing: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogLine:
+    """What happened to a recording last: `what` in words; `event` is its number, for `AskLog.after`."""
+
+    event: int
+    at: datetime
+    id: int
+    inbox: str
+    path: FileName
+    state: State
+    what: str
+    code: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Log:
+    """What happened lately, oldest first; one line for each recording. `newest` is the newest event's number."""
+
+    lines: tuple[LogLine, ...]
+    newest: int
+
+
+Report = Status | Explanation | Treatment | Booked | Transcripts | Log
 
 _ADAPTERS: Mapping[type[Any], TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind) for kind in (Status, Explanation, Treatment, Booked)
+    kind: TypeAdapter(kind) for kind in (Status, Explanation, Treatment, Booked, Transcripts, Log)
 }
 _QUESTIONS: TypeAdapter[Question] = TypeAdapter(Annotated[Question, Discriminator("ask")])
 

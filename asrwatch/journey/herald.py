@@ -295,7 +295,7 @@ class Herald:
     def _day(self, wish: Wish, begin: datetime, end: datetime, now: datetime) -> News | None:
         """None where nothing happened in it."""
         inboxes = self._digested(wish.key)
-        did = self._store.figures(inboxes, begin, end)
+        did = self._store.day_figures(inboxes, begin, end)
         if not (did.delivered or did.failed or did.parked or did.requests):
             return None
         waiting = self._store.for_a_person(inboxes, limit=LISTED)

@@ -9,15 +9,18 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, TypeVar, assert_never
 from uuid import uuid4
 
+from asrwatch import logs
 from asrwatch.audio import quiet
 from asrwatch.audio.containers import extension_of, mime_of
+from asrwatch.audio.diet import Diet, Upload, judge
 from asrwatch.audio.facts import probe
+from asrwatch.audio.orders import Codec
 from asrwatch.clock import utc_now
 from asrwatch.crash import crash_point
 from asrwatch.engines import (
@@ -35,18 +38,20 @@ from asrwatch.errors import (
     AnswerLost,
     EngineError,
     OurBug,
+    RecordingError,
     SourceChanged,
     TemporaryError,
+    TooLargeToUpload,
 )
 from asrwatch.files import check_unchanged, hash_whole, sweep
 from asrwatch.formats import Format
 from asrwatch.heartbeats import vital
 from asrwatch.inbox.presence import Presence
-from asrwatch.journey import delivery, silence, source
+from asrwatch.journey import channels, delivery, silence, source
 from asrwatch.journey.away import patient
 from asrwatch.journey.cost import expected_bill
 from asrwatch.journey.dispatch import Candidate, Question, choose, decoded_size
-from asrwatch.journey.preparing import Preparer
+from asrwatch.journey.preparing import CODECS, Preparer
 from asrwatch.journey.provenance import provenance_of
 from asrwatch.journey.recording import (
     Answer,
@@ -68,7 +73,8 @@ from asrwatch.journey.recording import (
 from asrwatch.journey.spool import UNREADABLE
 from asrwatch.journey.trouble import ASKED_AGAIN, one_more_lost
 from asrwatch.journey.watched import Watched
-from asrwatch.storages import Source, Storage
+from asrwatch.storages import Published, Source, Storage
+from asrwatch.values import printable
 
 __all__ = [
     "Route",
@@ -88,12 +94,17 @@ __all__ = [
     "utc_now",
 ]
 
+log = logs.get("journey")
+
 Clock = Callable[[], datetime]
 
 WHO = f"{socket.gethostname()}/{os.getpid()}/{random.getrandbits(32):08x}"
 """Names this run of this process, so that a row left by another is known for one."""
 
 RECONCILE_AGAIN = timedelta(seconds=30)
+
+SEVERAL_TRACKS = frozenset({"mp4", "mkv", "webm", "avi", "asf", "flv", "mpeg", "mpegts", "ogg"})
+"""Containers that may hold more than one stream of sound, which their headers are not asked about."""
 
 SAME_CLOCK = timedelta(minutes=1)
 """Two clocks that differ by no more than this tell the same time of a request."""
@@ -107,7 +118,8 @@ class Route:
 
     `engine` is None for automatic choice; `park_unknown` parks a sync answer lost in a crash instead of
     asking again; without a `preparer` recordings are sent as they are or not at all, and nobody knows
-    which are silent; those are sent only with `send_silence`. `presence` tells a file that
+    which are silent; those are sent only with `send_silence`. `diet` says whether smaller copies are uploaded.
+    `presence` tells a file that
     is gone from one whose share is away. `care` is None for files a person names himself; `rest_within` is how long
     a file that is not whole may wait for its rest.
     """
@@ -124,6 +136,7 @@ class Route:
     park_unknown: bool
     preparer: Preparer | None = None
     send_silence: bool = True
+    diet: Diet = Diet.OFF
     presence: Presence | None = None
     care: source.Care | None = None
     rest_within: timedelta = timedelta(hours=1)
@@ -186,7 +199,7 @@ def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
         Reading(sha256=sha256, facts=facts, plan=plan_for(question, route)), now=clock()
     )
     crash_point("planned")
-    if silence.is_not_sent(facts, send_silence=route.send_silence):
+    if silence.is_planned(_evidence(read.reading).plan):
         return read.hear(silence.answer(clock()), now=clock())
     return _stage(read, route, clock) if _is_ready(read, route) else read
 
@@ -202,12 +215,14 @@ def facts_of(stream: BinaryIO, path: bytes, route: Route) -> AudioFacts:
     preparer = route.preparer
     if preparer is None or not preparer.can_encode:
         return facts
-    if facts.duration is None:
+    if facts.duration is None or channels.needs_listening(route.wishes, facts):
         return preparer.listen(stream, facts)
-    if route.send_silence:
+    if route.send_silence and facts.container not in SEVERAL_TRACKS:
         return facts
     silent = quiet.is_silent(stream, facts)
-    return replace(facts, silent=preparer.is_silent(stream, facts) if silent is None else silent)
+    if silent is not None:
+        return replace(facts, silent=silent)
+    return preparer.until_sound(stream, facts)
 
 
 def _is_ready(recording: Recording, route: Route) -> bool:
@@ -220,33 +235,76 @@ def _stage(recording: Recording, route: Route, clock: Clock) -> Recording:
     """Make the audio reachable: re-encode it, upload it, or neither."""
     reading = _evidence(recording.reading)
     ask_id = uuid4().hex
-    match reading.plan.preparation:
-        case Preparation.AS_IT_IS:
-            staging = Staging(ask_id=ask_id)
-            if _needs_url(recording, route):
-                staging = _publish(recording, route, staging)
-        case Preparation.RE_ENCODE:
-            staging = _prepare(recording, route, ask_id)
-        case _:
-            assert_never(reading.plan.preparation)
+    try:
+        match reading.plan.preparation:
+            case Preparation.AS_IT_IS:
+                staging = Staging(ask_id=ask_id)
+                if _needs_url(recording, route):
+                    staging = _publish(recording, route, staging)
+            case Preparation.RE_ENCODE:
+                staging = _prepare(recording, route, ask_id)
+            case Preparation.DIET:
+                staging = _on_diet(recording, route, ask_id)
+            case _:
+                assert_never(reading.plan.preparation)
+    except TooLargeToUpload as error:
+        if not _can_encode(route) or not route.storage.copies:
+            raise
+        staging = _prepare(recording, route, ask_id, largest=error.largest)
     if staging.url is not None:
         crash_point("published")
     return recording.stage(staging, now=clock())
 
 
-def _prepare(recording: Recording, route: Route, ask_id: str) -> Staging:
+def _on_diet(recording: Recording, route: Route, ask_id: str) -> Staging:
+    """Upload a smaller copy; where none can be made, or it is none, the original."""
+    codec, prepared = route.diet.codec, None
+    if codec is not None and _can_encode(route):
+        try:
+            prepared = _copied(recording, route, ask_id, codecs=(codec,))
+        except (RecordingError, TemporaryError) as error:
+            if error.code == "no-such-channel":
+                raise
+            log.info("no-smaller-copy", file=printable(recording.path), reason=error.message)
+    if prepared is not None and prepared.size < recording.fingerprint.size:
+        return _publish_copy(recording, route, ask_id, prepared)
+    if prepared is not None:
+        _evidence(route.preparer).discard(prepared)
+    return _publish(recording, route, Staging(ask_id=ask_id))
+
+
+def _prepare(
+    recording: Recording, route: Route, ask_id: str, *, largest: int | None = None
+) -> Staging:
     """Re-encode; where the engine takes bytes the copy stays in the spool until it was heard."""
+    prepared = _copied(recording, route, ask_id, largest=largest)
+    if route.engines[_evidence(recording.reading).plan.engine].takes_bytes:
+        return Staging(ask_id=ask_id, prepared=prepared)
+    return _publish_copy(recording, route, ask_id, prepared)
+
+
+def _copied(
+    recording: Recording,
+    route: Route,
+    ask_id: str,
+    *,
+    codecs: Sequence[Codec] = CODECS,
+    largest: int | None = None,
+) -> Prepared:
+    """A re-encoded copy in the spool, of the content that was read."""
     reading, preparer = _evidence(recording.reading), _evidence(route.preparer)
     engine = route.engines[reading.plan.engine]
+    fits = decoded_size(engine.options.largest) if engine.base64 else engine.options.largest
     with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
         prepared = preparer.re_encode(
             stream,
             reading.facts,
             name=ask_id,
-            channels=tuple(range(max(route.wishes.channels) + 1)) if engine.channels else None,
-            largest=decoded_size(engine.options.largest)
-            if engine.base64
-            else engine.options.largest,
+            channels=tuple(range(max(_wishes(recording, route).channels) + 1))
+            if engine.channels
+            else None,
+            largest=fits if largest is None else min(fits, largest),
+            codecs=codecs,
         )
         root = route.care.root if route.care else None
         check_unchanged(stream, recording.path, recording.fingerprint, root=root)
@@ -257,11 +315,16 @@ def _prepare(recording: Recording, route: Route, ask_id: str) -> Staging:
                 code="changed-while-prepared",
                 advice="It is taken up again once it has settled.",
             )
-    if engine.takes_bytes:
-        return Staging(ask_id=ask_id, prepared=prepared)
+    return prepared
+
+
+def _publish_copy(recording: Recording, route: Route, ask_id: str, prepared: Prepared) -> Staging:
+    """Upload the copy, and remove it: afterwards nobody needs it here."""
+    preparer = _evidence(route.preparer)
     try:
         with preparer.open(prepared) as stream:
-            published = route.storage.publish(
+            published = _timed_publish(
+                route,
                 Source(
                     path=recording.path,
                     stream=stream,
@@ -270,11 +333,13 @@ def _prepare(recording: Recording, route: Route, ask_id: str) -> Staging:
                     mime=mime_of(prepared.container, os.fsencode(prepared.name)),
                 ),
                 ask_id=ask_id,
-                model=reading.plan.model,
+                model=_evidence(recording.reading).plan.model,
             )
     finally:
         preparer.discard(prepared)
-    return Staging(ask_id=ask_id, url=published.url, url_expires=published.expires)
+    return Staging(
+        ask_id=ask_id, prepared=prepared, url=published.url, url_expires=published.expires
+    )
 
 
 def _publish(recording: Recording, route: Route, staging: Staging) -> Staging:
@@ -282,7 +347,8 @@ def _publish(recording: Recording, route: Route, staging: Staging) -> Staging:
     reading = _evidence(recording.reading)
     with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
         watched = Watched(stream)
-        published = route.storage.publish(
+        published = _timed_publish(
+            route,
             Source(
                 path=recording.path,
                 stream=watched,
@@ -297,6 +363,20 @@ def _publish(recording: Recording, route: Route, staging: Staging) -> Staging:
     return replace(staging, url=published.url, url_expires=published.expires)
 
 
+def _timed_publish(route: Route, file: Source, *, ask_id: str, model: str) -> Published:
+    """Publish, and learn how quick the uplink is where something is uploaded."""
+    begun = time.monotonic()
+    published = route.storage.publish(file, ask_id=ask_id, model=model)
+    if route.storage.copies and route.preparer is not None:
+        took = timedelta(seconds=time.monotonic() - begun)
+        route.preparer.meter.uploaded(file.size, took=took)
+    return published
+
+
+def _can_encode(route: Route) -> bool:
+    return route.preparer is not None and route.preparer.can_encode
+
+
 def announce(recording: Recording, route: Route, *, now: datetime) -> Recording:
     """Say that a paid request is about to be made, and what it should cost. The daemon saves this before `ask`."""
     reading = _evidence(recording.reading)
@@ -309,7 +389,7 @@ def announce(recording: Recording, route: Route, *, now: datetime) -> Recording:
             reading.facts,
             recording.fingerprint.size,
             longest=engine.options.longest,
-            channels=engine.billed_channels(route.wishes),
+            channels=engine.billed_channels(_wishes(recording, route)),
         ),
         price=engine.price_per_second,
     )
@@ -360,7 +440,7 @@ def send(recording: Recording, route: Route) -> Heard | Pending:
     reading, staging = _evidence(recording.reading), _evidence(recording.staging)
     engine = route.engines[reading.plan.engine]
     if staging.url is not None:
-        return _start(engine, staging, RemoteAudio(url=staging.url), route)
+        return _start(engine, staging, RemoteAudio(url=staging.url), _wishes(recording, route))
     if staging.prepared is not None:
         return _send_prepared(recording, route, staging.prepared)
     with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
@@ -370,7 +450,7 @@ def send(recording: Recording, route: Route) -> Heard | Pending:
             size=recording.fingerprint.size,
             mime=mime_of(reading.facts.container, recording.path),
         )
-        heard = _start(engine, staging, local, route)
+        heard = _start(engine, staging, local, _wishes(recording, route))
         if watched.all_read and watched.digest != reading.sha256:
             raise SourceChanged(
                 "The file changed while it was being sent; what was answered is not about it.",
@@ -392,14 +472,20 @@ def _send_prepared(recording: Recording, route: Route, prepared: Prepared) -> He
             size=prepared.size,
             mime=mime_of(prepared.container, os.fsencode(prepared.name)),
         )
-        return _start(route.engines[reading.plan.engine], staging, local, route)
+        wishes = _wishes(recording, route)
+        return _start(route.engines[reading.plan.engine], staging, local, wishes)
 
 
 def _start(
-    engine: Engine[Any], staging: Staging, audio: LocalAudio | RemoteAudio, route: Route
+    engine: Engine[Any], staging: Staging, audio: LocalAudio | RemoteAudio, wishes: Wishes
 ) -> Heard | Pending:
     with vital():
-        return engine.start(Ask(id=staging.ask_id, audio=audio, wishes=route.wishes))
+        return engine.start(Ask(id=staging.ask_id, audio=audio, wishes=wishes))
+
+
+def _wishes(recording: Recording, route: Route) -> Wishes:
+    """What is wanted of this recording: of its channels, those that its plan chose."""
+    return channels.wished(route.wishes, _evidence(recording.reading).plan)
 
 
 def answered(recording: Recording, outcome: Heard | Pending, *, now: datetime) -> Recording:
@@ -484,7 +570,11 @@ def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
     """Render the stored answer in every format, put the files in place, then deal with the original."""
     reading, answer = _evidence(recording.reading), _evidence(recording.answer)
     source.check_still_current(recording, route.care, route.presence)
-    transcript = _transcript(answer, route.engines[reading.plan.engine])
+    transcript = channels.named(
+        _transcript(answer, route.engines[reading.plan.engine]),
+        channels.voices(route.wishes, reading.facts),
+        heard=reading.plan.channels,
+    )
     provenance = provenance_of(recording, transcript, region=route.region)
     rendered = tuple(
         delivery.Rendered.of(name, part.render(transcript, provenance))
@@ -505,6 +595,7 @@ def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
         outputs=outputs,
         original=original.path,
         left_alone=original.left_alone,
+        said=transcript.spoken,
     )
     return recording.deliver(delivered, now=now)
 
@@ -551,21 +642,56 @@ def plan_for(question: Question, route: Route) -> Plan:
     Raises:
         RecordingError: nowhere; the message says why.
     """
-    able = route.preparer is not None and route.preparer.can_encode and question.size is not None
-    question = replace(question, can_encode=able, can_publish=route.storage.copies)
+    able = _can_encode(route) and question.size is not None
+    facts, wishes = question.facts, question.wishes
+    chosen = channels.choose(wishes, facts, send_silence=route.send_silence)
+    wishes = replace(wishes, channels=chosen.channels or (0,), split=False)
+    question = replace(question, can_encode=able, can_publish=route.storage.copies, wishes=wishes)
     choice = choose(question, [candidate_of(engine) for engine in route.engines.values()])
     engine = route.engines[choice.engine]
-    sent = engine.sent(route.wishes)
+    sent = engine.sent(wishes)
     plan = Plan(
         engine=choice.engine,
         model=engine.options.model,
         preparation=choice.preparation,
         options=sent.options,
         left_out=sent.left_out,
-        reasons=choice.reasons,
+        reasons=(
+            *choice.reasons,
+            *chosen.reasons,
+            *channels.billing(
+                facts,
+                asked=len(wishes.channels),
+                billed=engine.billed_channels(wishes),
+                can_split=engine.channels,
+            ),
+        ),
+        channels=wishes.channels,
     )
-    unsent = silence.is_not_sent(question.facts, send_silence=route.send_silence)
-    return silence.planned(plan) if unsent else plan
+    unsent = silence.is_not_sent(facts, send_silence=route.send_silence) or not chosen.channels
+    return silence.planned(plan) if unsent else _with_diet(plan, question, route)
+
+
+def _with_diet(plan: Plan, question: Question, route: Route) -> Plan:
+    """The plan, with what is uploaded and why where something is."""
+    engine, size = route.engines[plan.engine], question.size
+    uploads = not engine.takes_bytes and route.storage.copies
+    if not uploads or not question.can_encode or size is None or route.preparer is None:
+        return plan
+    if plan.preparation is not Preparation.AS_IT_IS:
+        return plan
+    sent = max(question.wishes.channels) + 1 if engine.channels else 1
+    verdict = judge(
+        Upload(facts=question.facts, size=size, channels=sent),
+        route.diet,
+        route.preparer.meter.speeds(),
+    )
+    return replace(
+        plan,
+        preparation=Preparation.DIET if verdict.codec else Preparation.AS_IT_IS,
+        sends=verdict.sends,
+        reasons=(*plan.reasons, verdict.reason),
+    )
 
 
 def candidate_of(engine: Engine[Any]) -> Candidate:

@@ -120,6 +120,46 @@ def _numbers_are_never_given_twice(connection: Connection) -> None:
     )
 
 
+def _sums_are_cheap(connection: Connection) -> None:
+    """Dashboards ask for sums all day: out of an index, and of how long recordings took, kept as they come."""
+    connection.exec_driver_sql("ALTER TABLE asks ADD COLUMN sent INTEGER")
+    connection.exec_driver_sql("UPDATE asks SET sent = size")
+    connection.exec_driver_sql("DROP INDEX asks_by_date")
+    connection.exec_driver_sql(
+        "CREATE INDEX asks_by_date ON asks (asked_at, engine, outcome, billed, expected, audio, price, sent)"
+    )
+    connection.exec_driver_sql(
+        "CREATE TABLE waits (inbox TEXT NOT NULL, at_most INTEGER NOT NULL, number INTEGER NOT NULL,"
+        " total INTEGER NOT NULL, PRIMARY KEY (inbox, at_most)) STRICT"
+    )
+    steps = (5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400)
+    bucket = " ".join(f"WHEN wait <= {step * 1000} THEN {step * 1000}" for step in steps)
+    connection.exec_driver_sql(
+        f"INSERT INTO waits SELECT inbox, CASE {bucket} ELSE -1 END AS at_most, count(*), sum(wait)"  # noqa: S608 - numbers
+        " FROM (SELECT inbox, max(delivered_at - CASE WHEN mtime_ns / 1000 BETWEEN found_at - 3600000000"
+        " AND found_at THEN mtime_ns / 1000 ELSE found_at END, 0) / 1000 AS wait FROM recordings"
+        " WHERE state = 'delivered') GROUP BY inbox, at_most"
+    )
+
+
+def _what_was_said_is_found(connection: Connection) -> None:
+    """Transcripts can be searched; those that are there already are filled in by and by, once asrwatch runs."""
+    connection.exec_driver_sql(
+        "CREATE TABLE said (recording INTEGER NOT NULL PRIMARY KEY REFERENCES recordings (id),"
+        " said BLOB NOT NULL) STRICT"
+    )
+    connection.exec_driver_sql(
+        "CREATE TABLE filling (id INTEGER NOT NULL PRIMARY KEY, below INTEGER NOT NULL) STRICT"
+    )
+    connection.exec_driver_sql(
+        "INSERT INTO filling (id, below) SELECT 1, coalesce(max(id), 0) FROM recordings"
+    )
+    connection.exec_driver_sql(
+        "CREATE VIRTUAL TABLE words"
+        " USING fts5(said, content='', tokenize='unicode61 remove_diacritics 2')"
+    )
+
+
 def _messages_are_kept_until_they_are_told(connection: Connection) -> None:
     for table in (
         """outbox (
@@ -144,6 +184,8 @@ MIGRATIONS: tuple[Step, ...] = (
     _waiting_is_told_by_an_index,
     _restorations_are_known,
     _numbers_are_never_given_twice,
+    _sums_are_cheap,
+    _what_was_said_is_found,
     _messages_are_kept_until_they_are_told,
 )
 """From schema 1 on: the first of them makes schema 2, and so forth."""

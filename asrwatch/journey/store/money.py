@@ -83,6 +83,7 @@ _ADD_ASK = Prepared(
         "uptime",
         "expected",
         "price",
+        "sent",
     ),
 )
 _LOST = ("lost", "again", "not_accepted", "bill_unknown")
@@ -367,6 +368,9 @@ class Money(Database):
                     "uptime": after.asking.uptime,
                     "expected": after.asking.expected,
                     "price": after.asking.price,
+                    "sent": after.staging.prepared.size
+                    if after.staging.prepared
+                    else after.fingerprint.size,
                 },
             )
         elif outcome:

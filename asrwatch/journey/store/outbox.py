@@ -42,7 +42,7 @@ from asrwatch.news import (
     standstill_to_json,
 )
 
-__all__ = ["Figures", "Letter", "Outbox", "Receiver"]
+__all__ = ["DayFigures", "Letter", "Outbox", "Receiver"]
 
 _WAITING = outbox.c.dead.is_(None)
 
@@ -87,7 +87,7 @@ class Receiver:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Figures:
+class DayFigures:
     """What some inboxes did in a span of time."""
 
     delivered: int
@@ -328,7 +328,7 @@ class Outbox(Database):
                 kept = standstill_to_json(standstill)
                 self._connection.execute(insert(alarms).values(subject=subject, standstill=kept))
 
-    def figures(self, inboxes: Collection[str], begin: datetime, end: datetime) -> Figures:
+    def day_figures(self, inboxes: Collection[str], begin: datetime, end: datetime) -> DayFigures:
         """What these inboxes did from `begin` up to `end`."""
         inside = and_(events.c.at >= begin, events.c.at < end)
         mine = recordings.c.inbox.in_(inboxes)
@@ -364,7 +364,7 @@ class Outbox(Database):
         waiting: dict[str, int] = {row[0]: row[1] for row in rested}
         number = {state: sum(row.to_state == state for row in rows) for state in ends}
         heard = (row.audio for row in rows if row.to_state == State.DELIVERED and row.audio)
-        return Figures(
+        return DayFigures(
             delivered=number[State.DELIVERED],
             failed=number[State.FAILED],
             parked=number[State.PARKED],

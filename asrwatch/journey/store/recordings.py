@@ -26,10 +26,13 @@ from asrwatch.errors import OurBug
 from asrwatch.journey.recording import SUPERSEDED, Fingerprint, Output, Recording, State
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.database import damaged
+from asrwatch.journey.store.figures import Figures
+from asrwatch.journey.store.lately import Lately
 from asrwatch.journey.store.money import EVERY_ENGINE, Money
 from asrwatch.journey.store.outbox import Outbox
 from asrwatch.journey.store.prepared import Prepared
 from asrwatch.journey.store.rows import COLUMNS, recording_of, row_of
+from asrwatch.journey.store.said import Said
 from asrwatch.journey.store.times import Times
 from asrwatch.journey.store.tries import Tries
 from asrwatch.values import printable
@@ -155,7 +158,7 @@ class Event:
     note: str
 
 
-class Store(Money, Tries, Times, Outbox):
+class Store(Money, Tries, Times, Figures, Said, Lately, Outbox):
     """The state of everything. See `Database` for its arguments and for who may open it."""
 
     _restored: tuple[datetime | None] | None = None
@@ -187,7 +190,10 @@ class Store(Money, Tries, Times, Outbox):
                 self._save_row(before, after)
             if after.outputs != before.outputs:
                 self._own(before, after)
+            if after.delivery is not None and after.delivery.said is not None:
+                self.keep_said(after.id, after.delivery.said)
             self._keep_ledger(before, after, outcome)
+            self._count_wait(before, after)
             if note or after.state is not before.state:
                 self._tell(after, before.state, note)
         return after
@@ -513,6 +519,7 @@ class Store(Money, Tries, Times, Outbox):
             for table in (_events, _outputs):
                 self._connection.execute(delete(table).where(table.c.recording == recording.id))
             self.end_try(recording.id)
+            self.drop_said(recording.id)
             self._connection.execute(delete(_table).where(_table.c.id == recording.id))
 
     def forget(self, recording: Recording, *, now: datetime) -> None:

@@ -23,12 +23,14 @@ from sqlalchemy import (
 from asrwatch.journey.recording import State
 
 __all__ = [
+    "WORDS",
     "alarms",
     "answers",
     "asks",
     "clock",
     "create",
     "events",
+    "filling",
     "forgotten",
     "holds",
     "moment",
@@ -37,7 +39,10 @@ __all__ = [
     "receivers",
     "recordings",
     "restored",
+    "said",
+    "stored",
     "tries",
+    "waits",
     "windows",
 ]
 
@@ -52,10 +57,15 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+        return stored(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         return moment(value)
+
+
+def stored(value: datetime | None) -> int | None:
+    """A date as it is stored."""
+    return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
 
 
 def moment(stored: int | None) -> datetime | None:
@@ -239,16 +249,38 @@ asks = Table(
     Column("uptime", Span),  # the machine's own clock, beside asked_at
     Column("expected", Span),  # what it should be billed for, channels counted
     Column("price", Price),  # for a second of it
+    Column("sent", Integer),  # bytes of audio that went, or would have gone, to the cloud
     CheckConstraint(
         "outcome IN ('open', 'accepted', 'answered', 'refused', 'unsent', 'lost', 'not_accepted',"
         " 'again', 'bill_unknown')"
     ),
-    Index("asks_by_date", "asked_at"),
+    # With all that sums are made of, so that no row is read for them.
+    Index(
+        "asks_by_date",
+        "asked_at",
+        "engine",
+        "outcome",
+        "billed",
+        "expected",
+        "audio",
+        "price",
+        "sent",
+    ),
     Index(
         "asks_still_out",
         "outcome",
         sqlite_where=text("outcome IN ('open', 'accepted')"),
     ),
+    sqlite_strict=True,
+)
+
+waits = Table(
+    "waits",
+    _metadata,
+    Column("inbox", Text, primary_key=True),
+    Column("at_most", Span, primary_key=True),  # the bucket of a histogram; -1 for what is longer
+    Column("number", Integer, nullable=False),
+    Column("total", Span, nullable=False),
     sqlite_strict=True,
 )
 
@@ -308,6 +340,25 @@ restored = Table(
     sqlite_strict=True,
 )
 
+said = Table(
+    "said",
+    _metadata,
+    Column("recording", Integer, ForeignKey("recordings.id"), primary_key=True),
+    Column("said", LargeBinary, nullable=False),  # JSON, zlib: [[begin in ms or null, text], ...]
+    sqlite_strict=True,
+)
+
+filling = Table(
+    "filling",
+    _metadata,
+    Column("id", Integer, primary_key=True),  # one row
+    Column("below", Integer, nullable=False),  # recordings up to this one are not in the index yet
+    sqlite_strict=True,
+)
+
+WORDS = "CREATE VIRTUAL TABLE words USING fts5(said, content='', tokenize='unicode61 remove_diacritics 2')"
+"""The index of what was said; it keeps no text of its own."""
+
 
 outbox = Table(
     "outbox",
@@ -362,3 +413,5 @@ alarms = Table(
 def create(connection: Connection) -> None:
     """Make every table, inside the caller's transaction."""
     _metadata.create_all(connection)
+    connection.exec_driver_sql(WORDS)
+    connection.execute(filling.insert().values(id=1, below=0))
