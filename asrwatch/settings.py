@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
@@ -26,6 +27,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from asrwatch import engines, formats, notifiers, parts, storages
+from asrwatch.address import Address, parse_address
 from asrwatch.audio.containers import EXTENSIONS
 from asrwatch.audio.diet import Diet
 from asrwatch.cloud.hosts import check_hosts
@@ -49,6 +51,7 @@ __all__ = [
     "MoveTo",
     "PartChoice",
     "Settings",
+    "WebSettings",
     "did_you_mean",
     "what_is_wrong",
 ]
@@ -423,6 +426,62 @@ class BackupSettings(_Frozen):
     keep: Annotated[int, Field(ge=1, le=1000)] = 3
 
 
+_LEAST_TOKEN = 16
+
+
+class WebSettings(_Frozen):
+    """Where the status page is served, and who may see it; `hosts` are names it is reached by through a proxy."""
+
+    listen: str = "127.0.0.1:8760"
+    token: SecretStr | None = None
+    token_file: AnyPath | None = None
+    hosts: tuple[str, ...] = ()
+
+    @field_validator("listen")
+    @classmethod
+    def _is_an_address(cls, written: str) -> str:
+        parse_address(written)
+        return written
+
+    @field_validator("token")
+    @classmethod
+    def _is_long_enough(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and len(token.get_secret_value()) < _LEAST_TOKEN:
+            msg = f"must have at least {_LEAST_TOKEN} characters; `openssl rand -hex 16` prints one"
+            raise ValueError(msg)
+        return token
+
+    @model_validator(mode="after")
+    def _is_guarded(self) -> "WebSettings":
+        if self.token is not None and self.token_file is not None:
+            msg = "token and token_file are two answers to one question; leave one out"
+            raise ValueError(msg)
+        if not self.address.is_private and not self.is_guarded:
+            msg = (
+                f"listen: {self.listen} can be reached from other machines, so a token is required: write one "
+                "(`openssl rand -hex 16`) to a file with mode 0600 and name it in web.token_file"
+            )
+            raise ValueError(msg)
+        return self
+
+    @property
+    def address(self) -> Address:
+        """Where to listen."""
+        return parse_address(self.listen)
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether a token is asked for."""
+        return self.token is not None or self.token_file is not None
+
+
+def _on_or_off(written: Any) -> Any:
+    """`web: off` is False to YAML; `web: on` is the default."""
+    if written is False or written == "off":
+        return None
+    return WebSettings() if written is True or written == "on" else written
+
+
 class Settings(_Frozen):
     """Everything a configuration file can say; `source` names the file for messages."""
 
@@ -435,6 +494,7 @@ class Settings(_Frozen):
     storage: StorageChoice = PartChoice(use="dashscope-temp")
     engines: Annotated[Mapping[str, Mapping[str, Any] | None], AfterValidator(_engine_options)] = {}
     budget: BudgetSettings = BudgetSettings()
+    web: Annotated[WebSettings | None, BeforeValidator(_on_or_off)] = WebSettings()
     inboxes: tuple[InboxSettings, ...] = ()
 
     @model_validator(mode="after")
@@ -516,6 +576,14 @@ _PARTS: Mapping[str, tuple[Any, type[Any]]] = {
 }
 
 
+_SECTIONS: Mapping[str, type[BaseModel]] = {
+    "cloud": CloudSettings,
+    "backup": BackupSettings,
+    "web": WebSettings,
+    "budget": BudgetSettings,
+}
+
+
 def did_you_mean(at: tuple[Any, ...], written: Mapping[str, Any]) -> str:
     """A suggestion to be added to a problem, such as "; did you mean settle?"; empty where there is none.
 
@@ -532,12 +600,8 @@ def _keys_beside(place: tuple[Any, ...], written: Mapping[str, Any]) -> Collecti
     match place:
         case ():
             return {*Settings.model_fields, "defaults"} - {"source"}
-        case ("cloud",):
-            return CloudSettings.model_fields
-        case ("backup",):
-            return BackupSettings.model_fields
-        case ("budget",):
-            return BudgetSettings.model_fields
+        case (str(section),) if section in _SECTIONS:
+            return _SECTIONS[section].model_fields
         case ("budget", "day" | "month"):
             return AllowanceSettings.model_fields
         case ("inboxes", int()):

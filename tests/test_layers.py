@@ -22,6 +22,7 @@ HELPERS = BOTTOM | {
     "children",
     "crew",
     "words",
+    "address",
     "news",
 }
 RECORDING = HELPERS | {"recording"}
@@ -55,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": RECORDING | {"files", "audio", "cloud", "protocols", "inbox"},
     "sandbox": {"errors", "values", "logs", "children"},
     "package": set(),
+    "address": BOTTOM,
 }
 DAEMON = RECORDING | {
     "files",
@@ -70,8 +72,9 @@ DAEMON = RECORDING | {
 BOOTSTRAP = DAEMON | {"daemon", "bootstrap"}
 MAY_IMPORT["daemon"] = DAEMON
 MAY_IMPORT["bootstrap"] = BOOTSTRAP
+MAY_IMPORT["web"] = BOOTSTRAP
 # The cli starts the sandbox; nobody else knows that there is one.
-MAY_IMPORT["cli"] = BOOTSTRAP | {"sandbox"}
+MAY_IMPORT["cli"] = BOOTSTRAP | {"sandbox", "web"}
 
 # Foreign modules, and the places that may import them.
 ONLY_IN: dict[str, tuple[str, ...]] = {
@@ -86,8 +89,9 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "asrwatch.audio.booth": ("audio/booth/",),
     "mutagen": ("audio/",),
     "pocketsphinx": ("sandbox/",),
-    "starlette": ("sandbox/",),
-    "uvicorn": ("sandbox/",),
+    "starlette": ("sandbox/", "web/"),
+    "uvicorn": ("sandbox/", "web/"),
+    "jinja2": ("web/",),
     "typer": ("cli/",),
     "rich": ("cli/",),
     "structlog": ("logs.py", "loglines.py"),
@@ -99,6 +103,7 @@ MAY_CATCH_ALL = {
     # A step, a turn of messages, one message, its giving up, a listener: each fails alone.
     "daemon.py": 5,
     "polling.py": 1,  # a round of questions fails alone, too
+    "web/serving.py": 1,  # the page, however broken, must not end the daemon; it is logged and served anew
     "telling.py": 1,  # and so does a message, whatever a notifier's library raises
     "control.py": 1,  # a question, however odd, must not end the daemon; it is logged and answered
     "inbox/watch.py": 2,  # an exception in a handler ends watchdog's events for good; the scan makes up

@@ -2,8 +2,10 @@
 
 from asrwatch.journey.store.database import RESERVE, StoreTrouble
 from asrwatch.journey.store.lately import Happened
+from asrwatch.journey.store.listing import Listed, Page, Wanted
 from asrwatch.journey.store.money import EVERY_ENGINE, Bought, Hold, Ledger
 from asrwatch.journey.store.outbox import DayFigures, Letter, Receiver
+from asrwatch.journey.store.reading import Reader, Readers
 from asrwatch.journey.store.recordings import STEPS_LEFT, Event, Store
 from asrwatch.journey.store.said import MOST_RANKED, Finding, Hit
 from asrwatch.journey.store.searching import Excerpt, Fragment, Search
@@ -25,9 +27,14 @@ __all__ = [
     "Hold",
     "Ledger",
     "Letter",
+    "Listed",
+    "Page",
+    "Reader",
+    "Readers",
     "Receiver",
     "Search",
     "Store",
     "StoreTrouble",
     "Suspect",
+    "Wanted",
 ]

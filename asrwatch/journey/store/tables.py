@@ -190,6 +190,21 @@ recordings = Table(
     Index("recordings_by_due", "state", "due", "engine", "inbox"),
     Index("recordings_by_inbox", "state", "inbox", "due", "engine"),
     Index("recordings_by_path", "path"),
+    Index("recordings_by_place", "inbox", "state"),  # and so by number: pages of lists, and counts
+    # What charts add up, and who has waited longest, without reading a row.
+    Index(
+        "recordings_by_delivery",
+        "delivered_at",
+        "found_at",
+        "audio",
+        sqlite_where=text("delivered_at IS NOT NULL"),
+    ),
+    Index(
+        "recordings_waiting",
+        "inbox",
+        "found_at",
+        sqlite_where=text("state NOT IN ('delivered', 'failed', 'parked')"),
+    ),
     Index("recordings_by_ticket", "ticket", unique=True, sqlite_where=text("ticket IS NOT NULL")),
     Index("recordings_by_purchase", "purchase"),
     # The last guard against paying twice: one request per purchase under way, whatever the code does.
