@@ -55,6 +55,7 @@ class Installed:
             "cloud": {"base_url": self.url},
             "engines": engines,
             "inboxes": [inbox],
+            "web": False,  # no fixed ports in tests
             **self.more,
         }
         path = self.root / "asrwatch.yaml"

@@ -20,6 +20,7 @@ __all__ = [
     "AskBooked",
     "AskExplain",
     "AskForget",
+    "AskHealth",
     "AskLog",
     "AskRetry",
     "AskStatus",
@@ -32,6 +33,7 @@ __all__ = [
     "FileName",
     "ForAPerson",
     "Foresight",
+    "Health",
     "HoldLine",
     "InboxHealth",
     "Log",
@@ -96,6 +98,13 @@ class AskStatus:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AskHealth:
+    """How are the daemon and its inboxes doing at this moment? Answered from memory, without the database."""
+
+    ask: Literal["health"] = "health"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AskExplain:
     """What is the story of this file or folder? `path` is absolute."""
 
@@ -154,7 +163,9 @@ class AskLog:
     ask: Literal["log"] = "log"
 
 
-Question = AskStatus | AskExplain | AskBooked | AskRetry | AskForget | AskTranscripts | AskLog
+Question = (
+    AskStatus | AskHealth | AskExplain | AskBooked | AskRetry | AskForget | AskTranscripts | AskLog
+)
 
 
 # Reports.
@@ -227,9 +238,9 @@ class InboxHealth:
     """How an inbox is doing. Everything but name and path is unknown (None) where no daemon runs.
 
     `health` is `ok` or `degraded`, which has its `troubles`. `files` counts what may be a recording, whatever
-    became of it, as of the last look. `looked_at` is when the last pass over everything ended, `scanning_since`
-    when the one under way began. Of the events: how often some were lost (`events_lost`), and how often they
-    were armed afresh (`events_rearmed`).
+    became of it, as of the last look; what has not settled longest waits `settling_for`. `looked_at` is when the
+    last pass over everything ended, `scanning_since` when the one under way began. Of the events: how often some
+    were lost (`events_lost`), how often they were armed afresh (`events_rearmed`), when the last one came.
     """
 
     name: str
@@ -239,6 +250,7 @@ class InboxHealth:
     watching_reason: str | None = None
     files: int | None = None
     settling: int | None = None
+    settling_for: Span | None = None
     empty: int | None = None
     unreadable: int | None = None
     scan_took: Span | None = None
@@ -247,6 +259,7 @@ class InboxHealth:
     scanning_since: datetime | None = None
     events_lost: int | None = None
     events_rearmed: int | None = None
+    last_event_at: datetime | None = None
     troubles: tuple[Ailment, ...] = ()
 
 
@@ -363,7 +376,33 @@ class Status:
     shortages: tuple[Reason, ...] = ()
     backup_at: datetime | None = None
     backup_trouble: Reason | None = None
+    page: str | None = None
+    page_trouble: Reason | None = None
     budget: tuple[BudgetLine, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Health:
+    """What only the running daemon knows. `under_way` are the recordings that workers are on.
+
+    `paced` engines are not asked now although nothing holds them: their pace does. `page` is where the status
+    page is served, None without one; `page_trouble` why it cannot be.
+    """
+
+    at: datetime
+    running: bool
+    started_at: datetime | None
+    inboxes: tuple[InboxHealth, ...]
+    settling: tuple[Settling, ...]
+    settling_count: int
+    holds: tuple[HoldLine, ...]
+    shortages: tuple[Reason, ...]
+    stuck: tuple[Stuck, ...]
+    under_way: tuple[int, ...] = ()
+    paced: tuple[str, ...] = ()
+    workers_busy: bool = False
+    page: str | None = None
+    page_trouble: Reason | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -563,10 +602,11 @@ class Log:
     newest: int
 
 
-Report = Status | Explanation | Treatment | Booked | Transcripts | Log
+Report = Status | Health | Explanation | Treatment | Booked | Transcripts | Log
 
 _ADAPTERS: Mapping[type[Any], TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind) for kind in (Status, Explanation, Treatment, Booked, Transcripts, Log)
+    kind: TypeAdapter(kind)
+    for kind in (Status, Health, Explanation, Treatment, Booked, Transcripts, Log)
 }
 _QUESTIONS: TypeAdapter[Question] = TypeAdapter(Annotated[Question, Discriminator("ask")])
 

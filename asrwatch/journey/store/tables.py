@@ -24,6 +24,7 @@ from asrwatch.journey.recording import State
 
 __all__ = [
     "WORDS",
+    "alarms",
     "answers",
     "asks",
     "clock",
@@ -33,13 +34,16 @@ __all__ = [
     "forgotten",
     "holds",
     "moment",
+    "outbox",
     "outputs",
+    "receivers",
     "recordings",
     "restored",
     "said",
     "stored",
     "tries",
     "waits",
+    "windows",
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -186,6 +190,21 @@ recordings = Table(
     Index("recordings_by_due", "state", "due", "engine", "inbox"),
     Index("recordings_by_inbox", "state", "inbox", "due", "engine"),
     Index("recordings_by_path", "path"),
+    Index("recordings_by_place", "inbox", "state"),  # and so by number: pages of lists, and counts
+    # What charts add up, and who has waited longest, without reading a row.
+    Index(
+        "recordings_by_delivery",
+        "delivered_at",
+        "found_at",
+        "audio",
+        sqlite_where=text("delivered_at IS NOT NULL"),
+    ),
+    Index(
+        "recordings_waiting",
+        "inbox",
+        "found_at",
+        sqlite_where=text("state NOT IN ('delivered', 'failed', 'parked')"),
+    ),
     Index("recordings_by_ticket", "ticket", unique=True, sqlite_where=text("ticket IS NOT NULL")),
     Index("recordings_by_purchase", "purchase"),
     # The last guard against paying twice: one request per purchase under way, whatever the code does.
@@ -354,6 +373,56 @@ filling = Table(
 
 WORDS = "CREATE VIRTUAL TABLE words USING fts5(said, content='', tokenize='unicode61 remove_diacritics 2')"
 """The index of what was said; it keeps no text of its own."""
+
+
+outbox = Table(
+    "outbox",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("message", Text, nullable=False),
+    Column("notifier", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("due", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("news", Text, nullable=False),
+    Column("dead", Text),  # why it is not tried any more
+    Index("outbox_by_due", "notifier", "dead", "due"),
+    sqlite_strict=True,
+)
+
+receivers = Table(
+    "receivers",
+    _metadata,
+    Column("key", Text, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("until", Moment),
+    Column("told_at", Moment),
+    Column("code", Text),
+    Column("error", Text),
+    Column("advice", Text),
+    Column("gone", Moment),
+    Column("digest_of", Text),  # a local day
+    Column("digest_until", Moment),
+    sqlite_strict=True,
+)
+
+windows = Table(
+    "windows",
+    _metadata,
+    Column("notifier", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("until", Moment, nullable=False),
+    sqlite_strict=True,
+)
+
+alarms = Table(
+    "alarms",
+    _metadata,
+    Column("subject", Text, primary_key=True),
+    Column("standstill", Text, nullable=False),
+    sqlite_strict=True,
+)
 
 
 def create(connection: Connection) -> None:
