@@ -292,6 +292,7 @@ class InboxSettings(_Frozen):
     marker: Annotated[str, Field(min_length=1), AfterValidator(_plain_name)] | None = None
     settle: Duration = parse_duration("5s")
     at_once: bool = True
+    longest: Annotated[Duration, AfterValidator(lambda span: _at_least(span, "1s"))] | None = None
     scan_every: Annotated[Duration, AfterValidator(lambda span: _at_least(span, "1s"))] = (
         parse_duration("60s")
     )
