@@ -158,6 +158,7 @@ def _route(
         send_silence=inbox.send_silence,
         care=Care(root=inbox.root, foreign_links=inbox.hard_links == "any"),
         rest_within=inbox.wait_for_rest,
+        cut=inbox.cut.target if inbox.cut else None,
     )
 
 
@@ -213,7 +214,7 @@ def build_daemon(
     built.spool.sweep(
         {
             recording.staging.ask_id
-            for recording in store.in_state(State.ASKING, State.PARKED)
+            for recording in store.in_state(State.ASKING, State.PARKED, pieces=True)
             if recording.staging is not None
         }
     )
@@ -235,7 +236,8 @@ def build_daemon(
             if settings.backup and not until_quiet
             else None,
             until_quiet=until_quiet,
-            on_change=(partial(_let_go, built.spool), *on_change),
+            on_change=on_change,
+            on_every_change=(partial(_let_go, built.spool),),
         )
     )
 

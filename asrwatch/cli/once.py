@@ -30,7 +30,7 @@ from asrwatch.values import counted
 
 __all__ = ["once"]
 
-_LEFT = (State.SETTLED, State.STAGED, State.ASKING, State.SUBMITTED, State.TRANSCRIBED)
+_LEFT = (State.SETTLED, State.CUT, State.STAGED, State.ASKING, State.SUBMITTED, State.TRANSCRIBED)
 
 
 @stoppable(1)

@@ -1,14 +1,12 @@
 """Where a transcript comes from, told from the recording alone, so that a repeated delivery says the same."""
 
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import JsonValue
-
 from asrwatch import __version__
-from asrwatch.journey.recording import Answer, Provenance, Recording, Transcript
+from asrwatch.journey.joining import parsed, pieces_in
+from asrwatch.journey.recording import PieceTold, Provenance, Recording, Transcript
 
 __all__ = ["parsed", "provenance_of"]
 
@@ -42,16 +40,17 @@ def provenance_of(recording: Recording, transcript: Transcript, *, region: str) 
         asked_at=recording.asking.asked_at if recording.asking else None,
         answered_at=answer.received_at if answer else None,
         raw=parsed(answer) if answer else None,
+        pieces=tuple(
+            PieceTold(
+                begin=piece.begin,
+                end=piece.end,
+                channel=piece.channel,
+                task_id=piece.ticket,
+                billed=piece.billed,
+            )
+            for piece in (pieces_in(answer) if answer else ())
+        ),
     )
-
-
-def parsed(answer: Answer) -> JsonValue:
-    """The raw answer as JSON; as text where it is not JSON."""
-    try:
-        value: JsonValue = json.loads(answer.raw)
-    except ValueError:
-        return answer.raw.decode("utf-8", "replace")
-    return value
 
 
 def _moment(mtime_ns: int) -> datetime | None:

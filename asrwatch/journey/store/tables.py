@@ -27,6 +27,7 @@ __all__ = [
     "asks",
     "clock",
     "create",
+    "cuts",
     "events",
     "forgotten",
     "holds",
@@ -157,15 +158,25 @@ recordings = Table(
     Column("original", LargeBinary),
     Column("failure", Text),
     Column("audio", Span),  # as its headers tell it, so that the shortest can be found
+    Column(
+        "part_of", Integer, ForeignKey("recordings.id")
+    ),  # the recording that this is a piece of
     CheckConstraint(f"state IN ({_STATES})"),
     _needs(
-        (State.STAGED, State.ASKING, State.SUBMITTED, State.TRANSCRIBED, State.DELIVERED),
+        (
+            State.CUT,
+            State.STAGED,
+            State.ASKING,
+            State.SUBMITTED,
+            State.TRANSCRIBED,
+            State.DELIVERED,
+        ),
         "sha256",
         "purchase",
         "engine",
         "reading",
     ),
-    _needs((State.STAGED, State.ASKING, State.SUBMITTED), "ask_id", "staging"),
+    _needs((State.CUT, State.STAGED, State.ASKING, State.SUBMITTED), "ask_id", "staging"),
     _needs((State.ASKING, State.SUBMITTED), "asked_at", "asking"),
     _needs((State.SUBMITTED,), "ticket", "submitted_at"),
     _needs((State.TRANSCRIBED, State.DELIVERED), "answer"),
@@ -178,6 +189,7 @@ recordings = Table(
     Index("recordings_by_path", "path"),
     Index("recordings_by_ticket", "ticket", unique=True, sqlite_where=text("ticket IS NOT NULL")),
     Index("recordings_by_purchase", "purchase"),
+    Index("pieces_of", "part_of", "state", sqlite_where=text("part_of IS NOT NULL")),
     # The last guard against paying twice: one request per purchase under way, whatever the code does.
     Index(
         "recordings_being_bought",
@@ -235,6 +247,8 @@ asks = Table(
     Column("uptime", Span),  # the machine's own clock, beside asked_at
     Column("expected", Span),  # what it should be billed for, channels counted
     Column("price", Price),  # for a second of it
+    Column("part_of", Integer),  # the recording whose piece was asked about
+    Column("piece", Integer),  # its number
     CheckConstraint(
         "outcome IN ('open', 'accepted', 'answered', 'refused', 'unsent', 'lost', 'not_accepted',"
         " 'again', 'bill_unknown')"
@@ -282,6 +296,16 @@ tries = Table(
     Column("step", Text),  # under way at this moment
     Column("died_in", Text),
     Column("deaths", Integer, nullable=False),
+    sqlite_strict=True,
+)
+
+cuts = Table(
+    "cuts",
+    _metadata,
+    Column(
+        "purchase", Text, primary_key=True
+    ),  # of the whole recording: its content, and the rules
+    Column("places", Text, nullable=False),  # of each piece: begin, end, overlap, in milliseconds
     sqlite_strict=True,
 )
 
