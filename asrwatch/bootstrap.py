@@ -29,6 +29,8 @@ from asrwatch.journey.journey import Route
 from asrwatch.journey.preparing import Preparer
 from asrwatch.journey.recording import State, Wishes
 from asrwatch.journey.source import Care
+from asrwatch.journey.speeds import FILE as SPEEDS
+from asrwatch.journey.speeds import Speedometer
 from asrwatch.journey.spool import FOLDER, Spool
 from asrwatch.journey.store import Store
 from asrwatch.storages import Storage
@@ -112,7 +114,8 @@ def build_parts(settings: Settings) -> Parts:
         name: build_engine(settings, cloud, PartChoice(use=name)) for name in parts.names(engines)
     }
     reach = build_storage(settings, cloud)
-    preparer = Preparer(Studio(), settings.state_dir / "spool")
+    meter = Speedometer(settings.state_dir / SPEEDS)
+    preparer = Preparer(Studio(), settings.state_dir / "spool", meter)
     if not preparer.can_encode:
         log.warning(
             "no-codecs", advice="PyAV is not installed; `asrwatch check` says what that means."
@@ -156,6 +159,7 @@ def _route(
         park_unknown=inbox.unknown == "park",
         preparer=preparer,
         send_silence=inbox.send_silence,
+        diet=inbox.diet,
         care=Care(root=inbox.root, foreign_links=inbox.hard_links == "any"),
         rest_within=inbox.wait_for_rest,
         cut=inbox.cut.target if inbox.cut else None,

@@ -27,6 +27,7 @@ __all__ = [
     "TaskOutstanding",
     "TemporaryError",
     "TicketLost",
+    "TooLargeToUpload",
     "UrlExpired",
     "UsageError",
     "Vanished",
@@ -114,6 +115,18 @@ class RecordingError(AsrwatchError):
 
 class DoesNotFit(RecordingError):
     """The engine refused this recording for its length or size: another engine may take it, once."""
+
+
+class TooLargeToUpload(RecordingError):
+    """The storage takes no file of this size: a smaller copy may do.
+
+    Args:
+        largest: how many bytes it takes.
+    """
+
+    def __init__(self, message: str, *, largest: int, code: str, advice: str = "") -> None:
+        super().__init__(message, code=code, advice=advice)
+        self.largest = largest
 
 
 class Vanished(RecordingError):

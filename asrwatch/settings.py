@@ -24,6 +24,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from asrwatch import engines, formats, parts, storages
 from asrwatch.audio.containers import EXTENSIONS
+from asrwatch.audio.diet import Diet
 from asrwatch.cloud.hosts import check_hosts
 from asrwatch.cloud.regions import check_proxy, root_of
 from asrwatch.engines import Engine
@@ -213,6 +214,11 @@ def _language(code: str) -> str:
     return code
 
 
+def _off(written: Any) -> Any:
+    """YAML reads a bare `off` as false."""
+    return "off" if written is False else written
+
+
 def _plain_name(name: str) -> str:
     """A name that is one folder's name too, as $OUTPUT_DIR has a folder for each inbox."""
     if "/" in name or name in {".", ".."}:
@@ -267,6 +273,7 @@ class InboxSettings(_Frozen):
     unknown: Literal["ask_again", "park"] = "ask_again"
     send_silence: bool = False
     cut: Annotated[CutSettings | None, BeforeValidator(_cut)] = None
+    diet: Annotated[Diet, BeforeValidator(_off)] = Diet.LOSSLESS
 
     @model_validator(mode="before")
     @classmethod

@@ -12,9 +12,23 @@ from asrwatch.sandbox import Said, Scripted
 from asrwatch.sandbox.recogniser import Listening, Sound
 
 WORDS = (
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen twenty"
-).split()
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+)
 FIRST, STEP = 400, 150
 
 

@@ -409,6 +409,7 @@ def test_the_key_is_nowhere(installed: Installed, sandbox: Sandbox) -> None:
             assert sandbox.key.encode() not in path.read_bytes(), path
 
 
+@pytest.mark.soak
 def test_samples_of_real_speech_are_understood(tmp_path: Path) -> None:
     """Real speech, really recognised: both samples, through both models, word for word."""
     from asrwatch.sandbox import LONG_SAMPLE, SHORT_SAMPLE  # noqa: PLC0415 - only this test listens

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from conftest import Keep
 from desk_helpers import daemon_for
@@ -249,10 +250,24 @@ def test_a_share_that_hangs_is_told_and_others_go_on(
     wait_for(lambda: not supervision.glance())
 
 
+def _wait_until_idle(pid: int) -> None:
+    """Until a process hangs in its waits: stacks of threads at work are read at the risk of a second signal."""
+    watched = psutil.Process(pid)
+    seen = [0.0]
+
+    def quiet() -> bool:
+        times = watched.cpu_times()
+        seen.append(times.user + times.system)
+        return len(seen) > 10 and seen[-1] == seen[-10]
+
+    wait_for(quiet)
+
+
 def test_the_watchdogs_signal_leaves_the_stacks(tmp_path: Path) -> None:
     """SIGABRT, as systemd sends it, writes every thread's stack, the function it hangs in included [K06]."""
     world = Installed(root=tmp_path, url="http://127.0.0.1:9")
     process = world.start()
+    _wait_until_idle(process.pid)
     process.send_signal(signal.SIGABRT)
     assert process.wait(PATIENCE) == -signal.SIGABRT
     told = world.log.read_text()

@@ -12,7 +12,17 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 PARTS = ("engines", "storages", "formats", "notifiers")
 BOTTOM = {"errors", "values"}
 # Small helpers that know nothing of recordings, engines or the cloud.
-HELPERS = BOTTOM | {"logs", "parts", "crash", "clock", "heartbeats", "trust", "children", "crew"}
+HELPERS = BOTTOM | {
+    "logs",
+    "parts",
+    "crash",
+    "clock",
+    "heartbeats",
+    "trust",
+    "children",
+    "crew",
+    "words",
+}
 RECORDING = HELPERS | {"recording"}
 
 # Which rooms a room may import from, besides itself. The design's picture (section 2), from the bottom up:
@@ -28,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "children": BOTTOM,
     "heartbeats": BOTTOM,
     "crew": BOTTOM,
+    "words": BOTTOM,  # what a person reads may be written in any room
     "supervision": BOTTOM | {"logs", "heartbeats", "systemd"},
     "logs": BOTTOM,
     "systemd": BOTTOM,

@@ -1,4 +1,5 @@
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def test_links_lead_somewhere() -> None:
             assert (ROOT / path).exists(), path
 
 
+@functools.cache
 def rooms() -> list[list[str]]:
     """The rows of "The house": the paths each one names."""
     house = README.partition("## The house")[2].partition("\n## ")[0]
@@ -70,6 +72,7 @@ def rooms() -> list[list[str]]:
     return [re.findall(r"`(asrwatch/[\w./]*)`", row) for row in rows]
 
 
+@functools.cache
 def row_of(module: str) -> int | None:
     """In which row a module (its path) is at home: the longest path that leads to it."""
     found = [

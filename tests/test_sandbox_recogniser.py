@@ -75,7 +75,11 @@ def write_wav(path: Path, *channels: Samples, rate: int = 16_000) -> Path:
     return path
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+@pytest.mark.parametrize(
+    "sample",
+    [SHORT_SAMPLE, pytest.param(LONG_SAMPLE, marks=pytest.mark.soak)],
+    ids=lambda sample: sample.name,
+)
 def test_samples_word_for_word(sphinx: PocketSphinx, sample: Sample) -> None:
     """Both recordings are heard word for word, each sentence an utterance, its times inside the file."""
     heard = listen(sphinx, sample.path)
@@ -105,12 +109,11 @@ def test_samples_are_small() -> None:
 def test_channels_are_heard_apart(sphinx: PocketSphinx, tmp_path: Path) -> None:
     """Each channel asked for has its own words; all of them mixed are one channel."""
     speech = samples_of(SHORT_SAMPLE)
-    half = array.array("h", speech[: 16_000 * 3])
-    path = write_wav(tmp_path / "two.wav", speech, half)
+    first, second = array.array("h", speech[: 16_000 * 3]), array.array("h", speech[16_000 * 3 :])
+    path = write_wav(tmp_path / "two.wav", second, first)
     heard = listen(sphinx, path, [1, 0])
     assert [track.channel for track in heard.tracks] == [1, 0]
-    assert heard.tracks[0].text == SHORT_SAMPLE.sentences[0]
-    assert heard.tracks[1].text == SHORT_SAMPLE.text
+    assert [track.text for track in heard.tracks] == list(SHORT_SAMPLE.sentences)
     assert heard.channels == 2
     assert len(listen(sphinx, path).tracks) == 1
     with pytest.raises(Unreadable):
@@ -150,12 +153,12 @@ def test_no_samples(sphinx: PocketSphinx, tmp_path: Path) -> None:
     assert (heard.duration, heard.text) == (timedelta(0), "")
 
 
-@pytest.mark.parametrize("content", [b"", b"not audio at all", b"RIFF\0\0\0\0WAVE", b"\xff" * 9999])
-def test_what_is_not_audio(sphinx: PocketSphinx, tmp_path: Path, content: bytes) -> None:
+def test_what_is_not_audio(sphinx: PocketSphinx, tmp_path: Path) -> None:
     """Bytes that no decoder reads are unreadable, and the next recording is heard as ever."""
-    (tmp_path / "bad.wav").write_bytes(content)
-    with pytest.raises(Unreadable):
-        listen(sphinx, tmp_path / "bad.wav")
+    for content in (b"", b"not audio at all", b"RIFF\0\0\0\0WAVE", b"\xff" * 9999):
+        (tmp_path / "bad.wav").write_bytes(content)
+        with pytest.raises(Unreadable):
+            listen(sphinx, tmp_path / "bad.wav")
     assert listen(sphinx, SHORT_SAMPLE.path).text == SHORT_SAMPLE.text
 
 

@@ -7,13 +7,16 @@ its docstring is its help. Files without such a function are helpers.
 import os
 import sys
 from contextlib import suppress
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from asrwatch import __version__
 from asrwatch.cli._commands import Commands
+from asrwatch.cli._help import Misuse, complaint_of, in_our_language, taken_language
 from asrwatch.errors import AsrwatchError, ConfigError, NeedsPerson, OurBug, OutOfOrder
+from asrwatch.words import shown
 
 __all__ = ["main"]
 
@@ -22,7 +25,16 @@ BAD_CONFIG = 78
 OUT_OF_ORDER = 75
 """EX_TEMPFAIL of sysexits.h: systemd starts the service again, and that reads what is true."""
 FAILED = 1
+WRONG_USAGE = 2
 INTERRUPTED = 130
+
+
+class Lang(StrEnum):
+    """What asrwatch speaks."""
+
+    EN = "en"
+    ZH = "zh"
+
 
 _app = typer.Typer(
     name="asrwatch",
@@ -50,9 +62,15 @@ def asrwatch(
             "--version", help="Print the version.", callback=_print_version, is_eager=True
         ),
     ] = False,
+    lang: Annotated[
+        Lang | None,
+        typer.Option(
+            "--lang", help="The language of messages; default: the locale's. May stand anywhere."
+        ),
+    ] = None,
 ) -> None:
     """Turn recordings that appear in folders into transcripts, through Alibaba Cloud's Qwen ASR."""
-    del version
+    del version, lang  # main() took the language before anything is said
 
 
 def main() -> None:
@@ -63,7 +81,13 @@ def main() -> None:
     state folder that a person must see to.
     """
     try:
-        typer.main.get_command(_app).main(prog_name="asrwatch")
+        arguments = taken_language(sys.argv[1:])
+        command = in_our_language(typer.main.get_command(_app))
+        code = command.main(args=arguments, prog_name="asrwatch", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except Misuse as error:
+        _say(complaint_of(error))
+        sys.exit(WRONG_USAGE)
     except OurBug:
         raise
     except AsrwatchError as error:
@@ -80,10 +104,14 @@ def main() -> None:
 
 
 def _complain(error: AsrwatchError) -> None:
+    _say(f"asrwatch: {shown(error.message)}")
+    if error.advice:
+        _say(shown(error.advice))
+
+
+def _say(text: str) -> None:
     with suppress(OSError):
-        typer.echo(f"asrwatch: {error.message}", err=True)
-        if error.advice:
-            typer.echo(error.advice, err=True)
+        typer.echo(text, err=True)
 
 
 def _flush() -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from asrwatch.cli._help import in_our_language
+
 __all__ = ["Commands", "names"]
 
 _FOLDER = Path(__file__).parent
@@ -70,7 +72,7 @@ def _load(name: str) -> Any:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     alone.command(name)(getattr(module, function))
-    return typer.main.get_command(alone)
+    return in_our_language(typer.main.get_command(alone))
 
 
 def _summary(name: str) -> str:

@@ -3,10 +3,9 @@
 import os
 from dataclasses import dataclass
 
-import typer
 from pydantic import JsonValue
 
-from asrwatch.cli._printing import print_json, safe
+from asrwatch.cli._printing import print_json, safe, say
 from asrwatch.journey.recording import Recording
 from asrwatch.values import counted, printable
 
@@ -46,21 +45,21 @@ def _tell(ended: Ended) -> None:
     for each in ended.leftovers:
         path = printable(each.path)
         where = "" if each.why.startswith(path) else f"{path}: "
-        typer.echo(f"{each.state}: {where}{safe(each.why)}", err=True)
+        say(f"{each.state}: {where}{safe(each.why)}", err=True)
     done = counted(len(ended.delivered), "recording")
     rest = f", {len(ended.leftovers)} not done (see above)" if ended.leftovers else ""
-    typer.echo(f"{done} transcribed{rest}.")
+    say(f"{done} transcribed{rest}.")
     _tell_left(ended.empty, "any bytes")
     _tell_left(ended.unmarked, "a marker")
     if ended.stopped:
-        typer.echo("Stopped before everything was done; run it again to go on.")
+        say("Stopped before everything was done; run it again to go on.")
 
 
 def _tell_left(paths: tuple[bytes, ...], lacking: str) -> None:
     if paths:
         were = "was" if len(paths) == 1 else "were"
         first = printable(paths[0]) + (", ..." if len(paths) > 1 else "")
-        typer.echo(f"{counted(len(paths), 'file')} without {lacking} {were} left ({first}).")
+        say(f"{counted(len(paths), 'file')} without {lacking} {were} left ({first}).")
 
 
 def _as_json(ended: Ended) -> dict[str, JsonValue]:

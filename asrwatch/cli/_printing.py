@@ -9,20 +9,27 @@ from typing import Any
 import typer
 
 from asrwatch.values import printable
+from asrwatch.words import shown
+from asrwatch.words.widths import cells, padded
 
-__all__ = ["Row", "local", "print_json", "safe", "show"]
+__all__ = ["Row", "local", "print_json", "safe", "say", "show"]
 
 Row = tuple[str, str]
 """A label, empty where it is that of the row above, and one line of text."""
 
 
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print sentences of ours in the reader's language; `typer.echo` is for what is printed as it is."""
+    typer.echo(shown(text), err=err)
+
+
 def show(rows: Iterable[Row]) -> None:
-    """Print rows; long lines are wrapped on a terminal and left alone elsewhere."""
-    listed = [(label, safe(text)) for label, text in rows]
-    width = max((len(label) for label, _ in listed), default=0) + 2
+    """Print rows in the reader's language; long lines are wrapped on a terminal and left alone elsewhere."""
+    listed = [(shown(label), shown(safe(text))) for label, text in rows]
+    width = max((cells(label) for label, _ in listed), default=0) + 2
     if not sys.stdout.isatty():
         for label, text in listed:
-            typer.echo(f"{label:<{width}}{text}")
+            typer.echo(f"{padded(label, width)}{text}")
         return
     from rich.console import Console  # noqa: PLC0415 - a tenth of a second that pipes need not pay
     from rich.table import Table  # noqa: PLC0415 - same

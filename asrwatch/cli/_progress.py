@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
-import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,10 +16,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from asrwatch.cli._printing import say
 from asrwatch.cli._setbacks import Setbacks
 from asrwatch.journey.book import Change
 from asrwatch.journey.recording import Recording, State
 from asrwatch.values import format_size, printable
+from asrwatch.words import shown
 
 __all__ = ["Bar", "Lines", "Shown", "Tally", "line_of_change"]
 
@@ -125,9 +126,9 @@ class Lines:
         # nobody may be reading any more (`once | head`), and paid requests are under way
         with suppress(OSError):
             if line:
-                typer.echo(line)
+                say(line)
             if setback:
-                typer.echo(setback, err=True)
+                say(setback, err=True)
 
     def running(self) -> AbstractContextManager[None]:
         """Nothing to begin or end."""
@@ -145,18 +146,18 @@ class Bar:
             BarColumn(),
             TextColumn("{task.description}"),
             TimeElapsedColumn(),
-            TextColumn("left:"),
+            TextColumn(shown("left:")),
             TimeRemainingColumn(),
             console=console,
             transient=True,
         )
-        self._task = self._progress.add_task("looking", total=None)
+        self._task = self._progress.add_task(shown("looking"), total=None)
 
     def tell(self, change: Change) -> None:
         """Move the bar."""
         tally = self._tally
         for line in filter(None, (line_of_change(change), self._setbacks.line(change))):
-            self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._progress.console.print(shown(line), markup=False, highlight=False, soft_wrap=True)
         minutes, all_minutes = (
             span / timedelta(minutes=1) for span in (tally.audio_ended, tally.audio)
         )
@@ -164,8 +165,10 @@ class Bar:
             self._task,
             total=tally.files,
             completed=tally.ended,
-            description=f"{tally.ended}/{tally.files} files · {minutes:.1f}/{all_minutes:.1f} min of audio · "
-            f"{format_size(tally.uploaded)} sent",
+            description=shown(
+                f"{tally.ended}/{tally.files} files · {minutes:.1f}/{all_minutes:.1f} min of audio · "
+                f"{format_size(tally.uploaded)} sent"
+            ),
         )
 
     @contextmanager

@@ -23,6 +23,7 @@ from asrwatch.journey.recording import Output as Saved
 from asrwatch.transcription.request import DEFAULT_MODEL, gives_times, task_model, unknown
 from asrwatch.transcription.transcriber import Transcription, name_of
 from asrwatch.values import printable
+from asrwatch.words import shown
 
 __all__ = ["Output", "note"]
 
@@ -36,7 +37,7 @@ _TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 def note(sentence: str) -> None:
     """Say something to the person, apart from the transcripts."""
-    typer.echo(f"asrwatch: {sentence}", err=True)
+    typer.echo(f"asrwatch: {shown(sentence)}", err=True)
 
 
 def folder() -> Path:
@@ -228,7 +229,7 @@ class _Busy:
     def __init__(self, called: str) -> None:
         console = Console(stderr=True)
         self._wheel = (
-            console.status(f"transcribing {_plain(called)}") if console.is_terminal else None
+            console.status(shown(f"transcribing {_plain(called)}")) if console.is_terminal else None
         )
 
     def __enter__(self) -> None:

@@ -2,7 +2,7 @@
 
 import typer
 
-from asrwatch.cli._printing import print_json, safe
+from asrwatch.cli._printing import print_json, safe, say
 from asrwatch.desk.reports import Treatment, to_json
 from asrwatch.values import printable
 
@@ -22,12 +22,12 @@ def tell_treatment(report: Treatment, *, verb: str, later: bool, as_json: bool) 
         print_json(to_json(report))
     else:
         for each in report.treated:
-            typer.echo(f"{printable(each.path)}: {safe(each.what)}", err=not each.done)
+            say(f"{printable(each.path)}: {safe(each.what)}", err=not each.done)
         unlisted = report.done + report.refused - len(report.treated)
         more = f" ({unlisted} of them not listed)" if unlisted else ""
         refused = f", {report.refused} refused" if report.refused else ""
-        typer.echo(f"{report.done} {verb}{refused}{more}.")
+        say(f"{report.done} {verb}{refused}{more}.")
         if later and report.done and not report.running:
-            typer.echo("asrwatch is not running; it goes on when it is started.")
+            say("asrwatch is not running; it goes on when it is started.")
     if report.refused:
         raise typer.Exit(1)

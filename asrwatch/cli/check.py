@@ -12,6 +12,7 @@ from asrwatch.cli._house import settings_for
 from asrwatch.cli._options import AsJson, ConfigFile, Folders
 from asrwatch.cli._printing import print_json, safe
 from asrwatch.errors import ConfigError
+from asrwatch.words import shown
 
 __all__ = ["check"]
 
@@ -53,6 +54,6 @@ def check(
 
 def _print(finding: Finding) -> None:
     level = typer.style(f"{finding.level.value:<4}", fg=_COLOURS[finding.level])
-    typer.echo(f"{level}  {safe(finding.about)}: {safe(finding.said)}")
+    typer.echo(f"{level}  {shown(safe(finding.about))}: {shown(safe(finding.said))}")
     if finding.advice:
-        typer.echo(f"      {safe(finding.advice)}")
+        typer.echo(f"      {shown(safe(finding.advice))}")

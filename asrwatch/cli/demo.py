@@ -14,10 +14,12 @@ import typer
 
 from asrwatch.cli._child import Child, Logged
 from asrwatch.cli._house import settings_for
-from asrwatch.cli._printing import safe
+from asrwatch.cli._printing import safe, say
 from asrwatch.cli.explain import explanation_of, rows_of_explanation
 from asrwatch.errors import AsrwatchError
 from asrwatch.sandbox import LONG_SAMPLE, SHORT_SAMPLE, Sandbox
+from asrwatch.words import shown
+from asrwatch.words.widths import padded
 
 __all__ = ["demo"]
 
@@ -50,7 +52,7 @@ def demo(
     begun = time.monotonic()
     with ExitStack() as closing:
         say = _Clock(begun)
-        typer.echo("asrwatch demo: nothing leaves this machine, nothing is paid.")
+        say("asrwatch demo: nothing leaves this machine, nothing is paid.")
         sandbox = closing.enter_context(Sandbox())
         folder = closing.enter_context(_folder(keep=keep))
         inbox = folder / "recordings"
@@ -67,15 +69,15 @@ def demo(
                 _explain(config, inbox / sample.name)
             else:
                 _print_transcript((inbox / sample.name).with_suffix(".txt"))
-        typer.echo("")
-        typer.echo(f"The cloud would have billed {sandbox.bill.seconds:g} s of audio.")
+        say("")
+        say(f"The cloud would have billed {sandbox.bill.seconds:g} s of audio.")
         if keep:
-            typer.echo(f"Everything is kept in {safe(str(folder))}.")
+            say(f"Everything is kept in {safe(str(folder))}.")
         else:
-            typer.echo("The folder is removed now; --keep keeps it.")
+            say("The folder is removed now; --keep keeps it.")
     if missing:
         raise typer.Exit(1)
-    typer.echo("Next: put a key in DASHSCOPE_API_KEY, then `asrwatch run ~/Recordings`.")
+    say("Next: put a key in DASHSCOPE_API_KEY, then `asrwatch run ~/Recordings`.")
 
 
 class _Clock:
@@ -85,7 +87,7 @@ class _Clock:
         self._begun = begun
 
     def __call__(self, line: str) -> None:
-        typer.echo(f"{time.monotonic() - self._begun:6.1f} s  {safe(line)}")
+        typer.echo(f"{time.monotonic() - self._begun:6.1f} s  {shown(safe(line))}")
 
 
 @contextmanager
@@ -125,9 +127,9 @@ def _started(child: Child, begun: float) -> bool:
         if logged.event == "started":
             return True
         said.append(logged.line)
-    typer.echo("The daemon did not start:", err=True)
+    say("The daemon did not start:", err=True)
     for line in said:
-        typer.echo(safe(line), err=True)
+        say(safe(line), err=True)
     return False
 
 
@@ -170,20 +172,20 @@ def _left(begun: float) -> timedelta:
 
 
 def _print_transcript(path: Path) -> None:
-    typer.echo("")
-    typer.echo(f"{safe(str(path))} (and .json beside it):")
+    say("")
+    say(f"{safe(str(path))} (and .json beside it):")
     for line in path.read_text(encoding="utf-8").splitlines():
         typer.echo(f"    {safe(line)}")
 
 
 def _explain(config: Path, path: Path) -> None:
     """Why a transcript did not arrive in time, in the words of `asrwatch explain`."""
-    typer.echo("", err=True)
-    typer.echo(f"No transcript of {path.name} in time. asrwatch explain says:", err=True)
+    say("", err=True)
+    say(f"No transcript of {path.name} in time. asrwatch explain says:", err=True)
     try:
         report = explanation_of(settings_for(config), bytes(path))
     except AsrwatchError as error:
-        typer.echo(f"    {error}", err=True)
+        say(f"    {error}", err=True)
         return
     for label, text in rows_of_explanation(report):
-        typer.echo(f"    {label:<12}{safe(text)}", err=True)
+        typer.echo(f"    {padded(shown(label), 12)}{shown(safe(text))}", err=True)

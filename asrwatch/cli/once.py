@@ -27,6 +27,7 @@ from asrwatch.journey.journey import utc_now
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import EVERY_ENGINE, Hold, Store
 from asrwatch.values import counted
+from asrwatch.words import shown as in_words
 
 __all__ = ["once"]
 
@@ -104,7 +105,7 @@ def _warn_without_key(built: Parts) -> None:
     try:
         built.cloud.keys.key()
     except EngineError as error:
-        typer.echo(f"asrwatch: {error}", err=True)
+        typer.echo(f"asrwatch: {in_words(str(error))}", err=True)
 
 
 def _troubled_inboxes(daemon: Daemon) -> Iterator[Leftover]:

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from asrwatch import engines, formats, storages
 from asrwatch import parts as shelf
 from asrwatch.cli._options import AsJson
-from asrwatch.cli._printing import print_json, safe
+from asrwatch.cli._printing import print_json, safe, say
 from asrwatch.engines import Engine
 from asrwatch.formats import Format
 from asrwatch.storages import Storage
@@ -69,11 +69,11 @@ def parts(
     for part in found:
         if part.kind != kind:
             kind = part.kind
-            typer.echo(f"{kind}s")
-        typer.echo(f"  {part.name}: {safe(part.summary)}")
+            say(f"{kind}s")
+        say(f"  {part.name}: {safe(part.summary)}")
         for option in part.options:
             default = "required" if option.required else f"default {option.default or 'nothing'}"
-            typer.echo(f"      {option.name}: {option.type}, {default}")
+            say(f"      {option.name}: {option.type}, {default}")
 
 
 def _all() -> Iterator[Part]:

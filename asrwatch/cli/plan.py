@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import typer
-
 from asrwatch.bootstrap import build_parts
 from asrwatch.cli._house import consult, settings_for, with_inboxes
 from asrwatch.cli._options import AsJson, ConfigFile, Folders
-from asrwatch.cli._printing import Row, print_json, safe, show
+from asrwatch.cli._printing import Row, print_json, safe, say, show
 from asrwatch.config import Settings
 from asrwatch.desk import planning
 from asrwatch.desk.planning import Planned, Totals
@@ -38,7 +36,7 @@ def plan(folders: Folders, config: ConfigFile = None, as_json: AsJson = False) -
     for one in planning.plan(settings.inboxes, routes, booked=_books(settings)):
         files.append(one)
         if not as_json:
-            typer.echo(_line(one))
+            say(_line(one))
     summed = planning.totals(files)
     if as_json:
         print_json({"files": [_as_json(one) for one in files], "totals": _totals_as_json(summed)})

@@ -22,6 +22,7 @@ from asrwatch.cli._dropin import (
 from asrwatch.cli._house import settings_for, with_inboxes
 from asrwatch.cli._needs import folder_needs
 from asrwatch.cli._options import ConfigFile
+from asrwatch.cli._printing import say
 from asrwatch.cli._unitfile import quoted
 from asrwatch.config import Settings, find_file
 from asrwatch.errors import StartupError
@@ -61,7 +62,7 @@ def unit(
         told = [_whole(user=user).rstrip("\n"), "", *told]
     typer.echo("\n".join(told).rstrip("\n"))
     for hint in _hints(wanted, user=user, full=full):
-        typer.echo(hint, err=True)
+        say(hint, err=True)
     if wanted.unnameable:
         raise typer.Exit(1)
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 
+from asrwatch.audio.diet import copy_size
 from asrwatch.audio.facts import probe
+from asrwatch.audio.orders import Codec
 from asrwatch.cloud.regions import REGIONS, currency_of
 from asrwatch.config import InboxSettings
 from asrwatch.errors import AsrwatchError
@@ -17,15 +19,13 @@ from asrwatch.journey import silence
 from asrwatch.journey.cost import expected_bill
 from asrwatch.journey.dispatch import Question
 from asrwatch.journey.journey import Route, facts_of, plan_for
-from asrwatch.journey.recording import AudioFacts, Preparation
+from asrwatch.journey.recording import AudioFacts, Plan, Preparation
 from asrwatch.values import printable
 
 __all__ = ["Planned", "Totals", "currencies", "plan", "totals"]
 
 AT_ONCE = 500
 """How many files the books are asked about at once."""
-FLAC_PER_SECOND = 18_000
-"""Bytes: speech at 16 kHz, in one channel, is hardly ever larger."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,17 +143,19 @@ def _one(path: bytes, size: int, route: Route) -> Planned:
         duration=facts.duration,
         engine=decided.engine,
         preparation=decided.preparation.value,
-        sends=_sent(size, facts, decided.preparation),
+        sends=_sent(size, facts, decided),
         billed=billed,
         prices={region: price * seconds for region, price in prices.items()},
         why="; ".join(decided.reasons),
     )
 
 
-def _sent(size: int, facts: AudioFacts, preparation: Preparation) -> int:
-    if preparation is Preparation.AS_IT_IS or facts.duration is None:
+def _sent(size: int, facts: AudioFacts, decided: Plan) -> int:
+    if decided.sends is not None:
+        return decided.sends
+    if decided.preparation is Preparation.AS_IT_IS or facts.duration is None:
         return size
-    return min(size, round(facts.duration.total_seconds() * FLAC_PER_SECOND))
+    return min(size, copy_size(Codec.FLAC, facts.duration, 1))
 
 
 def _failing(path: bytes, size: int, route: Route, facts: AudioFacts, why: str) -> Planned:

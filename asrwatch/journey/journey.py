@@ -15,10 +15,13 @@ from datetime import datetime, timedelta
 from typing import Any, BinaryIO, TypeVar, assert_never
 from uuid import uuid4
 
+from asrwatch import logs
 from asrwatch.audio import quiet
 from asrwatch.audio.containers import extension_of, mime_of
 from asrwatch.audio.cutting import Stretch
+from asrwatch.audio.diet import Diet, Upload, judge
 from asrwatch.audio.facts import probe
+from asrwatch.audio.orders import Codec
 from asrwatch.clock import utc_now
 from asrwatch.crash import crash_point
 from asrwatch.engines import (
@@ -36,8 +39,10 @@ from asrwatch.errors import (
     AnswerLost,
     EngineError,
     OurBug,
+    RecordingError,
     SourceChanged,
     TemporaryError,
+    TooLargeToUpload,
 )
 from asrwatch.files import check_unchanged, hash_whole, sweep
 from asrwatch.formats import Format
@@ -47,7 +52,7 @@ from asrwatch.journey import delivery, joining, silence, source
 from asrwatch.journey.away import patient
 from asrwatch.journey.cost import expected_bill
 from asrwatch.journey.dispatch import Candidate, Question, choose, decoded_size
-from asrwatch.journey.preparing import CutOrder, Preparer
+from asrwatch.journey.preparing import CODECS, CutOrder, Preparer
 from asrwatch.journey.provenance import provenance_of
 from asrwatch.journey.recording import (
     Answer,
@@ -70,7 +75,8 @@ from asrwatch.journey.recording import (
 from asrwatch.journey.spool import UNREADABLE
 from asrwatch.journey.trouble import ASKED_AGAIN, one_more_lost
 from asrwatch.journey.watched import Watched
-from asrwatch.storages import Source, Storage
+from asrwatch.storages import Published, Source, Storage
+from asrwatch.values import printable
 
 __all__ = [
     "Route",
@@ -89,6 +95,8 @@ __all__ = [
     "tidy_up",
     "utc_now",
 ]
+
+log = logs.get("journey")
 
 Clock = Callable[[], datetime]
 
@@ -109,7 +117,8 @@ class Route:
 
     `engine` is None for automatic choice; `park_unknown` parks a sync answer lost in a crash instead of
     asking again; without a `preparer` recordings are sent as they are or not at all, and nobody knows
-    which are silent; those are sent only with `send_silence`. `presence` tells a file that
+    which are silent; those are sent only with `send_silence`. `diet` says whether smaller copies are uploaded.
+    `presence` tells a file that
     is gone from one whose share is away. `care` is None for files a person names himself; `rest_within` is how long
     a file that is not whole may wait for its rest; `cut` is the length of the pieces that recordings are to be cut
     into, None cuts only what is too long.
@@ -127,6 +136,7 @@ class Route:
     park_unknown: bool
     preparer: Preparer | None = None
     send_silence: bool = True
+    diet: Diet = Diet.OFF
     presence: Presence | None = None
     care: source.Care | None = None
     rest_within: timedelta = timedelta(hours=1)
@@ -240,44 +250,81 @@ def _stage(
     reading = _evidence(recording.reading)
     ask_id = uuid4().hex
     if reading.piece is not None:
-        staging = _stage_piece(recording, route, reading.piece, ask_id)
-        return recording.stage(staging, now=clock())
-    match reading.plan.preparation:
-        case Preparation.AS_IT_IS:
-            staging = Staging(ask_id=ask_id)
-            if _needs_url(recording, route):
-                staging = _publish(recording, route, staging)
-        case Preparation.RE_ENCODE:
-            staging = _prepare(recording, route, ask_id)
-        case Preparation.CUT:
-            pieces = _cut(recording, route, ask_id, places)
-            return recording.cut_up(Staging(ask_id=ask_id, pieces=pieces), now=clock())
-        case _:
-            assert_never(reading.plan.preparation)
+        return recording.stage(_stage_piece(recording, route, reading.piece, ask_id), now=clock())
+    try:
+        match reading.plan.preparation:
+            case Preparation.AS_IT_IS:
+                staging = Staging(ask_id=ask_id)
+                if _needs_url(recording, route):
+                    staging = _publish(recording, route, staging)
+            case Preparation.RE_ENCODE:
+                staging = _prepare(recording, route, ask_id)
+            case Preparation.DIET:
+                staging = _on_diet(recording, route, ask_id)
+            case Preparation.CUT:
+                pieces = _cut(recording, route, ask_id, places)
+                return recording.cut_up(Staging(ask_id=ask_id, pieces=pieces), now=clock())
+            case _:
+                assert_never(reading.plan.preparation)
+    except TooLargeToUpload as error:
+        if not _can_encode(route) or not route.storage.copies:
+            raise
+        staging = _prepare(recording, route, ask_id, largest=error.largest)
     if staging.url is not None:
         crash_point("published")
     return recording.stage(staging, now=clock())
 
 
-def _prepare(recording: Recording, route: Route, ask_id: str) -> Staging:
+def _on_diet(recording: Recording, route: Route, ask_id: str) -> Staging:
+    """Upload a smaller copy; where none can be made, or it is none, the original."""
+    codec, prepared = route.diet.codec, None
+    if codec is not None and _can_encode(route):
+        try:
+            prepared = _copied(recording, route, ask_id, codecs=(codec,))
+        except (RecordingError, TemporaryError) as error:
+            if error.code == "no-such-channel":
+                raise
+            log.info("no-smaller-copy", file=printable(recording.path), reason=error.message)
+    if prepared is not None and prepared.size < recording.fingerprint.size:
+        return _publish_copy(recording, route, ask_id, prepared)
+    if prepared is not None:
+        _evidence(route.preparer).discard(prepared)
+    return _publish(recording, route, Staging(ask_id=ask_id))
+
+
+def _prepare(
+    recording: Recording, route: Route, ask_id: str, *, largest: int | None = None
+) -> Staging:
     """Re-encode; where the engine takes bytes the copy stays in the spool until it was heard."""
+    prepared = _copied(recording, route, ask_id, largest=largest)
+    if route.engines[_evidence(recording.reading).plan.engine].takes_bytes:
+        return Staging(ask_id=ask_id, prepared=prepared)
+    return _publish_copy(recording, route, ask_id, prepared)
+
+
+def _copied(
+    recording: Recording,
+    route: Route,
+    ask_id: str,
+    *,
+    codecs: Sequence[Codec] = CODECS,
+    largest: int | None = None,
+) -> Prepared:
+    """A re-encoded copy in the spool, of the content that was read."""
     reading, preparer = _evidence(recording.reading), _evidence(route.preparer)
     engine = route.engines[reading.plan.engine]
+    fits = _most_bytes(engine)
     with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
         prepared = preparer.re_encode(
             stream,
             reading.facts,
             name=ask_id,
             channels=_channels_kept(engine, route),
-            largest=_most_bytes(engine),
+            largest=fits if largest is None else min(fits, largest),
+            codecs=codecs,
         )
         _check_prepared(stream, recording, route, (prepared,))
-    if engine.takes_bytes:
-        return Staging(ask_id=ask_id, prepared=prepared)
-    try:
-        return _publish_copy(recording, route, prepared, ask_id)
-    finally:
-        preparer.discard(prepared)
+    return prepared
 
 
 def _cut(
@@ -305,7 +352,7 @@ def _stage_piece(recording: Recording, route: Route, piece: Piece, ask_id: str) 
     if engine.takes_bytes:
         return Staging(ask_id=ask_id, prepared=copy)
     with source.opened(recording, route.care, fingerprint=recording.fingerprint):
-        staging = _publish_copy(recording, route, copy, ask_id)
+        staging = _published_copy(recording, route, ask_id, copy)
     crash_point("piece-published")
     return staging
 
@@ -336,21 +383,32 @@ def _most_bytes(engine: Engine[Any]) -> int:
     return decoded_size(largest) if engine.base64 else largest
 
 
-def _publish_copy(recording: Recording, route: Route, copy: Prepared, ask_id: str) -> Staging:
-    """Upload what was prepared."""
-    with _evidence(route.preparer).open(copy) as stream:
-        published = route.storage.publish(
+def _publish_copy(recording: Recording, route: Route, ask_id: str, prepared: Prepared) -> Staging:
+    """Upload the copy, and remove it: afterwards nobody needs it here."""
+    try:
+        return _published_copy(recording, route, ask_id, prepared)
+    finally:
+        _evidence(route.preparer).discard(prepared)
+
+
+def _published_copy(recording: Recording, route: Route, ask_id: str, prepared: Prepared) -> Staging:
+    """Upload the copy; it stays in the spool, too."""
+    with _evidence(route.preparer).open(prepared) as stream:
+        published = _timed_publish(
+            route,
             Source(
                 path=recording.path,
                 stream=stream,
-                size=copy.size,
-                extension=extension_of(copy.container, os.fsencode(copy.name)),
-                mime=mime_of(copy.container, os.fsencode(copy.name)),
+                size=prepared.size,
+                extension=extension_of(prepared.container, os.fsencode(prepared.name)),
+                mime=mime_of(prepared.container, os.fsencode(prepared.name)),
             ),
             ask_id=ask_id,
             model=_evidence(recording.reading).plan.model,
         )
-    return Staging(ask_id=ask_id, url=published.url, url_expires=published.expires)
+    return Staging(
+        ask_id=ask_id, prepared=prepared, url=published.url, url_expires=published.expires
+    )
 
 
 def _publish(recording: Recording, route: Route, staging: Staging) -> Staging:
@@ -358,7 +416,8 @@ def _publish(recording: Recording, route: Route, staging: Staging) -> Staging:
     reading = _evidence(recording.reading)
     with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
         watched = Watched(stream)
-        published = route.storage.publish(
+        published = _timed_publish(
+            route,
             Source(
                 path=recording.path,
                 stream=watched,
@@ -371,6 +430,20 @@ def _publish(recording: Recording, route: Route, staging: Staging) -> Staging:
         )
         source.check_sent(watched, stream, recording, route.care)
     return replace(staging, url=published.url, url_expires=published.expires)
+
+
+def _timed_publish(route: Route, file: Source, *, ask_id: str, model: str) -> Published:
+    """Publish, and learn how quick the uplink is where something is uploaded."""
+    begun = time.monotonic()
+    published = route.storage.publish(file, ask_id=ask_id, model=model)
+    if route.storage.copies and route.preparer is not None:
+        took = timedelta(seconds=time.monotonic() - begun)
+        route.preparer.meter.uploaded(file.size, took=took)
+    return published
+
+
+def _can_encode(route: Route) -> bool:
+    return route.preparer is not None and route.preparer.can_encode
 
 
 def announce(recording: Recording, route: Route, *, now: datetime) -> Recording:
@@ -645,7 +718,7 @@ def plan_for(question: Question, route: Route) -> Plan:
     Raises:
         RecordingError: nowhere; the message says why.
     """
-    able = route.preparer is not None and route.preparer.can_encode and question.size is not None
+    able = _can_encode(route) and question.size is not None
     question = replace(question, can_encode=able, can_publish=route.storage.copies)
     choice = choose(question, [candidate_of(engine) for engine in route.engines.values()])
     engine = route.engines[choice.engine]
@@ -660,7 +733,29 @@ def plan_for(question: Question, route: Route) -> Plan:
         reasons=choice.reasons,
     )
     unsent = silence.is_not_sent(question.facts, send_silence=route.send_silence)
-    return silence.planned(plan) if unsent else plan
+    return silence.planned(plan) if unsent else _with_diet(plan, question, route)
+
+
+def _with_diet(plan: Plan, question: Question, route: Route) -> Plan:
+    """The plan, with what is uploaded and why where something is."""
+    engine, size = route.engines[plan.engine], question.size
+    uploads = not engine.takes_bytes and route.storage.copies
+    if not uploads or not question.can_encode or size is None or route.preparer is None:
+        return plan
+    if plan.preparation is not Preparation.AS_IT_IS:
+        return plan
+    channels = max(route.wishes.channels) + 1 if engine.channels else 1
+    verdict = judge(
+        Upload(facts=question.facts, size=size, channels=channels),
+        route.diet,
+        route.preparer.meter.speeds(),
+    )
+    return replace(
+        plan,
+        preparation=Preparation.DIET if verdict.codec else Preparation.AS_IT_IS,
+        sends=verdict.sends,
+        reasons=(*plan.reasons, verdict.reason),
+    )
 
 
 def candidate_of(engine: Engine[Any]) -> Candidate:

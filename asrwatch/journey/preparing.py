@@ -20,9 +20,10 @@ from asrwatch.errors import RecordingError, SourceChanged
 from asrwatch.files.folders import open_folder
 from asrwatch.files.oserrors import trouble
 from asrwatch.journey.recording import AudioFacts, Cut, Piece, Prepared
+from asrwatch.journey.speeds import Speedometer
 from asrwatch.values import format_duration
 
-__all__ = ["CutOrder", "Preparer", "falls_short"]
+__all__ = ["CODECS", "CutOrder", "Preparer", "falls_short"]
 
 LONGEST = timedelta(hours=24)
 """Decoding stops there: no engine takes half of it (contract section 4.1), and a header may promise anything."""
@@ -94,11 +95,13 @@ class Preparer:
     Args:
         studio: where decoding happens.
         spool: the folder for prepared files; made when it is first needed.
+        meter: told how quick it was.
     """
 
-    def __init__(self, studio: Studio, spool: Path) -> None:
+    def __init__(self, studio: Studio, spool: Path, meter: Speedometer | None = None) -> None:
         self._studio = studio
         self._spool = spool
+        self.meter = meter or Speedometer()
 
     @property
     def can_encode(self) -> bool:
@@ -145,6 +148,7 @@ class Preparer:
         name: str,
         channels: tuple[int, ...] | None,
         largest: int,
+        codecs: Sequence[Codec] = CODECS,
     ) -> Prepared:
         """Put a copy that an engine takes into the spool, complete and durable.
 
@@ -154,12 +158,13 @@ class Preparer:
             name: of the file, without its ending; unique.
             channels: that are kept apart, counted from 0; None mixes all of them into one.
             largest: bytes it may have.
+            codecs: to be tried, in this order.
 
         Raises:
             RecordingError: it cannot be decoded, lacks a channel, or does not fit in any form.
             TemporaryError: no room, or the child process died.
         """
-        for codec in CODECS:
+        for codec in codecs:
             prepared = self._encoded(recording, facts, f"{name}.{codec.extension}", codec, channels)
             if falls_short(samples(prepared.duration), facts.duration):
                 self.discard(prepared)
@@ -169,7 +174,7 @@ class Preparer:
                 return prepared
             self.discard(prepared)
         raise RecordingError(
-            f"Re-encoded as {CODECS[-1]} it still has more than the {largest:,} bytes that its engine takes.",
+            f"Re-encoded as {codecs[-1]} it still has more than the {largest:,} bytes that its engine takes.",
             code="fits-nowhere",
             advice="Nothing was sent or paid. Split it.",
         )
@@ -320,12 +325,15 @@ class Preparer:
             with open_folder(os.fsencode(self._spool)) as folder, ExitStack() as on_trouble:
                 out = on_trouble.enter_context(path.open("xb+"))
                 on_trouble.callback(path.unlink, missing_ok=True)
+                begun = time.monotonic()
                 encoded = self._studio.encode(
                     recording, _order(facts, codec, channels, out.fileno())
                 )
                 os.fsync(out.fileno())
                 digest = _digest(out)
                 os.fsync(folder.descriptor)
+                took = timedelta(seconds=time.monotonic() - begun)
+                self.meter.encoded(codec, span(encoded.samples[0]), took=took)
                 on_trouble.pop_all()
                 out.close()
         except OSError as error:

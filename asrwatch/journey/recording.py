@@ -158,6 +158,8 @@ class Preparation(StrEnum):
 
     AS_IT_IS = "as_it_is"
     RE_ENCODE = "re_encode"
+    DIET = "diet"
+    """A smaller copy is uploaded; where none can be made, the original."""
     CUT = "cut"
 
 
@@ -184,8 +186,9 @@ class Plan:
     """Which engine gets the recording, how, and why.
 
     `options` are those that go over the wire and can change the answer; `left_out` names the wishes the
-    engine cannot honour, one sentence each; `reasons` explain the choice, in the order they were found. `cut` says
-    how it is cut where the preparation is to cut it.
+    engine cannot honour, one sentence each; `reasons` explain the choice, in the order they were found; `sends` is
+    about how many bytes go up, None where that is the file as it is. `cut` says how it is cut where the preparation is
+    to cut it.
     """
 
     engine: str
@@ -195,6 +198,7 @@ class Plan:
     options: Mapping[str, JsonValue] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    sends: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -268,8 +272,9 @@ class Reading:
 class Staging:
     """Evidence that the engine can reach the audio.
 
-    `url` is None where the bytes go in the request, `prepared` where they are the recording's own. `pieces` are
-    those that it was cut into; each of them is a row with its copy in the spool.
+    `url` is None where the bytes go in the request, `prepared` where they are the recording's own. With both, a copy
+    was uploaded, and `prepared` tells what it was: it is not in the spool any more. `pieces` are those that it was cut
+    into; each of them is a row with its copy in the spool.
     """
 
     ask_id: str

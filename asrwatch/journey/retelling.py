@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from asrwatch.journey import journey
 from asrwatch.journey.journey import Route
 from asrwatch.journey.recording import Recording, State
-from asrwatch.values import printable
+from asrwatch.values import format_size, printable
 
 __all__ = ["ASKED_AGAIN", "note", "outcome"]
 
@@ -49,7 +49,10 @@ def note(before: Recording, after: Recording, outcome: str) -> str:
         case State.STAGED if before.state is State.ASKING:
             return ASKED_AGAIN[outcome]
         case State.STAGED if staging is not None and staging.url is not None:
-            return "uploaded"
+            copy, size = staging.prepared, after.fingerprint.size
+            if copy is None:
+                return f"uploaded, {format_size(size)}"
+            return f"uploaded as {copy.container}, {format_size(copy.size)} instead of {format_size(size)}"
         case State.PARKED if after.failure is not None:
             return after.failure.message
         case State.DELIVERED:

@@ -64,7 +64,8 @@ class Storage(ABC, Generic[OptionsT]):
         """Make `source` reachable for `model`; costs nothing and may be repeated.
 
         Raises:
-            RecordingError: this file can never be published here (too large, outside the folder).
+            TooLargeToUpload: a smaller copy of it can be published here.
+            RecordingError: this file can never be published here (outside the folder).
             TemporaryError: not now.
             EngineError: the key or the service is at fault.
         """

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from asrwatch.cloud.uploads import upload_form
 from asrwatch.crash import crash_point
-from asrwatch.errors import RecordingError
+from asrwatch.errors import TooLargeToUpload
 from asrwatch.storages import Published, Source, Storage, StorageOptions
 from asrwatch.values import format_size
 
@@ -30,7 +30,7 @@ class DashscopeTemp(Storage[DashscopeTempOptions]):
         """Upload under a fresh policy, since one key can be written once only.
 
         Raises:
-            RecordingError: the file is larger than the space takes for this model.
+            TooLargeToUpload: the file is larger than the space takes for this model.
             TemporaryError: not now.
             EngineError: the key or the model is at fault.
             SourceChanged: the file changed while it was uploaded.
@@ -39,9 +39,10 @@ class DashscopeTemp(Storage[DashscopeTempOptions]):
         policy = self.cloud.policy(model)
         crash_point("policy-got")
         if policy.largest is not None and source.size > policy.largest:
-            raise RecordingError(
+            raise TooLargeToUpload(
                 f"The recording is {format_size(source.size)}; the cloud's temporary space takes "
                 f"{format_size(policy.largest)} for {model}.",
+                largest=policy.largest,
                 code="too-large-for-storage",
                 advice="Use storage public-dir or another storage of your own.",
             )

@@ -126,6 +126,28 @@ def _keep_numbers(connection: Connection, last: int) -> None:
     )
 
 
+def _sums_are_cheap(connection: Connection) -> None:
+    """Dashboards ask for sums all day: out of an index, and of how long recordings took, kept as they come."""
+    connection.exec_driver_sql("ALTER TABLE asks ADD COLUMN sent INTEGER")
+    connection.exec_driver_sql("UPDATE asks SET sent = size")
+    connection.exec_driver_sql("DROP INDEX asks_by_date")
+    connection.exec_driver_sql(
+        "CREATE INDEX asks_by_date ON asks (asked_at, engine, outcome, billed, expected, audio, price, sent)"
+    )
+    connection.exec_driver_sql(
+        "CREATE TABLE waits (inbox TEXT NOT NULL, at_most INTEGER NOT NULL, number INTEGER NOT NULL,"
+        " total INTEGER NOT NULL, PRIMARY KEY (inbox, at_most)) STRICT"
+    )
+    steps = (5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400)
+    bucket = " ".join(f"WHEN wait <= {step * 1000} THEN {step * 1000}" for step in steps)
+    connection.exec_driver_sql(
+        f"INSERT INTO waits SELECT inbox, CASE {bucket} ELSE -1 END AS at_most, count(*), sum(wait)"  # noqa: S608 - numbers
+        " FROM (SELECT inbox, max(delivered_at - CASE WHEN mtime_ns / 1000 BETWEEN found_at - 3600000000"
+        " AND found_at THEN mtime_ns / 1000 ELSE found_at END, 0) / 1000 AS wait FROM recordings"
+        " WHERE state = 'delivered') GROUP BY inbox, at_most"
+    )
+
+
 def _recordings_are_cut(connection: Connection) -> None:
     """Pieces of a recording are rows of their own; the recording itself is `cut` until all of them were heard."""
     last = connection.exec_driver_sql(
@@ -163,6 +185,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _waiting_is_told_by_an_index,
     _restorations_are_known,
     _numbers_are_never_given_twice,
+    _sums_are_cheap,
     _recordings_are_cut,
 )
 """From schema 1 on: the first of them makes schema 2, and so forth."""

@@ -83,6 +83,7 @@ _ADD_ASK = Prepared(
         "uptime",
         "expected",
         "price",
+        "sent",
         "part_of",
         "piece",
     ),
@@ -369,6 +370,9 @@ class Money(Database):
                     "uptime": after.asking.uptime,
                     "expected": after.asking.expected,
                     "price": after.asking.price,
+                    "sent": after.staging.prepared.size
+                    if after.staging.prepared
+                    else after.fingerprint.size,
                     "part_of": after.part_of,
                     "piece": after.piece.number if after.piece else None,
                 },

@@ -27,6 +27,7 @@ from asrwatch.errors import OurBug
 from asrwatch.journey.recording import SUPERSEDED, Fingerprint, Output, Recording, State
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.database import damaged
+from asrwatch.journey.store.figures import Figures
 from asrwatch.journey.store.money import EVERY_ENGINE, Money
 from asrwatch.journey.store.prepared import Prepared
 from asrwatch.journey.store.rows import COLUMNS, recording_of, row_of
@@ -163,7 +164,7 @@ class Event:
     note: str
 
 
-class Store(Money, Tries, Times):
+class Store(Money, Tries, Times, Figures):
     """The state of everything. See `Database` for its arguments and for who may open it."""
 
     _restored: tuple[datetime | None] | None = None
@@ -196,6 +197,7 @@ class Store(Money, Tries, Times):
             if after.outputs != before.outputs:
                 self._own(before, after)
             self._keep_ledger(before, after, outcome)
+            self._count_wait(before, after)
             if note or after.state is not before.state:
                 self._tell(after, before.state, note)
         return after

@@ -36,6 +36,7 @@ __all__ = [
     "recordings",
     "restored",
     "tries",
+    "waits",
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -247,18 +248,40 @@ asks = Table(
     Column("uptime", Span),  # the machine's own clock, beside asked_at
     Column("expected", Span),  # what it should be billed for, channels counted
     Column("price", Price),  # for a second of it
+    Column("sent", Integer),  # bytes of audio that went, or would have gone, to the cloud
     Column("part_of", Integer),  # the recording whose piece was asked about
     Column("piece", Integer),  # its number
     CheckConstraint(
         "outcome IN ('open', 'accepted', 'answered', 'refused', 'unsent', 'lost', 'not_accepted',"
         " 'again', 'bill_unknown')"
     ),
-    Index("asks_by_date", "asked_at"),
+    # With all that sums are made of, so that no row is read for them.
+    Index(
+        "asks_by_date",
+        "asked_at",
+        "engine",
+        "outcome",
+        "billed",
+        "expected",
+        "audio",
+        "price",
+        "sent",
+    ),
     Index(
         "asks_still_out",
         "outcome",
         sqlite_where=text("outcome IN ('open', 'accepted')"),
     ),
+    sqlite_strict=True,
+)
+
+waits = Table(
+    "waits",
+    _metadata,
+    Column("inbox", Text, primary_key=True),
+    Column("at_most", Span, primary_key=True),  # the bucket of a histogram; -1 for what is longer
+    Column("number", Integer, nullable=False),
+    Column("total", Span, nullable=False),
     sqlite_strict=True,
 )
 

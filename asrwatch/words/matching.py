@@ -1,0 +1,233 @@
+"""Finds the rows of a table that a composed English text was made of, and puts it together again in Chinese.
+
+A text is cut at its joints (sentences, commas, colons, brackets); the stretches between them are looked up, and of all
+ways to cut it the one counts that recognises the most letters. What no row knows stays as it is, so that a name or a
+word of the cloud's is never lost. The work is bounded, whatever a file is called.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["PLACEHOLDER", "Table", "Template"]
+
+PLACEHOLDER: Final = re.compile(r"\{([a-z_][a-z0-9_]*)([*#]?)\}")
+
+_WORD: Final = re.compile(r"[A-Za-z]{2,}")
+_JOINT: Final = re.compile(r"(?<=[.!?])\s+|(?:[:,;]|\s->)\s+|\s+(?=[(\[])")
+_NUMBER: Final = re.compile(r"-?\d[\w.:%/+ -]{0,40}")
+_DURATION: Final = re.compile(r"-?\d+(?:\.\d+)?(?:ms|[dhms])(?: \d+[hms])?")
+_UNITS: Final = {"ms": "毫秒", "d": "天", "h": "小时", "m": "分", "s": "秒"}
+_BRACKETS: Final = {"(": ("(", ")", "（", "）"), "[": ("[", "]", "[", "]")}
+_JOINTS: Final = {",": "，", ";": "；", ":": "：", "->": " -> "}
+
+_LONGEST: Final = 4000
+"""Texts of more letters are shown as they are: none of ours is so long."""
+_STRETCHES: Final = 24
+"""So many joints are looked at together; a longer text is taken by instalments."""
+_DEEPEST: Final = 5
+_REMEMBERED: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a stretch of text is in Chinese, and how many English letters of it were recognised."""
+
+    text: str
+    known: int
+
+
+class Template:
+    """One row: finds its English in a text, and says it in Chinese with the values from there.
+
+    Args:
+        english: with `{names}`; no two of them side by side.
+        chinese: with the same names, each as `{name}`, `{name*}` or `{name#}`.
+    """
+
+    __slots__ = ("chinese", "key", "known", "literals", "names", "numbers")
+
+    def __init__(self, english: str, chinese: str) -> None:
+        parts = PLACEHOLDER.split(english)
+        self.literals = parts[::3]
+        self.names = parts[1::3]
+        self.known = sum(character.isalpha() for part in self.literals for character in part)
+        self.chinese = PLACEHOLDER.split(chinese)
+        self.numbers = frozenset(
+            name
+            for name, kind in zip(self.chinese[1::3], self.chinese[2::3], strict=True)
+            if kind == "#"
+        )
+        words = [word for part in self.literals for word in _WORD.findall(part)]
+        self.key = max(words, key=len, default="")
+
+    def values(self, text: str) -> dict[str, str] | None:
+        """What stands in the places of the names; None if the text is not made from this row."""
+        first, *middle, last = self.literals
+        end = len(text) - len(last)
+        if end < len(first) or not (text.startswith(first) and text.endswith(last)):
+            return None
+        found: list[str] = []
+        at = len(first)
+        for part in middle:
+            there = text.find(part, at, end)
+            if there < 0:
+                return None
+            found.append(text[at:there])
+            at = there + len(part)
+        found.append(text[at:end])
+        values = dict(zip(self.names, found, strict=True))
+        if any(not _NUMBER.fullmatch(values.get(name, "")) for name in self.numbers):
+            return None
+        return values
+
+
+class Table:
+    """All rows; see the module's docstring for how they are found."""
+
+    def __init__(self, rows: Mapping[str, str]) -> None:
+        self._exact: dict[str, str] = {}
+        self._by_word: dict[str, list[Template]] = {}
+        self._remembered: dict[str, _Said] = {}
+        for english, chinese in rows.items():
+            for form in _forms(english):
+                self._add(form, chinese)
+
+    def _add(self, english: str, chinese: str) -> None:
+        if not PLACEHOLDER.search(english):
+            self._exact[english] = chinese
+            return
+        template = Template(english, chinese)
+        self._by_word.setdefault(template.key, []).append(template)
+
+    def shown(self, text: str) -> str:
+        """A text in Chinese, line by line; indentation and what is not known stay."""
+        if text in self._exact:
+            return self._exact[text]
+        if len(text) > _LONGEST:
+            return text
+        if len(self._remembered) > _REMEMBERED:
+            self._remembered = {}  # a new one, since another thread may be reading the old one
+        return "\n".join(self._line(line) for line in text.split("\n"))
+
+    def _line(self, line: str) -> str:
+        bare = line.strip()
+        if not bare:
+            return line
+        before, _, after = line.partition(bare)
+        return f"{before}{self._said(bare, 0).text}{after}"
+
+    def _said(self, text: str, depth: int) -> _Said:
+        remembered = self._remembered.get(text)
+        if remembered is None:
+            remembered = self._whole(text, depth) or self._cut(text, depth)
+            if depth < _DEEPEST:
+                self._remembered[text] = remembered
+        return remembered
+
+    def _cut(self, text: str, depth: int) -> _Said:
+        joints = list(_JOINT.finditer(text))
+        if not joints:
+            return self._alone(text, depth)
+        said, known, at = "", 0, 0
+        while at < len(text):
+            here = [joint for joint in joints if joint.start() >= at][:_STRETCHES]
+            until = here[-1].end() if len(here) == _STRETCHES else len(text)
+            part = self._best(text[at:until], depth)
+            said, known, at = said + part.text, known + part.known, until
+        return _Said(said, known)
+
+    def _best(self, text: str, depth: int) -> _Said:
+        """The way to cut a text that recognises the most of it: from the end on, what is best from each joint."""
+        joints = list(_JOINT.finditer(text))
+        starts = [0, *(joint.end() for joint in joints)]
+        ends = [*(joint.start() for joint in joints), len(text)]
+        best: list[_Said] = [_Said("", 0)] * (len(starts) + 1)
+        for first in range(len(starts) - 1, -1, -1):
+            ways = []
+            for last in range(first, len(starts)):
+                stretch = text[starts[first] : ends[last]]
+                here = self._whole(stretch, depth) if last > first or stretch != text else None
+                if here is None and last == first:
+                    here = self._alone(stretch, depth)
+                if here is not None:
+                    rest = best[last + 1]
+                    joint = text[ends[last] : starts[last + 1]] if last + 1 < len(starts) else ""
+                    both = here.known + rest.known
+                    ways.append(_Said(here.text + _joined(joint, here, rest) + rest.text, both))
+            best[first] = max(
+                ways, key=lambda way: way.known
+            )  # of equals the first: the finest cut
+        return best[0]
+
+    def _whole(self, text: str, depth: int) -> _Said | None:
+        """A text that one row is enough for."""
+        exact = self._exact.get(text)
+        if exact is not None:
+            return _Said(exact, sum(map(str.isalpha, text)))
+        if depth >= _DEEPEST:
+            return None
+        fitting = [
+            (template, values)
+            for word in set(_WORD.findall(text))
+            for template in self._by_word.get(word, ())
+            if (values := template.values(text)) is not None
+        ]
+        told = [self._told(template, values, depth) for template, values in fitting]
+        return max(told, key=lambda said: said.known, default=None)
+
+    def _told(self, template: Template, values: Mapping[str, str], depth: int) -> _Said:
+        known = template.known
+        pieces: list[str] = [template.chinese[0]]
+        rest = template.chinese[1:]
+        for name, kind, literal in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
+            value = values[name]
+            if kind == "*" and value.strip():
+                said = self._said(value.strip(), depth + 1)
+                known += said.known
+                value = said.text
+            elif kind == "#":
+                value = _measure(value)
+            pieces += [value, literal]
+        return _Said("".join(pieces), known)
+
+    def _alone(self, text: str, depth: int) -> _Said:
+        """A stretch that no row knows: perhaps it is known without its brackets, or a number of something."""
+        brackets = _BRACKETS.get(text[:1])
+        if brackets and text.endswith(brackets[1]) and depth < _DEEPEST:
+            inner = self._said(text[1:-1], depth + 1)
+            if inner.known:
+                return _Said(f"{brackets[2]}{inner.text}{brackets[3]}", inner.known)
+        number, _, word = text.partition(" ")
+        if number.isdigit() and word in self._exact:
+            return _Said(f"{self._exact[word]} {number}", len(word))
+        return _Said(text, 0)
+
+
+def _forms(english: str) -> Sequence[str]:
+    """A row as it may be met: what is counted has a singular and a plural."""
+    return (
+        (english.replace("(s)", ""), english.replace("(s)", "s"))
+        if "(s)" in english
+        else (english,)
+    )
+
+
+def _joined(joint: str, before: _Said, after: _Said) -> str:
+    """What stands between two stretches: Chinese punctuation where one of them is Chinese."""
+    if not joint or not (before.known or after.known):
+        return joint
+    mark = joint.strip()
+    if mark == ":" and not before.known:
+        return joint  # after a name
+    if mark:
+        return _JOINTS[mark]
+    return "" if before.text[-1:] in "。！？；：）" or after.text[:1] == "（" else " "
+
+
+def _measure(value: str) -> str:
+    """A number as it is; a duration with Chinese units."""
+    if not _DURATION.fullmatch(value):
+        return value
+    return re.sub(r"(\d)(ms|[dhms])\b", lambda found: f"{found[1]} {_UNITS[found[2]]}", value)
