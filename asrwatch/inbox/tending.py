@@ -4,16 +4,17 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asrwatch import logs
+from asrwatch.clock import utc_now
 from asrwatch.heartbeats import allow
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.messages import Deafness
 from asrwatch.inbox.mounts import Choice, WatchMode, choose, file_system_of
-from asrwatch.inbox.nudges import Nudge
+from asrwatch.inbox.nudges import Heard, Nudge
 
 if TYPE_CHECKING:
     from asrwatch.inbox.watch import Watch
@@ -44,11 +45,15 @@ class Tended:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hearing:
-    """How well events came so far: the kernel's queue ran over, a fault of ours swallowed one, armed afresh."""
+    """How well events came so far: the kernel's queue ran over, a fault of ours swallowed one, armed afresh.
+
+    `last_at` is when the last one came.
+    """
 
     overflows: int = 0
     faults: int = 0
     rearmed: int = 0
+    last_at: datetime | None = None
 
 
 class Tending:
@@ -66,6 +71,7 @@ class Tending:
         recursive: bool,
         wish: WatchMode,
         nudge: Nudge,
+        heard: Heard | None = None,
         inbox: str = "",
         retry: timedelta = RETRY,
         clock: Callable[[], float] = time.monotonic,
@@ -76,11 +82,13 @@ class Tending:
         self._recursive = recursive
         self._wish = wish
         self._nudge = nudge
+        self._file = heard
         self._inbox = inbox
         self._retry = retry.total_seconds()
         self._clock = clock
         self._watch: Watch | None = None
         self._past = Hearing()
+        self._last_at: datetime | None = None
         self._overflows_told = 0
         self._unheard: frozenset[int] = frozenset()
         self._unheard_tried: frozenset[int] = frozenset()
@@ -96,7 +104,17 @@ class Tending:
             overflows=self._past.overflows + (watch.overflows if watch else 0),
             faults=self._past.faults + (watch.exceptions if watch else 0),
             rearmed=self._past.rearmed,
+            last_at=self._last_at,
         )
+
+    def _heard(self, folder: bytes, *, deep: bool) -> None:
+        self._last_at = utc_now()
+        self._nudge(folder, deep=deep)
+
+    def _heard_of(self, path: bytes, *, moved: bool, at_once: bool) -> None:
+        self._last_at = utc_now()
+        if self._file is not None:
+            self._file(path, moved=moved, at_once=at_once)
 
     def tend(self) -> Tended:
         """See to it that events come, if they are wanted here."""
@@ -207,7 +225,8 @@ class Tending:
             self._rule.root,
             recursive=self._recursive,
             wants=self._rule.concerns,
-            nudge=self._nudge,
+            nudge=self._heard,
+            heard=self._heard_of if self._file is not None else None,
         )
         with allow(_LISTENING):
             return self._watch.arm()

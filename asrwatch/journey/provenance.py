@@ -6,7 +6,15 @@ from pathlib import Path
 
 from asrwatch import __version__
 from asrwatch.journey.joining import parsed, pieces_in
-from asrwatch.journey.recording import PieceTold, Provenance, Recording, Transcript
+from asrwatch.journey.recording import (
+    AudioFacts,
+    PieceTold,
+    Plan,
+    Preparation,
+    Provenance,
+    Recording,
+    Transcript,
+)
 
 __all__ = ["parsed", "provenance_of"]
 
@@ -40,6 +48,8 @@ def provenance_of(recording: Recording, transcript: Transcript, *, region: str) 
         asked_at=recording.asking.asked_at if recording.asking else None,
         answered_at=answer.received_at if answer else None,
         raw=parsed(answer) if answer else None,
+        facts=facts,
+        track=_track(plan, facts),
         pieces=tuple(
             PieceTold(
                 begin=piece.begin,
@@ -51,6 +61,14 @@ def provenance_of(recording: Recording, transcript: Transcript, *, region: str) 
             for piece in (pieces_in(answer) if answer else ())
         ),
     )
+
+
+def _track(plan: Plan | None, facts: AudioFacts | None) -> int | None:
+    """Which of a recording's streams of sound was heard; of one sent as it is, with several, nobody knows."""
+    if plan is None or facts is None or facts.tracks is None:
+        return None
+    chosen = facts.tracks == 1 or plan.preparation is not Preparation.AS_IT_IS
+    return facts.track if chosen else None
 
 
 def _moment(mtime_ns: int) -> datetime | None:
