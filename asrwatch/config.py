@@ -25,6 +25,7 @@ from asrwatch.settings import (
     MoveTo,
     PartChoice,
     Settings,
+    WebSettings,
     did_you_mean,
     what_is_wrong,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "MoveTo",
     "PartChoice",
     "Settings",
+    "WebSettings",
     "find_file",
     "load",
 ]

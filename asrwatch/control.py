@@ -1,8 +1,8 @@
-"""Reaches a running daemon through `state_dir/control.sock`: one JSON line asked, one JSON line answered.
+"""Reaches a running daemon: from its own threads (`Counter`), and through `state_dir/control.sock`.
 
-The socket has mode 0600, and whoever connects must be the daemon's own user or root. The daemon does not
-know of this module: a question is posted into its mailbox as a `Call`, answered in its own thread inside
-its transaction, and the answer leaves once that is committed.
+Through the socket one JSON line is asked, one answered. It has mode 0600, and whoever connects must be the daemon's
+own user or root. The daemon does not know of this module: a question is posted into its mailbox as a `Call`, answered
+in its own thread inside its transaction, and the answer leaves once that is committed.
 """
 
 import json
@@ -32,7 +32,7 @@ from asrwatch.journey.store import StoreTrouble
 from asrwatch.mail import Call
 from asrwatch.values import printable
 
-__all__ = ["ControlServer", "NobodyThere", "ask_daemon", "is_allowed"]
+__all__ = ["ControlServer", "Counter", "NobodyThere", "ask_daemon", "is_allowed"]
 
 log = logs.get("control")
 
@@ -55,6 +55,72 @@ class NobodyThere(Exception):
     """No daemon listens at this state folder."""
 
 
+class Counter:
+    """Where other threads have questions answered, in the daemon's thread.
+
+    Args:
+        daemon: whose mailbox questions go to.
+        answer: called in the daemon's thread.
+        ending: set once nobody is to wait for an answer any more.
+    """
+
+    def __init__(
+        self,
+        daemon: Daemon,
+        answer: Callable[[Question], Report],
+        ending: threading.Event,
+    ) -> None:
+        self._daemon = daemon
+        self._answer = answer
+        self._ending = ending
+
+    def ask(self, question: Question) -> Report:
+        """Have the daemon's thread answer, and wait until what it did is committed.
+
+        Raises:
+            AsrwatchError: what came instead of an answer.
+        """
+        answered: SimpleQueue[Report | AsrwatchError] = SimpleQueue()
+        latest: list[Report | AsrwatchError] = []
+
+        def work(_: Daemon) -> None:
+            latest[:] = [self._worked(question)]
+            # Posted behind this one, it is read after this one's transaction; should that fail, the
+            # daemon repeats this call first.
+            self._daemon.post(Call(answer=lambda _: answered.put(latest[0])))
+
+        self._daemon.post(Call(answer=work, spoiled=answered.put))
+        deadline = time.monotonic() + SECONDS_TO_ANSWER
+        while not self._ending.is_set() and time.monotonic() < deadline:
+            with suppress(Empty):
+                told = answered.get(timeout=0.25)
+                if isinstance(told, AsrwatchError):
+                    raise told
+                return told
+        ending = self._ending.is_set()
+        raise StartupError(
+            "The daemon is ending." if ending else "The daemon is busy and did not answer.",
+            code="ending" if ending else "no-answer",
+            advice="Try again in a moment.",
+        )
+
+    def _worked(self, question: Question) -> Report | AsrwatchError:
+        try:
+            return self._answer(question)
+        except StoreTrouble:
+            raise  # the daemon knows: it keeps the question until the database works again
+        except AsrwatchError as error:
+            return error
+        except Exception as error:
+            # A question, however odd, must never end the daemon.
+            log.exception("question-failed")
+            return StartupError(
+                f"The daemon ran into an error of its own ({type(error).__name__}).",
+                code="unexpected",
+                advice="Its log holds the traceback; please report it.",
+            )
+
+
 class ControlServer:
     """Answers questions from the socket while the `with` block lasts.
 
@@ -71,8 +137,8 @@ class ControlServer:
     ) -> None:
         self._state_dir = state_dir
         self._daemon = daemon
-        self._answer = answer
         self._stopping = threading.Event()
+        self._counter = Counter(daemon, answer, self._stopping)
         self._socket: socket.socket | None = None
         self._places = threading.BoundedSemaphore(_AT_ONCE)
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
@@ -163,50 +229,10 @@ class ControlServer:
         return _line(self._ask(question))
 
     def _ask(self, question: Question) -> Any:
-        """Have the daemon's thread answer, and wait until what it did is committed."""
-        answered: SimpleQueue[Any] = SimpleQueue()
-        latest: list[Any] = []
-
-        def work(_: Daemon) -> None:
-            latest[:] = [self._worked(question)]
-            # Posted behind this one, it is read after this one's transaction; should that fail, the
-            # daemon repeats this call first.
-            self._daemon.post(Call(answer=lambda _: answered.put(latest[0])))
-
-        def spoiled(error: StoreTrouble) -> None:
-            answered.put(_error_json(error))
-
-        self._daemon.post(Call(answer=work, spoiled=spoiled))
-        deadline = time.monotonic() + SECONDS_TO_ANSWER
-        while not self._stopping.is_set() and time.monotonic() < deadline:
-            with suppress(Empty):
-                return answered.get(timeout=0.25)
-        ending = self._stopping.is_set()
-        return _error_json(
-            StartupError(
-                "The daemon is ending." if ending else "The daemon is busy and did not answer.",
-                code="ending" if ending else "no-answer",
-                advice="Try again in a moment.",
-            )
-        )
-
-    def _worked(self, question: Question) -> Any:
         try:
-            return {"answer": to_json(self._answer(question))}
-        except StoreTrouble:
-            raise  # the daemon knows: it keeps the question until the database works again
+            return {"answer": to_json(self._counter.ask(question))}
         except AsrwatchError as error:
             return _error_json(error)
-        except Exception as error:
-            # A question, however odd, must never end the daemon.
-            log.exception("question-failed")
-            return _error_json(
-                StartupError(
-                    f"The daemon ran into an error of its own ({type(error).__name__}).",
-                    code="unexpected",
-                    advice="Its log holds the traceback; please report it.",
-                )
-            )
 
 
 def ask_daemon(state_dir: Path, question: Question, kind: type[ReportT]) -> ReportT:

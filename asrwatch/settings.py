@@ -1,6 +1,7 @@
 """What a configuration can say, as frozen settings; what is wrong with a value is said in words."""
 
 import difflib
+import importlib.util
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -15,14 +16,18 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from asrwatch import engines, formats, parts, storages
+from asrwatch import engines, formats, notifiers, parts, storages
+from asrwatch.address import Address, parse_address
 from asrwatch.audio.containers import EXTENSIONS
 from asrwatch.audio.diet import Diet
 from asrwatch.cloud.hosts import check_hosts
@@ -33,6 +38,7 @@ from asrwatch.formats import Format
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.marker import Marker
 from asrwatch.inbox.mounts import WatchMode
+from asrwatch.notifiers import Notifier
 from asrwatch.storages import Storage
 from asrwatch.values import Duration, Size, parse_duration, parse_size, printable
 
@@ -45,6 +51,7 @@ __all__ = [
     "MoveTo",
     "PartChoice",
     "Settings",
+    "WebSettings",
     "did_you_mean",
     "what_is_wrong",
 ]
@@ -110,6 +117,30 @@ FormatChoice = Annotated[
     PartChoice,
     BeforeValidator(_part_choice),
     AfterValidator(_must_exist(formats, Format, "format")),
+]
+
+
+def _notifier_choice(written: Any) -> Any:
+    """YAML reads a bare `on` as true, also where it is a key."""
+    if isinstance(written, dict) and True in written:
+        written = {("on" if key is True else key): value for key, value in written.items()}
+    return _part_choice(written)
+
+
+def _can_be_imported(choice: PartChoice) -> PartChoice:
+    """Whether what a notifier needs is installed; looked for, not imported."""
+    needs = parts.find(notifiers, Notifier, choice.use).needs  # type: ignore[type-abstract] # a base to look for
+    if needs is not None and importlib.util.find_spec(needs[0]) is None:
+        msg = f"{choice.use} needs more than is installed: pip install 'asrwatch[{needs[1]}]'"
+        raise ValueError(msg)
+    return choice
+
+
+NotifierChoice = Annotated[
+    PartChoice,
+    BeforeValidator(_notifier_choice),
+    AfterValidator(_must_exist(notifiers, Notifier, "notifier")),
+    AfterValidator(_can_be_imported),
 ]
 
 
@@ -221,6 +252,33 @@ def _at_least(span: Any, least: str) -> Any:
     return span
 
 
+EVERY_CHANNEL: tuple[int, ...] = ()
+"""What `channels: split` is read as: an empty list cannot be written."""
+
+
+def _channels(written: Any, numbers: ValidatorFunctionWrapHandler) -> Any:
+    if written == "split":
+        return EVERY_CHANNEL
+    if isinstance(written, str):
+        msg = "must be split, or a list of numbers from 0"
+        raise ValueError(msg)  # noqa: TRY004 - the only one that pydantic collects
+    return numbers(written)
+
+
+def _speaker(name: str) -> str:
+    plain = " ".join(name.split())
+    if not plain or not plain.isprintable():
+        msg = "must be a name in one line"
+        raise ValueError(msg)
+    return plain
+
+
+Channels = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), WrapValidator(_channels)
+]
+SpeakerName = Annotated[str, Field(max_length=40), AfterValidator(_speaker)]
+
+
 class InboxSettings(_Frozen):
     """One watched folder and what is wanted of its recordings."""
 
@@ -243,7 +301,8 @@ class InboxSettings(_Frozen):
     language: Annotated[str, AfterValidator(_language)] | None = None
     context: str = ""
     words: bool = False
-    channels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    channels: Channels = (0,)
+    speakers: tuple[SpeakerName, ...] = ()
     formats: Annotated[tuple[FormatChoice, ...], Field(min_length=1)] = (
         PartChoice(use="txt"),
         PartChoice(use="json"),
@@ -255,6 +314,7 @@ class InboxSettings(_Frozen):
     unknown: Literal["ask_again", "park"] = "ask_again"
     send_silence: bool = False
     diet: Annotated[Diet, BeforeValidator(_off)] = Diet.LOSSLESS
+    notify: tuple[NotifierChoice, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -263,7 +323,7 @@ class InboxSettings(_Frozen):
             return {**written, "name": printable(Path(str(written["path"])).name or "root")}
         return written
 
-    @field_validator("channels", "formats")
+    @field_validator("channels", "speakers", "formats")
     @classmethod
     def _nothing_twice(cls, written: tuple[Any, ...]) -> tuple[Any, ...]:
         names = [getattr(each, "use", each) for each in written]
@@ -271,6 +331,19 @@ class InboxSettings(_Frozen):
             msg = f"names {twice[0]} twice"
             raise ValueError(msg)
         return written
+
+    @field_validator("speakers")
+    @classmethod
+    def _name_channels(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if names and info.data.get("channels") == (0,):
+            msg = "names channels, and only the first is heard; set `channels: split`"
+            raise ValueError(msg)
+        return names
+
+    @property
+    def split(self) -> bool:
+        """Whether every channel is wanted, each as a speaker of its own."""
+        return self.channels == EVERY_CHANNEL
 
     @property
     def root(self) -> bytes:
@@ -353,6 +426,62 @@ class BackupSettings(_Frozen):
     keep: Annotated[int, Field(ge=1, le=1000)] = 3
 
 
+_LEAST_TOKEN = 16
+
+
+class WebSettings(_Frozen):
+    """Where the status page is served, and who may see it; `hosts` are names it is reached by through a proxy."""
+
+    listen: str = "127.0.0.1:8760"
+    token: SecretStr | None = None
+    token_file: AnyPath | None = None
+    hosts: tuple[str, ...] = ()
+
+    @field_validator("listen")
+    @classmethod
+    def _is_an_address(cls, written: str) -> str:
+        parse_address(written)
+        return written
+
+    @field_validator("token")
+    @classmethod
+    def _is_long_enough(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and len(token.get_secret_value()) < _LEAST_TOKEN:
+            msg = f"must have at least {_LEAST_TOKEN} characters; `openssl rand -hex 16` prints one"
+            raise ValueError(msg)
+        return token
+
+    @model_validator(mode="after")
+    def _is_guarded(self) -> "WebSettings":
+        if self.token is not None and self.token_file is not None:
+            msg = "token and token_file are two answers to one question; leave one out"
+            raise ValueError(msg)
+        if not self.address.is_private and not self.is_guarded:
+            msg = (
+                f"listen: {self.listen} can be reached from other machines, so a token is required: write one "
+                "(`openssl rand -hex 16`) to a file with mode 0600 and name it in web.token_file"
+            )
+            raise ValueError(msg)
+        return self
+
+    @property
+    def address(self) -> Address:
+        """Where to listen."""
+        return parse_address(self.listen)
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether a token is asked for."""
+        return self.token is not None or self.token_file is not None
+
+
+def _on_or_off(written: Any) -> Any:
+    """`web: off` is False to YAML; `web: on` is the default."""
+    if written is False or written == "off":
+        return None
+    return WebSettings() if written is True or written == "on" else written
+
+
 class Settings(_Frozen):
     """Everything a configuration file can say; `source` names the file for messages."""
 
@@ -365,6 +494,7 @@ class Settings(_Frozen):
     storage: StorageChoice = PartChoice(use="dashscope-temp")
     engines: Annotated[Mapping[str, Mapping[str, Any] | None], AfterValidator(_engine_options)] = {}
     budget: BudgetSettings = BudgetSettings()
+    web: Annotated[WebSettings | None, BeforeValidator(_on_or_off)] = WebSettings()
     inboxes: tuple[InboxSettings, ...] = ()
 
     @model_validator(mode="after")
@@ -442,6 +572,15 @@ _PARTS: Mapping[str, tuple[Any, type[Any]]] = {
     "engine": (engines, Engine),
     "formats": (formats, Format),
     "storage": (storages, Storage),
+    "notify": (notifiers, Notifier),
+}
+
+
+_SECTIONS: Mapping[str, type[BaseModel]] = {
+    "cloud": CloudSettings,
+    "backup": BackupSettings,
+    "web": WebSettings,
+    "budget": BudgetSettings,
 }
 
 
@@ -461,12 +600,8 @@ def _keys_beside(place: tuple[Any, ...], written: Mapping[str, Any]) -> Collecti
     match place:
         case ():
             return {*Settings.model_fields, "defaults"} - {"source"}
-        case ("cloud",):
-            return CloudSettings.model_fields
-        case ("backup",):
-            return BackupSettings.model_fields
-        case ("budget",):
-            return BudgetSettings.model_fields
+        case (str(section),) if section in _SECTIONS:
+            return _SECTIONS[section].model_fields
         case ("budget", "day" | "month"):
             return AllowanceSettings.model_fields
         case ("inboxes", int()):
@@ -475,7 +610,12 @@ def _keys_beside(place: tuple[Any, ...], written: Mapping[str, Any]) -> Collecti
             return MoveTo.model_fields
         case ("engines", str(name)):
             return _options(engines, Engine, name)
-        case ("storage" as kind, *_) | ("inboxes", int(), ("engine" | "formats") as kind, *_):
+        case ("storage" as kind, *_) | (
+            "inboxes",
+            int(),
+            ("engine" | "formats" | "notify") as kind,
+            *_,
+        ):
             package, base = _PARTS[kind]
             return _options(package, base, _used(place, written))
         case _:

@@ -35,6 +35,7 @@ def configure(folder: Path, **settings: Any) -> Path:
     written = {
         "state_dir": str(folder / "state"),
         "inboxes": [{"path": str(folder / "inbox"), "settle": "100ms", "scan_every": "1s"}],
+        "web": False,  # no fixed ports in tests
         **settings,
     }
     path = folder / "asrwatch.yaml"

@@ -55,6 +55,7 @@ class Installed:
             "cloud": {"base_url": self.url},
             "engines": engines,
             "inboxes": [inbox],
+            "web": False,  # no fixed ports in tests
             **self.more,
         }
         path = self.root / "asrwatch.yaml"
@@ -90,6 +91,18 @@ class Installed:
             process = start_helpers.start(*words, env=env, cwd=self.root, stdout=log, stderr=log)
         self._running.append(process)
         return process
+
+    def follow(self, *words: str, **more: str) -> tuple[subprocess.Popen[bytes], Path]:
+        """A command in the background, and the file that it prints to."""
+        out = self.root / f"{words[0]}.out"
+        with out.open("wb") as printed:
+            words = (*words, "-c", str(self.config()))
+            env = self.environment(**more)
+            process = start_helpers.start(
+                *words, env=env, cwd=self.root, stdout=printed, stderr=printed
+            )
+        self._running.append(process)
+        return process, out
 
     def stop(self, process: subprocess.Popen[bytes]) -> int:
         """An orderly end."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from asrwatch import formats, parts
 from asrwatch.errors import RecordingError
 from asrwatch.formats import Format
-from asrwatch.journey.recording import Provenance, Sentence, Transcript, Word
+from asrwatch.journey.channels import named
+from asrwatch.journey.recording import AudioFacts, Provenance, Sentence, Transcript, Word
 
 
 def ms(count: int) -> timedelta:
@@ -61,6 +62,17 @@ PROVENANCE = Provenance(
     asked_at=datetime(2026, 7, 1, 10, 0, 6, tzinfo=UTC),
     answered_at=datetime(2026, 7, 1, 10, 0, 46, 250000, tzinfo=UTC),
     raw={"file_url": "https://example.org/a.wav", "transcripts": []},
+    facts=AudioFacts(
+        container="wav",
+        codec="pcm_s16le",
+        duration=timedelta(seconds=31, milliseconds=500),
+        sample_rate=16_000,
+        channels=3,
+        same_channels=False,
+        silent_channels=(2,),
+        tracks=1,
+    ),
+    track=0,
 )
 
 _ENGLISH = (
@@ -128,6 +140,17 @@ TWO_CHANNELS = Transcript(
         Sentence(text="My recorder <beeps> & smokes.", begin=ms(2800), end=ms(5800), channel=1),
     ),
 )
+NAMED = named(
+    replace(
+        TWO_CHANNELS,
+        sentences=tuple(
+            sorted(TWO_CHANNELS.sentences, key=lambda sentence: sentence.begin or timedelta())
+        ),
+    ),
+    {0: "Agent <b>&amp;</b> *Ms {0} Okonkwo*", 1: "1) -->\n\nkäufer_", 2: "Supervisor"},
+    heard=(0, 1),
+)
+"""Speakers whose names mean something to every format."""
 NO_SPEECH = Transcript(text="", no_speech=True, billed=timedelta(seconds=3))
 SYNC = Transcript(
     text="hello world. this is a short dictation.",
@@ -144,6 +167,7 @@ EXAMPLES = {
     "english_without_words": (ENGLISH_WITHOUT_WORDS, PROVENANCE),
     "chinese_with_words": (CHINESE_WITH_WORDS, PROVENANCE),
     "two_channels": (TWO_CHANNELS, PROVENANCE),
+    "named_speakers": (NAMED, PROVENANCE),
     "no_speech": (NO_SPEECH, PROVENANCE),
     "sync_without_times": (SYNC, SYNC_PROVENANCE),
 }

@@ -11,6 +11,9 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 Samples = NDArray[np.int16]
@@ -64,12 +67,7 @@ def write(
         stream = out.add_stream(codec, rate=rate, layout=layout)
         assert isinstance(stream, AudioStream)
         if picture is not None:
-            picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
-            for number in range(5):
-                image = av.VideoFrame(64, 48, "yuv420p")
-                image.pts, image.time_base = number, Fraction(1, 5)
-                out.mux(picture.encode(image))
-            out.mux(picture.encode(None))
+            _picture(out, picture)
         frame = AudioFrame.from_ndarray(sound, format="s16p", layout=layout)
         frame.sample_rate = rate
         frame.pts = 0
@@ -85,10 +83,31 @@ def write(
     return path
 
 
-def write_tracks(path: Path, tracks: Sequence[Samples], *, codec: str, rate: int = 16_000) -> Path:
-    """Several streams of sound, one channel each."""
+def _picture(out: OutputContainer, stream: VideoStream) -> None:
+    stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+    for number in range(5):
+        image = av.VideoFrame(64, 48, "yuv420p")
+        image.pts, image.time_base = number, Fraction(1, 5)
+        out.mux(stream.encode(image))
+    out.mux(stream.encode(None))
+
+
+def write_tracks(
+    path: Path,
+    tracks: Sequence[Samples],
+    *,
+    codec: str,
+    rate: int = 16_000,
+    default: int = 0,
+    video: bool = False,
+) -> Path:
+    """Several streams of sound, one channel each, of which `default` is marked as the one to be played."""
     with av.open(str(path), "w") as out:
+        if video:
+            _picture(out, out.add_stream("mpeg4", rate=5))
         streams = [out.add_stream(codec, rate=rate, layout="mono") for _ in tracks]
+        for number, stream in enumerate(streams):
+            stream.disposition = Disposition.default if number == default else Disposition(0)
         for stream, sound in zip(streams, tracks, strict=True):
             assert isinstance(stream, AudioStream)
             frame = AudioFrame.from_ndarray(sound, format="s16", layout="mono")

@@ -18,11 +18,17 @@ from pathlib import Path
 from start_helpers import environment, start
 here = Path(sys.argv[1])
 with (here / "log").open("wb") as log:
-    process = start("run", sys.argv[1], env=environment(here), cwd=here, stdout=log, stderr=log)
+    process = start("run", "-c", here / "asrwatch.yaml", env=environment(here), cwd=here, stdout=log, stderr=log)
 print(process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 """What a killed pytest is: it starts a daemon and is gone."""
+
+
+def _configured(tmp_path: Path) -> Path:
+    path = tmp_path / "asrwatch.yaml"
+    path.write_text(f"web: off\ninboxes: [{{path: {tmp_path}}}]\n")
+    return path
 
 
 def _daemon(tmp_path: Path) -> "subprocess.Popen[bytes]":
@@ -30,7 +36,11 @@ def _daemon(tmp_path: Path) -> "subprocess.Popen[bytes]":
     log = tmp_path / "log"
     with log.open("wb") as out:
         process = start(
-            "run", str(tmp_path), env=environment(tmp_path), cwd=tmp_path, stdout=out, stderr=out
+            *("run", "-c", _configured(tmp_path)),
+            env=environment(tmp_path),
+            cwd=tmp_path,
+            stdout=out,
+            stderr=out,
         )
     wait_for(lambda: process.poll() is not None or b'"started"' in log.read_bytes())
     return process
@@ -79,6 +89,7 @@ def test_a_forgotten_fork_is_killed(tmp_path: Path) -> None:
 
 def test_killed_tests_leave_nothing(tmp_path: Path) -> None:
     """When pytest itself is killed, its fork server and everything that this has started are gone."""
+    _configured(tmp_path)
     ended = subprocess.run(
         [sys.executable, "-c", ABANDON, str(tmp_path)],
         env={**environment(tmp_path), "PYTHONPATH": str(Path(__file__).parent)},

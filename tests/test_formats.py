@@ -145,7 +145,7 @@ def test_txt_of_channels_without_times_goes_channel_by_channel() -> None:
     """Without times one labelled channel follows the other."""
     sentences = (Sentence(text="Left.", channel=0), Sentence(text="Right.", channel=1))
     heard = Transcript(text="Left. Right.", sentences=sentences)
-    assert part("txt").render(heard, PROVENANCE) == "Channel 0:\nLeft.\n\nChannel 1:\nRight.\n"
+    assert part("txt").render(heard, PROVENANCE) == "Channel 1:\nLeft.\n\nChannel 2:\nRight.\n"
 
 
 def test_txt_labels_speakers() -> None:
@@ -261,5 +261,5 @@ def test_vtt_escapes_what_webvtt_reads() -> None:
 
 def test_subtitles_name_who_speaks() -> None:
     """Several channels are labelled in SubRip and are voices in WebVTT."""
-    assert "Channel 1: My recorder" in part("srt").render(TWO_CHANNELS, PROVENANCE)
-    assert "<v Channel 1>My recorder" in part("vtt").render(TWO_CHANNELS, PROVENANCE)
+    assert "Channel 2: My recorder" in part("srt").render(TWO_CHANNELS, PROVENANCE)
+    assert "<v Channel 2>My recorder" in part("vtt").render(TWO_CHANNELS, PROVENANCE)

@@ -22,6 +22,8 @@ HELPERS = BOTTOM | {
     "children",
     "crew",
     "words",
+    "address",
+    "news",
 }
 RECORDING = HELPERS | {"recording"}
 
@@ -39,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "heartbeats": BOTTOM,
     "crew": BOTTOM,
     "words": BOTTOM,  # what a person reads may be written in any room
+    "news": BOTTOM,
     "supervision": BOTTOM | {"logs", "heartbeats", "systemd"},
     "logs": BOTTOM,
     "systemd": BOTTOM,
@@ -53,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": RECORDING | {"files", "audio", "cloud", "protocols", "inbox"},
     "sandbox": {"errors", "values", "logs", "children"},
     "package": set(),
+    "address": BOTTOM,
 }
 DAEMON = RECORDING | {
     "files",
@@ -68,8 +72,9 @@ DAEMON = RECORDING | {
 BOOTSTRAP = DAEMON | {"daemon", "bootstrap"}
 MAY_IMPORT["daemon"] = DAEMON
 MAY_IMPORT["bootstrap"] = BOOTSTRAP
+MAY_IMPORT["web"] = BOOTSTRAP
 # The cli starts the sandbox; nobody else knows that there is one.
-MAY_IMPORT["cli"] = BOOTSTRAP | {"sandbox"}
+MAY_IMPORT["cli"] = BOOTSTRAP | {"sandbox", "web"}
 
 # Foreign modules, and the places that may import them.
 ONLY_IN: dict[str, tuple[str, ...]] = {
@@ -84,8 +89,9 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "asrwatch.audio.booth": ("audio/booth/",),
     "mutagen": ("audio/",),
     "pocketsphinx": ("sandbox/",),
-    "starlette": ("sandbox/",),
-    "uvicorn": ("sandbox/",),
+    "starlette": ("sandbox/", "web/"),
+    "uvicorn": ("sandbox/", "web/"),
+    "jinja2": ("web/",),
     "typer": ("cli/",),
     "rich": ("cli/",),
     "structlog": ("logs.py", "loglines.py"),
@@ -97,6 +103,8 @@ MAY_CATCH_ALL = {
     # A step, a turn of messages, one message, its giving up, a listener: each fails alone.
     "daemon.py": 5,
     "polling.py": 1,  # a round of questions fails alone, too
+    "web/serving.py": 1,  # the page, however broken, must not end the daemon; it is logged and served anew
+    "telling.py": 1,  # and so does a message, whatever a notifier's library raises
     "control.py": 1,  # a question, however odd, must not end the daemon; it is logged and answered
     "inbox/watch.py": 2,  # an exception in a handler ends watchdog's events for good; the scan makes up
 }
@@ -192,7 +200,7 @@ def room(module: str) -> str:
         return "part files" if rest else "protocols"
     if first == "loglines":
         return "logs"
-    if first in {"mail", "slots", "polling"}:
+    if first in {"mail", "slots", "polling", "telling"}:
         return "daemon"
     if first == "settings":
         return "config"

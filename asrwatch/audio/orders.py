@@ -67,11 +67,14 @@ class Survey:
 
     `demuxers` are the only ones that may be used (libavformat's names); `longest` is where decoding stops, in
     samples; `until_sound` ends it at the first sound, which is all that is needed to know that it is not silent.
+    `track` is which stream of sound is meant, counted from 0; None is the one that is marked as the default, or else
+    the first.
     """
 
     demuxers: tuple[str, ...]
     longest: int
     until_sound: bool = False
+    track: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +91,7 @@ class Encode:
     """Decode once, write each piece as `codec`, 16 kHz.
 
     `channels` are kept apart, counted from 0; None mixes all of them into one. `bit_rate` is in bits per second
-    and channel, for the lossy codecs. `longest` is as for `Survey`.
+    and channel, for the lossy codecs. `longest` and `track` are as for `Survey`.
     """
 
     demuxers: tuple[str, ...]
@@ -97,6 +100,7 @@ class Encode:
     pieces: tuple[Piece, ...]
     channels: tuple[int, ...] | None = None
     bit_rate: int = 24_000
+    track: int | None = None
 
 
 Order = Survey | Encode
@@ -115,9 +119,9 @@ class Surveyed:
 
     `samples` were decoded (all there are, unless `ended_early`); `peak` is the loudest sample in decibels of full
     scale (never above 0), None for digital silence; `silent` if nobody could hear anything in it;
-    `same_channels` if every channel carries the same signal; `pauses` are (from, to) in samples, where nobody
-    speaks, in order; `broken` counts packets that could not be decoded; `tracks` is how many streams of sound there
-    are, of which one was listened to.
+    `same_channels` if every channel carries the same signal, `silent_channels` are those in which nobody could hear
+    anything; `pauses` are (from, to) in samples, where nobody speaks, in order; `broken` counts packets that could
+    not be decoded; `tracks` is how many streams of sound there are, of which `track` was listened to.
     """
 
     codec: str
@@ -131,6 +135,8 @@ class Surveyed:
     broken: int = 0
     tracks: int = 1
     ended_early: bool = False
+    silent_channels: tuple[int, ...] = ()
+    track: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

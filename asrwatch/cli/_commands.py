@@ -20,6 +20,8 @@ _ORDER = (
     "once",
     "transcribe",
     "status",
+    "log",
+    "transcripts",
     "explain",
     "plan",
     "retry",

@@ -13,6 +13,7 @@ from asrwatch.cli._folders import (
     state_findings,
 )
 from asrwatch.cli._needs import folder_needs
+from asrwatch.cli._page import page_findings
 from asrwatch.cli._service import properties_of_service, service_findings
 from asrwatch.config import Settings
 from asrwatch.control import NobodyThere, ask_daemon
@@ -48,7 +49,9 @@ def findings(settings: Settings, built: Parts, *, online: bool) -> Iterator[Find
         yield _dispatch(route)
     yield from state_findings(settings)
     yield from space_findings(settings)
-    yield _daemon(settings)
+    status = _running(settings)
+    yield _daemon(status)
+    yield from page_findings(settings, status if isinstance(status, Status) else None)
     yield from service_findings(properties_of_service(), folder_needs(settings))
 
 
@@ -103,11 +106,21 @@ def _engine_for(route: Route, duration: timedelta) -> str:
     return plan_for(question, route).engine
 
 
-def _daemon(settings: Settings) -> Finding:
+def _running(settings: Settings) -> Status | AsrwatchError | None:
+    """How the running daemon is; None where none runs."""
     try:
-        status = ask_daemon(settings.state_dir, AskStatus(), Status)
+        return ask_daemon(settings.state_dir, AskStatus(), Status)
     except NobodyThere:
-        return good("daemon", "not running")
+        return None
     except AsrwatchError as error:
-        return doubtful("daemon", error.message, error.advice)
-    return good("daemon", f"running (process {status.process})")
+        return error
+
+
+def _daemon(status: Status | AsrwatchError | None) -> Finding:
+    match status:
+        case None:
+            return good("daemon", "not running")
+        case AsrwatchError():
+            return doubtful("daemon", status.message, status.advice)
+        case _:
+            return good("daemon", f"running (process {status.process})")

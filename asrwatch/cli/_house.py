@@ -11,12 +11,20 @@ from asrwatch.bootstrap import open_store
 from asrwatch.config import Settings, find_file, load
 from asrwatch.control import NobodyThere, ReportT, ask_daemon
 from asrwatch.desk import Desk
-from asrwatch.desk.reports import AskBooked, AskExplain, AskStatus, Question
+from asrwatch.desk.reports import (
+    AskBooked,
+    AskExplain,
+    AskLog,
+    AskStatus,
+    AskTranscripts,
+    Question,
+)
 from asrwatch.errors import ConfigError, Problem, StartupError
 from asrwatch.journey.store import Store
 
 __all__ = ["absolute", "consult", "settings_for", "with_inboxes"]
 
+_ONLY_LOOK: Final = AskStatus | AskExplain | AskBooked | AskTranscripts | AskLog
 _PATIENCE: Final = 5.0
 """Seconds in which a daemon that has just taken the lock opens its socket."""
 
@@ -73,7 +81,7 @@ def consult(settings: Settings, question: Question, kind: type[ReportT]) -> Repo
 
 
 def _answer_here(settings: Settings, question: Question, kind: type[ReportT]) -> ReportT:
-    harmless = isinstance(question, AskStatus | AskExplain | AskBooked)
+    harmless = isinstance(question, _ONLY_LOOK)
     if harmless and not (settings.state_dir / "asrwatch.db").exists():
         # Nothing has happened yet, and looking must not leave a state folder behind.
         with tempfile.TemporaryDirectory() as folder, Store(Path(folder)) as empty:

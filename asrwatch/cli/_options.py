@@ -6,7 +6,11 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "ConfigFile", "Folders", "LogLevel", "LogLevels"]
+from asrwatch.cli._printing import say
+from asrwatch.config import Settings
+from asrwatch.values import printable
+
+__all__ = ["AsJson", "ConfigFile", "Folders", "Inbox", "LogLevel", "LogLevels", "checked_inbox"]
 
 ConfigFile = Annotated[
     Path | None,
@@ -19,6 +23,10 @@ ConfigFile = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Inbox = Annotated[
+    str | None,
+    typer.Option("--inbox", metavar="NAME", help="Only of this inbox.", show_default=False),
+]
 Folders = Annotated[
     list[Path],
     typer.Argument(
@@ -45,3 +53,12 @@ class LogLevels(StrEnum):
 LogLevel = Annotated[
     LogLevels, typer.Option("--log-level", help="The least that is logged, on stderr.")
 ]
+
+
+def checked_inbox(settings: Settings, name: str | None) -> str | None:
+    """The name; where no inbox has it, that is said, as an inbox that left the configuration has its recordings."""
+    names = [inbox.name for inbox in settings.inboxes]
+    if name is not None and names and name not in names:
+        there_are = ", ".join(names)
+        say(f"The configuration has no inbox {printable(name)}; it has: {there_are}.", err=True)
+    return name

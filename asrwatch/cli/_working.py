@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from asrwatch import logs
@@ -18,6 +18,8 @@ from asrwatch.errors import EngineError
 from asrwatch.journey.book import Change
 from asrwatch.journey.store import Store
 from asrwatch.mail import Call, Stop
+from asrwatch.web.bell import Bell
+from asrwatch.web.serving import PageServer
 
 __all__ = ["leave", "stoppable", "warn_without_key", "work"]
 
@@ -36,9 +38,16 @@ def work(
     on_change: Sequence[Callable[[Change], None]] = (),
 ) -> Daemon:
     """Run the daemon until a signal, or with `until_quiet` until nothing is left; returns it as it ended."""
-    daemon = build_daemon(settings, store, built, until_quiet=until_quiet, on_change=on_change)
+    bell = Bell()
+    daemon = build_daemon(
+        settings, store, built, until_quiet=until_quiet, on_change=(bell.ring, *on_change)
+    )
     desk = Desk(settings, store, daemon)
-    with _stopped_by_signals(daemon), ControlServer(settings.state_dir, daemon, desk.answer):
+    with ExitStack() as around:
+        around.enter_context(_stopped_by_signals(daemon))
+        around.enter_context(ControlServer(settings.state_dir, daemon, desk.answer))
+        if not until_quiet:
+            around.enter_context(PageServer(settings, daemon, desk, bell))
         daemon.run()
     return daemon
 

@@ -60,7 +60,8 @@ def _line(one: Planned) -> str:
         return f"{name}: would fail: {safe(one.why)}"
     sent = f"{format_size(one.size)} -> {format_size(one.sends)}"
     how = sent if one.sends != one.size else format_size(one.size)
-    return f"{name}: {length}, {how}, {one.engine}"
+    each = f", each of {one.channels} channels billed" if one.channels > 1 else ""
+    return f"{name}: {length}, {how}, {one.engine}{each}"
 
 
 def _rows(summed: Totals) -> list[Row]:
@@ -90,6 +91,7 @@ def _as_json(one: Planned) -> dict[str, Any]:
         "preparation": one.preparation,
         "sends": one.sends,
         "billed_seconds": one.billed.total_seconds(),
+        "billed_channels": one.channels,
         "prices": {region: str(price) for region, price in one.prices.items()},
         "why": one.why,
         "silent": one.silent,

@@ -71,6 +71,10 @@ def rows_of_status(report: Status) -> Iterator[Row]:
     for inbox in report.inboxes:
         yield from _inbox(inbox)
     yield from _tasks(report)
+    if report.page is not None:
+        yield "page", report.page
+    if report.page_trouble is not None:
+        yield "page", f"NOT SERVED: {report.page_trouble.message} {report.page_trouble.advice}"
     if report.backup_at is not None:
         yield "backup", f"of {local(report.backup_at)}"
     if report.backup_trouble is not None:

@@ -9,20 +9,24 @@ from asrwatch.clock import utc_now
 from asrwatch.cloud.regions import currency_of
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
+from asrwatch.desk.lookups import lately, transcripts
 from asrwatch.desk.reports import (
     AskBooked,
     AskExplain,
     AskForget,
+    AskHealth,
+    AskLog,
     AskRetry,
     AskStatus,
+    AskTranscripts,
     Booked,
     Explanation,
     Question,
     Report,
     Story,
 )
-from asrwatch.desk.scene import Scene, is_below
-from asrwatch.desk.standing import LISTED, standing
+from asrwatch.desk.scene import PageSeen, Scene, is_below
+from asrwatch.desk.standing import LISTED, health, standing
 from asrwatch.desk.story import Circumstances, story_of
 from asrwatch.desk.treatment import forget, retry
 from asrwatch.files import fingerprint_of
@@ -55,6 +59,8 @@ class Desk:
         match question:
             case AskStatus():
                 return standing(self._scene, now)
+            case AskHealth():
+                return health(self._scene, now)
             case AskExplain(path=path):
                 return self.explain(path, now)
             case AskBooked(paths=paths):
@@ -63,8 +69,16 @@ class Desk:
                 return retry(self._scene, question, now)
             case AskForget():
                 return forget(self._scene, question, now)
+            case AskTranscripts():
+                return transcripts(self._scene, question)
+            case AskLog():
+                return lately(self._scene, question)
             case _:
                 assert_never(question)
+
+    def tell_of_page(self, seen: PageSeen) -> None:
+        """From now on, this is what is answered about the status page; from any thread."""
+        self._scene.page = seen
 
     def explain(self, path: bytes, now: datetime) -> Explanation:
         """The story of a recording, by its path or that of its transcript; of a folder, what is below it."""

@@ -168,7 +168,7 @@ def _planned(path: bytes, size: int, route: Route) -> Foresight:
         inbox=route.inbox,
         verdict=(
             "Once it has settled it would be delivered as an empty transcript (the inbox's `send_silence`)."
-            if silence.is_not_sent(facts, send_silence=route.send_silence)
+            if silence.is_planned(plan)
             else f"Once it has settled it would go to {plan.engine}."
         ),
         container=facts.container,

@@ -1,5 +1,6 @@
 """Tells how the inboxes are doing: what their lookouts say, and what these cannot say, because they hang."""
 
+import time
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -14,7 +15,7 @@ __all__ = ["inboxes"]
 
 def inboxes(scene: Scene, now: datetime) -> Iterator[InboxHealth]:
     """The health of every inbox."""
-    snapshots = scene.snapshots()
+    snapshots, clock = scene.snapshots(), time.monotonic()
     for inbox in scene.settings.inboxes:
         snapshot = snapshots.get(inbox.name)
         if snapshot is None:
@@ -30,6 +31,9 @@ def inboxes(scene: Scene, now: datetime) -> Iterator[InboxHealth]:
             watching_reason=last.watching_reason if last else None,
             files=snapshot.known + len(last.waiting) if last else None,
             settling=last.settling if last else None,
+            settling_for=max((each.age(clock) for each in last.waiting), default=None)
+            if last
+            else None,
             empty=sum(each.why is Why.EMPTY for each in last.waiting) if last else None,
             unreadable=whole.trouble_count if whole else None,
             scan_took=whole.took if whole else None,
@@ -38,6 +42,7 @@ def inboxes(scene: Scene, now: datetime) -> Iterator[InboxHealth]:
             scanning_since=snapshot.busy_since,
             events_lost=snapshot.hearing.overflows + snapshot.hearing.faults,
             events_rearmed=snapshot.hearing.rearmed,
+            last_event_at=snapshot.hearing.last_at,
             troubles=troubles,
         )
 

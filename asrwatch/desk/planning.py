@@ -16,6 +16,7 @@ from asrwatch.errors import AsrwatchError
 from asrwatch.files import open_recording
 from asrwatch.inbox.scan import Folder, scan
 from asrwatch.journey import silence
+from asrwatch.journey.channels import wished
 from asrwatch.journey.cost import expected_bill
 from asrwatch.journey.dispatch import Question
 from asrwatch.journey.journey import Route, facts_of, plan_for
@@ -33,7 +34,7 @@ class Planned:
     """One file: where it would go, or why it would fail, or, if it is `silent`, why it is not sent at all.
 
     `size` is what lies there, `sends` about what would be sent, in bytes; `billed` is the audio that would be paid
-    for; `prices` say what that costs in each region that has the engine.
+    for, in so many `channels`; `prices` say what that costs in each region that has the engine.
     """
 
     path: bytes
@@ -44,6 +45,7 @@ class Planned:
     preparation: str | None = None
     sends: int = 0
     billed: timedelta = timedelta(0)
+    channels: int = 1
     prices: Mapping[str, Decimal] = field(default_factory=dict)
     why: str = ""
     silent: bool = False
@@ -120,11 +122,11 @@ def _one(path: bytes, size: int, route: Route) -> Planned:
         return _failing(path, size, route, facts, error.message)
     except OSError as error:
         return _failing(path, size, route, facts, f"It cannot be read: {error.strerror}.")
-    if silence.is_not_sent(facts, send_silence=route.send_silence):
+    if silence.is_planned(decided):
         unsent = _failing(path, size, route, facts, silence.REASON)
         return replace(unsent, silent=True)
     engine = route.engines[decided.engine]
-    channels = engine.billed_channels(route.wishes)
+    channels = engine.billed_channels(wished(route.wishes, decided))
     billed = expected_bill(facts, size, longest=engine.options.longest, channels=channels)
     seconds = Decimal(round(billed.total_seconds()))
     regions = [region for region in REGIONS if not engine.regions or region in engine.regions]
@@ -138,19 +140,21 @@ def _one(path: bytes, size: int, route: Route) -> Planned:
         duration=facts.duration,
         engine=decided.engine,
         preparation=decided.preparation.value,
-        sends=_sent(size, facts, decided),
+        sends=_sent(size, facts, decided, apart=engine.channels),
         billed=billed,
+        channels=channels,
         prices={region: price * seconds for region, price in prices.items()},
         why="; ".join(decided.reasons),
     )
 
 
-def _sent(size: int, facts: AudioFacts, decided: Plan) -> int:
+def _sent(size: int, facts: AudioFacts, decided: Plan, *, apart: bool) -> int:
     if decided.sends is not None:
         return decided.sends
     if decided.preparation is Preparation.AS_IT_IS or facts.duration is None:
         return size
-    return min(size, copy_size(Codec.FLAC, facts.duration, 1))
+    channels = max(decided.channels or (0,)) + 1 if apart else 1
+    return min(size, copy_size(Codec.FLAC, facts.duration, channels))
 
 
 def _failing(path: bytes, size: int, route: Route, facts: AudioFacts, why: str) -> Planned:

@@ -20,8 +20,11 @@ __all__ = [
     "AskBooked",
     "AskExplain",
     "AskForget",
+    "AskHealth",
+    "AskLog",
     "AskRetry",
     "AskStatus",
+    "AskTranscripts",
     "Booked",
     "BudgetLine",
     "Doubt",
@@ -30,11 +33,15 @@ __all__ = [
     "FileName",
     "ForAPerson",
     "Foresight",
+    "Health",
     "HoldLine",
     "InboxHealth",
+    "Log",
+    "LogLine",
     "Money",
     "OutputLine",
     "Paid",
+    "Piece",
     "Question",
     "Reason",
     "RecordingLine",
@@ -45,6 +52,8 @@ __all__ = [
     "Story",
     "Stuck",
     "TaskLine",
+    "TranscriptLine",
+    "Transcripts",
     "Treated",
     "Treatment",
     "from_json",
@@ -89,6 +98,13 @@ class AskStatus:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AskHealth:
+    """How are the daemon and its inboxes doing at this moment? Answered from memory, without the database."""
+
+    ask: Literal["health"] = "health"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AskExplain:
     """What is the story of this file or folder? `path` is absolute."""
 
@@ -125,7 +141,31 @@ class AskForget:
     ask: Literal["forget"] = "forget"
 
 
-Question = AskStatus | AskExplain | AskBooked | AskRetry | AskForget
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskTranscripts:
+    """In which transcripts do these words stand? Of recordings found since then, in one inbox or all."""
+
+    search: str
+    inbox: str | None = None
+    since: datetime | None = None
+    limit: int = 20
+    ask: Literal["transcripts"] = "transcripts"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskLog:
+    """What happened lately? `after` is the number of an event: only what came after it."""
+
+    inbox: str | None = None
+    since: datetime | None = None
+    after: int | None = None
+    limit: int = 20
+    ask: Literal["log"] = "log"
+
+
+Question = (
+    AskStatus | AskHealth | AskExplain | AskBooked | AskRetry | AskForget | AskTranscripts | AskLog
+)
 
 
 # Reports.
@@ -198,9 +238,9 @@ class InboxHealth:
     """How an inbox is doing. Everything but name and path is unknown (None) where no daemon runs.
 
     `health` is `ok` or `degraded`, which has its `troubles`. `files` counts what may be a recording, whatever
-    became of it, as of the last look. `looked_at` is when the last pass over everything ended, `scanning_since`
-    when the one under way began. Of the events: how often some were lost (`events_lost`), and how often they
-    were armed afresh (`events_rearmed`).
+    became of it, as of the last look; what has not settled longest waits `settling_for`. `looked_at` is when the
+    last pass over everything ended, `scanning_since` when the one under way began. Of the events: how often some
+    were lost (`events_lost`), how often they were armed afresh (`events_rearmed`), when the last one came.
     """
 
     name: str
@@ -210,6 +250,7 @@ class InboxHealth:
     watching_reason: str | None = None
     files: int | None = None
     settling: int | None = None
+    settling_for: Span | None = None
     empty: int | None = None
     unreadable: int | None = None
     scan_took: Span | None = None
@@ -218,6 +259,7 @@ class InboxHealth:
     scanning_since: datetime | None = None
     events_lost: int | None = None
     events_rearmed: int | None = None
+    last_event_at: datetime | None = None
     troubles: tuple[Ailment, ...] = ()
 
 
@@ -334,7 +376,33 @@ class Status:
     shortages: tuple[Reason, ...] = ()
     backup_at: datetime | None = None
     backup_trouble: Reason | None = None
+    page: str | None = None
+    page_trouble: Reason | None = None
     budget: tuple[BudgetLine, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Health:
+    """What only the running daemon knows. `under_way` are the recordings that workers are on.
+
+    `paced` engines are not asked now although nothing holds them: their pace does. `page` is where the status
+    page is served, None without one; `page_trouble` why it cannot be.
+    """
+
+    at: datetime
+    running: bool
+    started_at: datetime | None
+    inboxes: tuple[InboxHealth, ...]
+    settling: tuple[Settling, ...]
+    settling_count: int
+    holds: tuple[HoldLine, ...]
+    shortages: tuple[Reason, ...]
+    stuck: tuple[Stuck, ...]
+    under_way: tuple[int, ...] = ()
+    paced: tuple[str, ...] = ()
+    workers_busy: bool = False
+    page: str | None = None
+    page_trouble: Reason | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -470,10 +538,75 @@ class Booked:
     paths: tuple[FileName, ...]
 
 
-Report = Status | Explanation | Treatment | Booked
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """A piece of text, and whether it was looked for."""
+
+    text: str
+    found: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TranscriptLine:
+    """A transcript in which the words stand.
+
+    `path` is where the recording lies now (None: deleted), `begin` the time in it at which the sentence found
+    begins, where that is known.
+    """
+
+    id: int
+    inbox: str
+    recording: FileName
+    path: FileName | None
+    transcript: FileName | None
+    state: State
+    found_at: datetime
+    delivered_at: datetime | None
+    begin: Span | None
+    excerpt: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transcripts:
+    """The best of the transcripts in which the words stand, or the newest where `ranked` is False.
+
+    `count` is of all, at most one more than `counted_to`; `missing` recordings cannot be searched yet.
+    """
+
+    transcripts: tuple[TranscriptLine, ...]
+    count: int
+    counted_to: int
+    ranked: bool
+    missing: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogLine:
+    """What happened to a recording last: `what` in words; `event` is its number, for `AskLog.after`."""
+
+    event: int
+    at: datetime
+    id: int
+    inbox: str
+    path: FileName
+    state: State
+    what: str
+    code: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Log:
+    """What happened lately, oldest first; one line for each recording. `newest` is the newest event's number."""
+
+    lines: tuple[LogLine, ...]
+    newest: int
+
+
+Report = Status | Health | Explanation | Treatment | Booked | Transcripts | Log
 
 _ADAPTERS: Mapping[type[Any], TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind) for kind in (Status, Explanation, Treatment, Booked)
+    kind: TypeAdapter(kind)
+    for kind in (Status, Health, Explanation, Treatment, Booked, Transcripts, Log)
 }
 _QUESTIONS: TypeAdapter[Question] = TypeAdapter(Annotated[Question, Discriminator("ask")])
 

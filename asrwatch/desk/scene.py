@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from asrwatch.bootstrap import budget_of, build_parts
 from asrwatch.cloud.regions import currency_of
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
-from asrwatch.desk.reports import RecordingLine, Settling
+from asrwatch.desk.reports import Reason, RecordingLine, Settling
 from asrwatch.desk.story import line_of
 from asrwatch.errors import RecordingError
 from asrwatch.inbox.lookout import Lookout, Snapshot
@@ -19,7 +20,15 @@ from asrwatch.journey.room import Shortage
 from asrwatch.journey.store import Hold, Store
 from asrwatch.journey.timeshift import unset
 
-__all__ = ["Scene", "is_below"]
+__all__ = ["PageSeen", "Scene", "is_below"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PageSeen:
+    """Where the status page is served (`url`), or why it cannot be; neither where there is none."""
+
+    url: str | None = None
+    trouble: Reason | None = None
 
 
 class Scene:
@@ -35,6 +44,7 @@ class Scene:
         self.settings = settings
         self.store = store
         self.daemon = daemon
+        self.page = PageSeen()
         currency = currency_of(settings.cloud.region)
         self.fuse = (
             daemon.keeper.fuse if daemon else Fuse(budget_of(settings), store, currency=currency)

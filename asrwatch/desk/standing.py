@@ -11,6 +11,7 @@ from asrwatch.desk.reports import (
     BudgetLine,
     Doubt,
     ForAPerson,
+    Health,
     HoldLine,
     Money,
     Reason,
@@ -26,7 +27,7 @@ from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Bought, Hold, Ledger
 from asrwatch.values import printable
 
-__all__ = ["LISTED", "standing"]
+__all__ = ["LISTED", "health", "standing"]
 
 LISTED = 50
 """How many of many are listed; the counts beside a list are of all."""
@@ -47,10 +48,7 @@ def standing(scene: Scene, now: datetime) -> Status:
         process=os.getpid() if daemon else None,
         started_at=daemon.started_at if daemon else None,
         watchdog=daemon.house.notifier.watchdog if daemon else None,
-        stuck=tuple(
-            Stuck(thread=each.thread, doing=each.doing, since=each.since, allowed=each.allowed)
-            for each in (daemon.supervision.late if daemon else ())
-        ),
+        stuck=_stuck(scene),
         counts=store.count_by_state(),
         under_way=tuple(line_of(each, under_way=True) for each in under_way),
         oldest_waiting=scene.line(oldest) if oldest else None,
@@ -63,10 +61,9 @@ def standing(scene: Scene, now: datetime) -> Status:
         backup_trouble=Reason.of(daemon.backups.trouble)
         if daemon and daemon.backups.trouble
         else None,
-        shortages=tuple(
-            Reason(code=each.code, message=each.message, advice=each.advice)
-            for each in scene.shortages()
-        ),
+        page=scene.page.url,
+        page_trouble=scene.page.trouble,
+        shortages=_shortages(scene),
         holds=tuple(_hold_line(hold) for hold in scene.holds()),
         tasks=tuple(_task_line(each, now) for each in outstanding[:LISTED]),
         task_count=len(outstanding),
@@ -76,6 +73,43 @@ def standing(scene: Scene, now: datetime) -> Status:
         budget=tuple(_budget_line(each) for each in scene.fuse.periods(now)),
         currency=currency_of(scene.settings.cloud.region),
         doubts=tuple(_doubt(each) for each in store.doubts(limit=LISTED)),
+    )
+
+
+def health(scene: Scene, now: datetime) -> Health:
+    """How the daemon and its inboxes are doing at this moment, from memory."""
+    daemon = scene.daemon
+    settling = tuple(scene.settling())
+    return Health(
+        at=now,
+        running=daemon is not None,
+        started_at=daemon.started_at if daemon else None,
+        inboxes=tuple(inboxes(scene, now)),
+        settling=settling[:LISTED],
+        settling_count=len(settling),
+        holds=tuple(_hold_line(hold) for hold in scene.holds()),
+        shortages=_shortages(scene),
+        stuck=_stuck(scene),
+        under_way=tuple(daemon.under_way) if daemon else (),
+        paced=tuple(sorted(daemon.gate.waiting(now))) if daemon else (),
+        workers_busy=daemon is not None and len(daemon.under_way) >= daemon.house.workers,
+        page=scene.page.url,
+        page_trouble=scene.page.trouble,
+    )
+
+
+def _shortages(scene: Scene) -> tuple[Reason, ...]:
+    return tuple(
+        Reason(code=each.code, message=each.message, advice=each.advice)
+        for each in scene.shortages()
+    )
+
+
+def _stuck(scene: Scene) -> tuple[Stuck, ...]:
+    late = scene.daemon.supervision.late if scene.daemon else ()
+    return tuple(
+        Stuck(thread=each.thread, doing=each.doing, since=each.since, allowed=each.allowed)
+        for each in late
     )
 
 

@@ -36,12 +36,16 @@ class CueOptions(FormatOptions):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cue:
-    """What is shown from `begin` to `end` (milliseconds): one or two lines, and whose they are."""
+    """What is shown from `begin` to `end` (milliseconds): one or two lines, and whose they are.
+
+    `label` is as much of `voice` as leaves room for the text.
+    """
 
     begin: int
     end: int
     lines: tuple[str, ...]
     label: str = ""
+    voice: str = ""
     channel: int | None = None
 
 
@@ -63,14 +67,14 @@ def cues(transcript: Transcript, options: CueOptions) -> tuple[Cue, ...]:
             advice="Set `engine: auto` or `engine: qwen3-asr-flash-filetrans`, then retry; "
             "or take srt and vtt out of `formats`.",
         )
-    wanted = labels(sentences)
+    wanted = labels(transcript, sentences)
     found: list[Cue] = []
     for channel in dict.fromkeys(sentence.channel for sentence in sentences):
         voices = [sentence for sentence in sentences if sentence.channel == channel]
         rough: list[Cue] = []
         for sentence, begin, end in sorted(_spans(voices), key=lambda span: span[1]):
-            label = _narrow(label_of(sentence, wanted), options.columns // 2)
-            rough.extend(_cut(sentence, begin, end, label=label, options=options))
+            voice = label_of(sentence, wanted)
+            rough.extend(_cut(sentence, begin, end, voice=voice, options=options))
         found.extend(_in_time(rough, milliseconds(options.longest)))
     return tuple(sorted(found, key=lambda cue: cue.begin))
 
@@ -113,10 +117,11 @@ def _reading_time(text: str) -> int:
 
 
 def _cut(
-    sentence: Sentence, begin: int, end: int, *, label: str, options: CueOptions
+    sentence: Sentence, begin: int, end: int, *, voice: str, options: CueOptions
 ) -> Iterator[Cue]:
     """One sentence as cues whose times are those of the characters they hold."""
     text = one_line(sentence.text)
+    label = _narrow(voice, options.columns // 2)
     breaks = Breaks(text, options.columns - _indent(label))
     clock = Clock(text, begin, end, sentence.words)
     first, last = 0, len(breaks.places) - 1
@@ -131,6 +136,7 @@ def _cut(
             end=round(clock.until(stop)),
             lines=_lines(breaks, first, cut, indent=_indent(label), columns=options.columns),
             label=label,
+            voice=voice,
             channel=sentence.channel,
         )
         first = cut
@@ -139,7 +145,7 @@ def _cut(
 def _narrow(label: str, columns: int) -> str:
     """As much of a label as leaves half of a line for the text."""
     while _indent(label) > columns:
-        label = label[:-1]
+        label = label[:-1].rstrip()
     return label
 
 

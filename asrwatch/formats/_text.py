@@ -12,7 +12,7 @@ __all__ = ["Paragraph", "clean", "joined", "label_of", "labels", "one_line", "pa
 
 _PAUSE = timedelta(seconds=2)
 _PARAGRAPH_LENGTH = 500
-_LABEL_LENGTH = 24
+_LABEL_LENGTH = 40
 
 _ESCAPE_SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # steers a terminal: colours, cursor, clearing
@@ -57,25 +57,29 @@ def _unspaced(character: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Labels:
-    """Whether a transcript's channels and speakers have to be told apart."""
+    """Whether a transcript's channels and speakers have to be told apart; `named` that each speaker has a name."""
 
     channels: bool
     speakers: bool
+    named: bool = False
 
 
-def labels(sentences: Sequence[Sentence]) -> Labels:
-    """What has to be labelled: there is more than one of it."""
+def labels(transcript: Transcript, sentences: Sequence[Sentence]) -> Labels:
+    """What has to be labelled: there is more than one of it, or its speakers were asked for by name."""
     return Labels(
+        named=bool(transcript.voices),
         channels=len({sentence.channel for sentence in sentences} - {None}) > 1,
         speakers=len({sentence.speaker for sentence in sentences} - {None}) > 1,
     )
 
 
 def label_of(sentence: Sentence, wanted: Labels) -> str:
-    """Who speaks, as far as that has to be said: "Channel 1", "Speaker 2"; channels from 0."""
+    """Who speaks, as far as that has to be said: "Channel 1" (number 0), "Speaker 2", or a name."""
+    if wanted.named and sentence.speaker is not None:
+        return one_line(sentence.speaker)[:_LABEL_LENGTH].strip()
     parts = []
     if wanted.channels and sentence.channel is not None:
-        parts.append(f"Channel {sentence.channel}")
+        parts.append(f"Channel {sentence.channel + 1}")
     if wanted.speakers and sentence.speaker is not None:
         speaker = one_line(sentence.speaker)
         parts.append(f"Speaker {speaker}" if speaker.isdigit() else speaker)
@@ -98,9 +102,11 @@ def paragraphs(transcript: Transcript) -> tuple[Paragraph, ...]:
     out something of the text give way to it.
     """
     sentences = [sentence for sentence in transcript.sentences if one_line(sentence.text)]
-    wanted = labels(sentences)
-    if not wanted.channels and _length(transcript.text) > sum(
-        _length(sentence.text) for sentence in sentences
+    wanted = labels(transcript, sentences)
+    if (
+        not wanted.channels
+        and not wanted.named
+        and _length(transcript.text) > sum(_length(sentence.text) for sentence in sentences)
     ):
         lines = (one_line(line) for line in clean(transcript.text).split("\n"))
         return tuple(Paragraph(text=line) for line in lines if line)

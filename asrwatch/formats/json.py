@@ -12,7 +12,7 @@ from asrwatch.formats import Format, FormatOptions
 from asrwatch.formats._alignment import milliseconds
 from asrwatch.formats._loops import loops
 from asrwatch.formats._text import joined
-from asrwatch.journey.recording import Provenance, Sentence, Transcript
+from asrwatch.journey.recording import AudioFacts, Provenance, Sentence, Transcript
 from asrwatch.values import printable
 
 # what UTF-8 cannot hold, and what would steer a terminal that shows the file
@@ -52,11 +52,15 @@ class Json(Format[FormatOptions]):
 def _channels(transcript: Transcript) -> list[JsonValue]:
     """Each channel's whole text; one channel, 0, where the engine does not tell them apart."""
     ordered = sorted(transcript.sentences, key=_channel)
-    texts: list[JsonValue] = [
-        {"channel": channel, "text": joined(sentence.text for sentence in sentences)}
+    texts = {
+        channel: joined(sentence.text for sentence in sentences)
         for channel, sentences in groupby(ordered, key=_channel)
+    } or {0: transcript.text}
+    voices = transcript.voices
+    return [
+        {"channel": channel, "speaker": voices.get(channel), "text": texts.get(channel, "")}
+        for channel in sorted({*texts, *voices})
     ]
-    return texts or [{"channel": 0, "text": transcript.text}]
 
 
 def _channel(sentence: Sentence) -> int:
@@ -91,6 +95,7 @@ def _provenance(transcript: Transcript, provenance: Provenance) -> JsonValue:
         "source": printable(provenance.source),
         "sha256": provenance.sha256,
         "duration_ms": _ms(duration),
+        "audio": None if provenance.facts is None else _audio(provenance.facts, provenance),
         "recorded_at": _date(provenance.recorded_at),
         "engine": provenance.engine,
         "model": provenance.model,
@@ -103,6 +108,20 @@ def _provenance(transcript: Transcript, provenance: Provenance) -> JsonValue:
         "asked_at": _date(provenance.asked_at),
         "answered_at": _date(provenance.answered_at),
         "asrwatch": provenance.asrwatch,
+    }
+
+
+def _audio(facts: AudioFacts, provenance: Provenance) -> JsonValue:
+    """What was known of the recording, and which of its streams of sound was heard."""
+    return {
+        "container": facts.container,
+        "codec": facts.codec,
+        "sample_rate": facts.sample_rate,
+        "channels": facts.channels,
+        "same_channels": facts.same_channels,
+        "silent_channels": list(facts.silent_channels),
+        "tracks": facts.tracks,
+        "track": provenance.track,
     }
 
 

@@ -22,9 +22,13 @@ class Srt(Format[CueOptions]):
         return "\n".join(_block(number, cue) for number, cue in enumerate(found, 1)) or "\n"
 
 
+# a name in brackets would be taken for a tag, which players obey or hide
+_TAGS = str.maketrans("<>{}", "[]()")
+
+
 def _block(number: int, cue: Cue) -> str:
     # SubRip knows no escapes: an arrow in the text would be taken for a line of times
     text = "\n".join(cue.lines).replace("-->", "->")
-    label = f"{cue.label}: ".replace("-->", "->") if cue.label else ""
+    label = f"{cue.label}: ".replace("-->", "->").translate(_TAGS) if cue.label else ""
     times = f"{timestamp(cue.begin, ',')} --> {timestamp(cue.end, ',')}"
     return f"{number}\n{times}\n{label}{text}\n"

@@ -28,5 +28,5 @@ class Vtt(Format[CueOptions]):
 
 def _block(cue: Cue) -> str:
     text = "\n".join(cue.lines).translate(_ESCAPES)
-    voice = f"<v {cue.label.translate(_ESCAPES)}>" if cue.label else ""
+    voice = f"<v {cue.voice.translate(_ESCAPES)}>" if cue.voice else ""
     return f"{timestamp(cue.begin, '.')} --> {timestamp(cue.end, '.')}\n{voice}{text}\n"

@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asrwatch import logs
+from asrwatch.clock import utc_now
 from asrwatch.heartbeats import allow
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.messages import Deafness
@@ -44,11 +45,15 @@ class Tended:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hearing:
-    """How well events came so far: the kernel's queue ran over, a fault of ours swallowed one, armed afresh."""
+    """How well events came so far: the kernel's queue ran over, a fault of ours swallowed one, armed afresh.
+
+    `last_at` is when the last one came.
+    """
 
     overflows: int = 0
     faults: int = 0
     rearmed: int = 0
+    last_at: datetime | None = None
 
 
 class Tending:
@@ -81,6 +86,7 @@ class Tending:
         self._clock = clock
         self._watch: Watch | None = None
         self._past = Hearing()
+        self._last_at: datetime | None = None
         self._overflows_told = 0
         self._unheard: frozenset[int] = frozenset()
         self._unheard_tried: frozenset[int] = frozenset()
@@ -96,7 +102,12 @@ class Tending:
             overflows=self._past.overflows + (watch.overflows if watch else 0),
             faults=self._past.faults + (watch.exceptions if watch else 0),
             rearmed=self._past.rearmed,
+            last_at=self._last_at,
         )
+
+    def _heard(self, folder: bytes, *, deep: bool) -> None:
+        self._last_at = utc_now()
+        self._nudge(folder, deep=deep)
 
     def tend(self) -> Tended:
         """See to it that events come, if they are wanted here."""
@@ -207,7 +218,7 @@ class Tending:
             self._rule.root,
             recursive=self._recursive,
             wants=self._rule.concerns,
-            nudge=self._nudge,
+            nudge=self._heard,
         )
         with allow(_LISTENING):
             return self._watch.arm()

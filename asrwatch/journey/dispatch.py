@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from asrwatch.audio.containers import taken_by
 from asrwatch.errors import RecordingError
+from asrwatch.journey.channels import ordinal
 from asrwatch.journey.recording import AudioFacts, Preparation, Wishes
 from asrwatch.values import format_duration, format_size
 
@@ -140,6 +141,7 @@ def _in_form(question: Question, candidate: Candidate) -> list[str]:
         for obstacle in (
             _container(question, candidate),
             _codec(question, candidate),
+            _several_tracks(question, candidate),
             _too_large(question, candidate),
         )
         if obstacle
@@ -192,6 +194,14 @@ def _codec(question: Question, candidate: Candidate) -> str:
     if rate is not None and fastest is not None and rate > fastest:
         return f"{rate / 1000:g} kHz is more than the {fastest / 1000:g} kHz that are worth sending"
     return ""
+
+
+def _several_tracks(question: Question, candidate: Candidate) -> str:
+    """Which of them an engine would take is written nowhere; one that is chosen here can be told."""
+    tracks = question.facts.tracks
+    if tracks is None or tracks == 1 or not _can_encode(question, candidate):
+        return ""
+    return f"it has {tracks} tracks of sound, of which the {ordinal(question.facts.track)} is sent"
 
 
 def _too_long(question: Question, candidate: Candidate) -> str:

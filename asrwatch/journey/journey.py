@@ -47,7 +47,7 @@ from asrwatch.files import check_unchanged, hash_whole, sweep
 from asrwatch.formats import Format
 from asrwatch.heartbeats import vital
 from asrwatch.inbox.presence import Presence
-from asrwatch.journey import delivery, silence, source
+from asrwatch.journey import channels, delivery, silence, source
 from asrwatch.journey.away import patient
 from asrwatch.journey.cost import expected_bill
 from asrwatch.journey.dispatch import Candidate, Question, choose, decoded_size
@@ -102,6 +102,9 @@ WHO = f"{socket.gethostname()}/{os.getpid()}/{random.getrandbits(32):08x}"
 """Names this run of this process, so that a row left by another is known for one."""
 
 RECONCILE_AGAIN = timedelta(seconds=30)
+
+SEVERAL_TRACKS = frozenset({"mp4", "mkv", "webm", "avi", "asf", "flv", "mpeg", "mpegts", "ogg"})
+"""Containers that may hold more than one stream of sound, which their headers are not asked about."""
 
 SAME_CLOCK = timedelta(minutes=1)
 """Two clocks that differ by no more than this tell the same time of a request."""
@@ -196,7 +199,7 @@ def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
         Reading(sha256=sha256, facts=facts, plan=plan_for(question, route)), now=clock()
     )
     crash_point("planned")
-    if silence.is_not_sent(facts, send_silence=route.send_silence):
+    if silence.is_planned(_evidence(read.reading).plan):
         return read.hear(silence.answer(clock()), now=clock())
     return _stage(read, route, clock) if _is_ready(read, route) else read
 
@@ -212,12 +215,14 @@ def facts_of(stream: BinaryIO, path: bytes, route: Route) -> AudioFacts:
     preparer = route.preparer
     if preparer is None or not preparer.can_encode:
         return facts
-    if facts.duration is None:
+    if facts.duration is None or channels.needs_listening(route.wishes, facts):
         return preparer.listen(stream, facts)
-    if route.send_silence:
+    if route.send_silence and facts.container not in SEVERAL_TRACKS:
         return facts
     silent = quiet.is_silent(stream, facts)
-    return replace(facts, silent=preparer.is_silent(stream, facts) if silent is None else silent)
+    if silent is not None:
+        return replace(facts, silent=silent)
+    return preparer.until_sound(stream, facts)
 
 
 def _is_ready(recording: Recording, route: Route) -> bool:
@@ -295,7 +300,9 @@ def _copied(
             stream,
             reading.facts,
             name=ask_id,
-            channels=tuple(range(max(route.wishes.channels) + 1)) if engine.channels else None,
+            channels=tuple(range(max(_wishes(recording, route).channels) + 1))
+            if engine.channels
+            else None,
             largest=fits if largest is None else min(fits, largest),
             codecs=codecs,
         )
@@ -382,7 +389,7 @@ def announce(recording: Recording, route: Route, *, now: datetime) -> Recording:
             reading.facts,
             recording.fingerprint.size,
             longest=engine.options.longest,
-            channels=engine.billed_channels(route.wishes),
+            channels=engine.billed_channels(_wishes(recording, route)),
         ),
         price=engine.price_per_second,
     )
@@ -433,7 +440,7 @@ def send(recording: Recording, route: Route) -> Heard | Pending:
     reading, staging = _evidence(recording.reading), _evidence(recording.staging)
     engine = route.engines[reading.plan.engine]
     if staging.url is not None:
-        return _start(engine, staging, RemoteAudio(url=staging.url), route)
+        return _start(engine, staging, RemoteAudio(url=staging.url), _wishes(recording, route))
     if staging.prepared is not None:
         return _send_prepared(recording, route, staging.prepared)
     with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
@@ -443,7 +450,7 @@ def send(recording: Recording, route: Route) -> Heard | Pending:
             size=recording.fingerprint.size,
             mime=mime_of(reading.facts.container, recording.path),
         )
-        heard = _start(engine, staging, local, route)
+        heard = _start(engine, staging, local, _wishes(recording, route))
         if watched.all_read and watched.digest != reading.sha256:
             raise SourceChanged(
                 "The file changed while it was being sent; what was answered is not about it.",
@@ -465,14 +472,20 @@ def _send_prepared(recording: Recording, route: Route, prepared: Prepared) -> He
             size=prepared.size,
             mime=mime_of(prepared.container, os.fsencode(prepared.name)),
         )
-        return _start(route.engines[reading.plan.engine], staging, local, route)
+        wishes = _wishes(recording, route)
+        return _start(route.engines[reading.plan.engine], staging, local, wishes)
 
 
 def _start(
-    engine: Engine[Any], staging: Staging, audio: LocalAudio | RemoteAudio, route: Route
+    engine: Engine[Any], staging: Staging, audio: LocalAudio | RemoteAudio, wishes: Wishes
 ) -> Heard | Pending:
     with vital():
-        return engine.start(Ask(id=staging.ask_id, audio=audio, wishes=route.wishes))
+        return engine.start(Ask(id=staging.ask_id, audio=audio, wishes=wishes))
+
+
+def _wishes(recording: Recording, route: Route) -> Wishes:
+    """What is wanted of this recording: of its channels, those that its plan chose."""
+    return channels.wished(route.wishes, _evidence(recording.reading).plan)
 
 
 def answered(recording: Recording, outcome: Heard | Pending, *, now: datetime) -> Recording:
@@ -557,7 +570,11 @@ def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
     """Render the stored answer in every format, put the files in place, then deal with the original."""
     reading, answer = _evidence(recording.reading), _evidence(recording.answer)
     source.check_still_current(recording, route.care, route.presence)
-    transcript = _transcript(answer, route.engines[reading.plan.engine])
+    transcript = channels.named(
+        _transcript(answer, route.engines[reading.plan.engine]),
+        channels.voices(route.wishes, reading.facts),
+        heard=reading.plan.channels,
+    )
     provenance = provenance_of(recording, transcript, region=route.region)
     rendered = tuple(
         delivery.Rendered.of(name, part.render(transcript, provenance))
@@ -578,6 +595,7 @@ def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
         outputs=outputs,
         original=original.path,
         left_alone=original.left_alone,
+        said=transcript.spoken,
     )
     return recording.deliver(delivered, now=now)
 
@@ -625,19 +643,32 @@ def plan_for(question: Question, route: Route) -> Plan:
         RecordingError: nowhere; the message says why.
     """
     able = _can_encode(route) and question.size is not None
-    question = replace(question, can_encode=able, can_publish=route.storage.copies)
+    facts, wishes = question.facts, question.wishes
+    chosen = channels.choose(wishes, facts, send_silence=route.send_silence)
+    wishes = replace(wishes, channels=chosen.channels or (0,), split=False)
+    question = replace(question, can_encode=able, can_publish=route.storage.copies, wishes=wishes)
     choice = choose(question, [candidate_of(engine) for engine in route.engines.values()])
     engine = route.engines[choice.engine]
-    sent = engine.sent(route.wishes)
+    sent = engine.sent(wishes)
     plan = Plan(
         engine=choice.engine,
         model=engine.options.model,
         preparation=choice.preparation,
         options=sent.options,
         left_out=sent.left_out,
-        reasons=choice.reasons,
+        reasons=(
+            *choice.reasons,
+            *chosen.reasons,
+            *channels.billing(
+                facts,
+                asked=len(wishes.channels),
+                billed=engine.billed_channels(wishes),
+                can_split=engine.channels,
+            ),
+        ),
+        channels=wishes.channels,
     )
-    unsent = silence.is_not_sent(question.facts, send_silence=route.send_silence)
+    unsent = silence.is_not_sent(facts, send_silence=route.send_silence) or not chosen.channels
     return silence.planned(plan) if unsent else _with_diet(plan, question, route)
 
 
@@ -649,9 +680,9 @@ def _with_diet(plan: Plan, question: Question, route: Route) -> Plan:
         return plan
     if plan.preparation is not Preparation.AS_IT_IS:
         return plan
-    channels = max(route.wishes.channels) + 1 if engine.channels else 1
+    sent = max(question.wishes.channels) + 1 if engine.channels else 1
     verdict = judge(
-        Upload(facts=question.facts, size=size, channels=channels),
+        Upload(facts=question.facts, size=size, channels=sent),
         route.diet,
         route.preparer.meter.speeds(),
     )

@@ -26,6 +26,8 @@ LONGEST = timedelta(hours=24)
 """Decoding stops there: no engine takes half of it (contract section 4.1), and a header may promise anything."""
 CODECS = (Codec.FLAC, Codec.OPUS)
 """Tried in this order: nothing is lost in the first; the second is small enough for every limit there is."""
+MOST_TRACKS = 32
+"""That are looked through for one with a sound."""
 _COPY_AT_ONCE = 1 << 20
 
 
@@ -48,15 +50,20 @@ class Preparer:
         """Whether recordings can be decoded here at all (PyAV is installed)."""
         return self._studio.has_codecs
 
-    def listen(self, recording: BinaryIO, facts: AudioFacts) -> AudioFacts:
+    def listen(
+        self, recording: BinaryIO, facts: AudioFacts, *, track: int | None = None
+    ) -> AudioFacts:
         """Facts that the headers did not tell, from decoding all of it.
+
+        Of several tracks it is `track`, else the one that is marked as the default, or else the first, unless that is
+        silent throughout and another is not.
 
         Raises:
             RecordingError: it cannot be decoded, or is longer than anything that can be transcribed.
             TemporaryError: the child process died.
         """
-        order = Survey(demuxers=_demuxers(facts), longest=samples(LONGEST))
-        heard = self._studio.survey(recording, order)
+        order = Survey(demuxers=_demuxers(facts), longest=samples(LONGEST), track=track)
+        heard = self._heard(recording, order)
         if heard.ended_early:
             raise RecordingError(
                 f"It goes on for more than {LONGEST.total_seconds() / 3600:g} hours.",
@@ -65,20 +72,34 @@ class Preparer:
             )
         return _listened(facts, heard)
 
-    def is_silent(self, recording: BinaryIO, facts: AudioFacts) -> bool:
-        """Whether nobody could hear anything in it, from its start to its end.
+    def until_sound(self, recording: BinaryIO, facts: AudioFacts) -> AudioFacts:
+        """Whether nobody could hear anything in it, and which of its tracks is meant, from decoding up to a sound.
 
-        What is damaged, shorter than its headers say, or has more than one track is never silent: nobody listened
-        to all of it.
+        What is damaged or shorter than its headers say is never silent: nobody listened to all of it. Where another
+        track is meant than the first, of which headers tell, it is decoded whole, as in `listen`.
 
         Raises:
             RecordingError: it cannot be decoded.
             TemporaryError: the child process died.
         """
         order = Survey(demuxers=_demuxers(facts), longest=samples(LONGEST), until_sound=True)
-        heard = self._studio.survey(recording, order)
-        whole = heard.tracks == 1 and not falls_short(heard.samples, facts.duration)
-        return heard.silent and whole
+        heard = self._heard(recording, order)
+        if heard.track:
+            return self.listen(recording, facts, track=heard.track)
+        whole = not falls_short(heard.samples, facts.duration)
+        return replace(facts, silent=heard.silent and whole, tracks=heard.tracks)
+
+    def _heard(self, recording: BinaryIO, order: Survey) -> Surveyed:
+        """The track that is meant; of tracks that are all silent the first choice."""
+        first = self._studio.survey(recording, order)
+        if not first.silent or order.track is not None:
+            return first
+        for track in range(min(first.tracks, MOST_TRACKS)):
+            if track != first.track:
+                other = self._studio.survey(recording, replace(order, track=track))
+                if not other.silent:
+                    return other
+        return first
 
     def re_encode(
         self,
@@ -214,6 +235,7 @@ def _order(
         codec=codec,
         pieces=(Piece(descriptor=descriptor),),
         channels=channels,
+        track=facts.track if facts.tracks is not None else None,
     )
 
 
@@ -234,14 +256,20 @@ def _demuxers(facts: AudioFacts) -> tuple[str, ...]:
 
 
 def _listened(facts: AudioFacts, heard: Surveyed) -> AudioFacts:
-    """What was heard counts where the headers told nothing."""
+    """What was heard counts where the headers told nothing, or of another track; of channels it always does."""
+    told = facts if not heard.track else AudioFacts(container=facts.container)
+    whole = not heard.broken and not falls_short(heard.samples, told.duration)
     return replace(
-        facts,
-        codec=facts.codec or heard.codec,
-        duration=facts.duration or span(heard.samples) or None,
-        sample_rate=facts.sample_rate or heard.sample_rate,
-        channels=facts.channels or heard.channels,
-        silent=heard.silent and heard.tracks == 1,
+        told,
+        codec=told.codec or heard.codec,
+        duration=told.duration or span(heard.samples) or None,
+        sample_rate=told.sample_rate or heard.sample_rate,
+        channels=heard.channels,
+        silent=heard.silent and whole,
+        same_channels=heard.same_channels if whole else None,
+        silent_channels=heard.silent_channels if whole else (),
+        tracks=heard.tracks,
+        track=heard.track,
     )
 
 

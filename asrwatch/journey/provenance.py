@@ -8,7 +8,15 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from asrwatch import __version__
-from asrwatch.journey.recording import Answer, Provenance, Recording, Transcript
+from asrwatch.journey.recording import (
+    Answer,
+    AudioFacts,
+    Plan,
+    Preparation,
+    Provenance,
+    Recording,
+    Transcript,
+)
 
 __all__ = ["parsed", "provenance_of"]
 
@@ -42,7 +50,17 @@ def provenance_of(recording: Recording, transcript: Transcript, *, region: str) 
         asked_at=recording.asking.asked_at if recording.asking else None,
         answered_at=answer.received_at if answer else None,
         raw=parsed(answer) if answer else None,
+        facts=facts,
+        track=_track(plan, facts),
     )
+
+
+def _track(plan: Plan | None, facts: AudioFacts | None) -> int | None:
+    """Which of a recording's streams of sound was heard; of one sent as it is, with several, nobody knows."""
+    if plan is None or facts is None or facts.tracks is None:
+        return None
+    chosen = facts.tracks == 1 or plan.preparation is not Preparation.AS_IT_IS
+    return facts.track if chosen else None
 
 
 def parsed(answer: Answer) -> JsonValue:

@@ -115,7 +115,10 @@ class Fingerprint:
 class AudioFacts:
     """What the file's own headers tell, and decoding where they do not; `None` is unknown, never zero.
 
-    `silent` is only known of what was listened to: True if nobody could hear anything in it.
+    What follows is only known of what was listened to: `silent` if nobody could hear anything in it, `same_channels`
+    if every channel carries the same sound, `silent_channels` those in which nobody could hear anything. `tracks` is
+    how many streams of sound there are, `track` the one that everything else is said of; both, like channels, count
+    from 0.
     """
 
     container: str | None = None
@@ -124,6 +127,10 @@ class AudioFacts:
     sample_rate: int | None = None
     channels: int | None = None
     silent: bool | None = None
+    same_channels: bool | None = None
+    silent_channels: tuple[int, ...] = ()
+    tracks: int | None = None
+    track: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +138,8 @@ class Wishes:
     """What is wanted of a transcript: the inbox's keys, or the seed's normalized request.
 
     Languages are codes of contract section 2.1; channels count from 0; `timestamps` is set where an output
-    needs times (subtitles, words). An engine says of each option whether it honours it.
+    needs times (subtitles, words). An engine says of each option whether it honours it. `split` wants every channel
+    there is, each as a speaker of its own, whatever `channels` says; `speakers` are their names, from the first on.
     """
 
     language: str | None = None
@@ -140,6 +148,8 @@ class Wishes:
     words: bool = False
     timestamps: bool = False
     channels: tuple[int, ...] = (0,)
+    split: bool = False
+    speakers: tuple[str, ...] = ()
     sample_rate: int | None = None
     vocabulary_id: str | None = None
     disfluency_removal: bool | None = None
@@ -160,7 +170,8 @@ class Plan:
 
     `options` are those that go over the wire and can change the answer; `left_out` names the wishes the
     engine cannot honour, one sentence each; `reasons` explain the choice, in the order they were found; `sends` is
-    about how many bytes go up, None where that is the file as it is.
+    about how many bytes go up, None where that is the file as it is. `channels` are those that are asked about,
+    counted from 0; None in plans of versions that took the inbox's.
     """
 
     engine: str
@@ -169,6 +180,7 @@ class Plan:
     options: Mapping[str, JsonValue] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    channels: tuple[int, ...] | None = None
     sends: int | None = None
 
 
@@ -268,13 +280,14 @@ class Delivery:
     """Evidence that every output is in its place; `original` is where the recording lies now.
 
     `left_alone` says why the original was not moved or deleted although it should have been; it becomes a
-    note of the recording's story.
+    note of the recording's story. `said` is what was delivered, for the search; None where it is not in hand.
     """
 
     delivered_at: datetime
     outputs: tuple[Output, ...]
     original: bytes | None
     left_alone: str = ""
+    said: "tuple[Sentence, ...] | None" = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -519,7 +532,8 @@ class Transcript:
     """What was heard, in one shape for every engine.
 
     `no_speech` marks an engine's finding that nothing was said: the text is then empty.
-    `duration` is the recording's length as the engine tells it, where it does.
+    `duration` is the recording's length as the engine tells it, where it does. `voices` names the speaker of each
+    channel that was asked about as one, by its number; each sentence's `speaker` then says who spoke.
     """
 
     text: str
@@ -529,13 +543,20 @@ class Transcript:
     no_speech: bool = False
     billed: timedelta | None = None
     duration: timedelta | None = None
+    voices: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def spoken(self) -> tuple[Sentence, ...]:
+        """Everything that was said: the sentences or, where there are none, the text as one."""
+        return self.sentences or ((Sentence(text=self.text),) if self.text else ())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
     """Where a transcript comes from: everything the JSON output tells beside the words.
 
-    `raw` is the answer as it came, already parsed; dates are aware, UTC.
+    `raw` is the answer as it came, already parsed; dates are aware, UTC. `facts` are those of the recording;
+    `track` is which of its streams of sound was heard, None where the engine chose.
     """
 
     source: str
@@ -555,6 +576,8 @@ class Provenance:
     asked_at: datetime | None
     answered_at: datetime | None
     raw: JsonValue
+    facts: AudioFacts | None = None
+    track: int | None = None
 
 
 def purchase_key(sha256: str, plan: Plan) -> str:

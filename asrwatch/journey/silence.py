@@ -6,7 +6,16 @@ from datetime import datetime, timedelta
 from asrwatch.audio.orders import SILENT_BELOW
 from asrwatch.journey.recording import Answer, AudioFacts, Plan, Transcript
 
-__all__ = ["KEPT", "REASON", "answer", "is_not_sent", "is_silence", "planned", "transcript"]
+__all__ = [
+    "KEPT",
+    "REASON",
+    "answer",
+    "is_not_sent",
+    "is_planned",
+    "is_silence",
+    "planned",
+    "transcript",
+]
 
 REASON = f"not sent: nothing in it is louder than {SILENT_BELOW:g} dB of full scale"
 KEPT = "The original stays, as nobody has listened to it: it is silent by our own judgement."
@@ -26,6 +35,11 @@ def planned(plan: Plan) -> Plan:
         options={_MARK: "silence is not sent"},
         reasons=(*plan.reasons, REASON),
     )
+
+
+def is_planned(plan: Plan) -> bool:
+    """Whether nothing is sent, as the recording, or every channel of it that is wanted, is silent."""
+    return _MARK in plan.options
 
 
 def answer(now: datetime) -> Answer:

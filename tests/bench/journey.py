@@ -111,7 +111,7 @@ def daemon(
     inbox.mkdir(exist_ok=True)
     config = root / "asrwatch.yaml"
     config.write_text(
-        f"state_dir: {root}/state\nworkers: {workers}\ncloud: {{base_url: '{url}'}}\n"
+        f"web: off\nstate_dir: {root}/state\nworkers: {workers}\ncloud: {{base_url: '{url}'}}\n"
         "engines: {qwen3-asr-flash: {requests_per_minute: 1000000}}\n"
         f"inboxes: [{{path: {inbox}, settle: {settle}, formats: [txt]{more}}}]\n"
     )

@@ -28,7 +28,7 @@ def encode(descriptor: int, order: Encode, *, tell: Callable[[Report], None]) ->
     Raises:
         RefusedError: it cannot be decoded, or has not the channels that are wanted.
     """
-    with opened(descriptor, order.demuxers) as source:
+    with opened(descriptor, order.demuxers, order.track) as source:
         channels = _check_channels(source, order)
         writers = [_Writer.of(piece, order, channels) for piece in order.pieces]
         done, told = 0, 0

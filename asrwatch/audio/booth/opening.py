@@ -8,12 +8,14 @@ from typing import cast
 
 import av
 import numpy as np
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.fifo import AudioFifo
 from av.audio.format import AudioFormat
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.stream import Disposition
 from numpy.typing import NDArray
 
 from asrwatch.audio.orders import RATE, READ_FAILED
@@ -55,7 +57,7 @@ def _audio_decoders() -> str:
 
 
 class Source:
-    """An open recording's first stream of sound."""
+    """One of an open recording's streams of sound."""
 
     def __init__(self, container: InputContainer, stream: AudioStream) -> None:
         self._container = container
@@ -66,6 +68,7 @@ class Source:
         self.sample_rate: int = context.sample_rate
         self.channels: int = context.channels
         self.tracks = len(container.streams.audio)
+        self.track = container.streams.audio.index(stream)
         format_ = cast("AudioFormat | None", stream.format)  # none where nothing can decode it
         self.is_fine = format_ is not None and format_.bits > RATHER_FINE
         """Whether its samples tell more than those of `sound` can hold."""
@@ -148,8 +151,10 @@ def _samples(frame: AudioFrame) -> NDArray[np.int16]:
 
 
 @contextmanager
-def opened(descriptor: int, demuxers: tuple[str, ...]) -> Iterator[Source]:
-    """The recording behind an open descriptor, for one pass.
+def opened(
+    descriptor: int, demuxers: tuple[str, ...], track: int | None = None
+) -> Iterator[Source]:
+    """The recording behind an open descriptor, for one pass over one of its streams of sound (see `Survey.track`).
 
     Nothing but local files, these demuxers and decoders of sound can be used, whatever the content asks for:
     a playlist disguised as a recording would otherwise have other files read (reliability 0.13, section 8).
@@ -166,17 +171,25 @@ def opened(descriptor: int, demuxers: tuple[str, ...]) -> Iterator[Source]:
     one = demuxers[0] if len(demuxers) == 1 else None
     try:
         with av.open(path, format=one, options=options, metadata_errors="replace") as container:
-            yield Source(container, _stream(container))
+            yield Source(container, _stream(container, track))
     except av.error.FFmpegError as error:
         _must_be_readable(error)
         raise RefusedError("cut-off", f"it cannot be opened as sound: {error.strerror}") from error
 
 
-def _stream(container: InputContainer) -> AudioStream:
-    if not container.streams.audio:
+def _stream(container: InputContainer, track: int | None) -> AudioStream:
+    tracks = container.streams.audio
+    if not tracks:
         raise RefusedError("no-audio", "there is no sound in it")
-    stream = container.streams.best("audio") or container.streams.audio[0]
-    if not isinstance(stream, AudioStream) or stream.codec_context is None:
+    if track is None:
+        can_be = [each for each in tracks if _has_decoder(each)] or [tracks[0]]
+        marked = (each for each in can_be if each.disposition & Disposition.default)
+        stream = next(marked, can_be[0])
+    elif track < len(tracks):
+        stream = tracks[track]
+    else:
+        raise RefusedError("no-such-track", f"it has no track of sound number {track + 1}")
+    if not _has_decoder(stream):
         raise RefusedError(
             "unknown-codec", "its sound is coded in a way that nothing here can decode"
         )
@@ -185,3 +198,7 @@ def _stream(container: InputContainer) -> AudioStream:
     if stream.codec_context.sample_rate <= 0:
         raise RefusedError("sample-rate", "it claims no sample rate")
     return stream
+
+
+def _has_decoder(stream: AudioStream) -> bool:
+    return cast("AudioCodecContext | None", stream.codec_context) is not None

@@ -34,16 +34,18 @@ def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) ->
     Raises:
         RefusedError: it cannot be decoded, or there is no sound in it.
     """
-    with opened(descriptor, order.demuxers) as source:
+    with opened(descriptor, order.demuxers, order.track) as source:
         loud = 1 if source.is_fine else HEARD
         count, peak = 0, 0
+        peaks = np.zeros(1, dtype=np.int32)  # as many as the first sound has
         power, difference = 0.0, 0.0
         loudness: list[NDArray[np.uint8]] = []
         rest = np.zeros(0, dtype=np.float32)
         told, early = 0, False
         for sound in source.sound():
             count += sound.shape[1]
-            peak = max(peak, int(np.abs(sound.astype(np.int32)).max(initial=0)))
+            peaks = np.maximum(peaks, np.abs(sound.astype(np.int32)).max(axis=1, initial=0))
+            peak = int(peaks.max())
             if order.until_sound and peak >= loud:
                 early = True
                 break
@@ -65,14 +67,16 @@ def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) ->
         return Surveyed(
             codec=source.codec,
             sample_rate=source.sample_rate,
-            channels=source.channels,
+            channels=len(peaks) if count else source.channels,
             samples=count,
             peak=20 * math.log10(peak / FULL_SCALE) if peak else None,
             silent=peak < loud and not source.broken,
-            same_channels=source.channels > 1 and difference <= power * SAME_BELOW**2,
+            same_channels=len(peaks) > 1 and difference <= power * SAME_BELOW**2,
+            silent_channels=tuple(int(each) for each in np.flatnonzero(peaks < loud)),
             pauses=pauses(heard, count),
             broken=source.broken,
             tracks=source.tracks,
+            track=source.track,
             ended_early=early,
         )
 

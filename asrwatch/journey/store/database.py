@@ -202,6 +202,10 @@ class Database:
             self._in_transaction = False
             self._told.clear()
 
+    def trouble_of(self, error: sqlite3.Error) -> AsrwatchError:
+        """What an error of another connection to the same database means here."""
+        return _trouble_of(error, self.state_dir)
+
     def copy(self, beat: Callable[[], None] = lambda: None) -> Path:
         """Copy the database for a backup, outside any transaction; `backup.put_in_place` makes it one.
 

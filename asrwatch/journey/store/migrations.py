@@ -142,6 +142,52 @@ def _sums_are_cheap(connection: Connection) -> None:
     )
 
 
+def _what_was_said_is_found(connection: Connection) -> None:
+    """Transcripts can be searched; those that are there already are filled in by and by, once asrwatch runs."""
+    connection.exec_driver_sql(
+        "CREATE TABLE said (recording INTEGER NOT NULL PRIMARY KEY REFERENCES recordings (id),"
+        " said BLOB NOT NULL) STRICT"
+    )
+    connection.exec_driver_sql(
+        "CREATE TABLE filling (id INTEGER NOT NULL PRIMARY KEY, below INTEGER NOT NULL) STRICT"
+    )
+    connection.exec_driver_sql(
+        "INSERT INTO filling (id, below) SELECT 1, coalesce(max(id), 0) FROM recordings"
+    )
+    connection.exec_driver_sql(
+        "CREATE VIRTUAL TABLE words"
+        " USING fts5(said, content='', tokenize='unicode61 remove_diacritics 2')"
+    )
+
+
+def _lists_are_quick(connection: Connection) -> None:
+    """What people look at comes out of indexes: pages of lists, sums of days, who waits longest."""
+    delivered = "delivered_at IS NOT NULL"
+    waiting = "state NOT IN ('delivered', 'failed', 'parked')"
+    for index in (
+        "recordings_by_place ON recordings (inbox, state)",
+        f"recordings_by_delivery ON recordings (delivered_at, found_at, audio) WHERE {delivered}",
+        f"recordings_waiting ON recordings (inbox, found_at) WHERE {waiting}",
+    ):
+        connection.exec_driver_sql(f"CREATE INDEX {index}")
+
+
+def _messages_are_kept_until_they_are_told(connection: Connection) -> None:
+    for table in (
+        """outbox (
+            id INTEGER NOT NULL PRIMARY KEY, message TEXT NOT NULL, notifier TEXT NOT NULL, kind TEXT NOT NULL,
+            since INTEGER NOT NULL, due INTEGER NOT NULL, attempts INTEGER NOT NULL, news TEXT NOT NULL, dead TEXT)""",
+        """receivers (
+            key TEXT NOT NULL PRIMARY KEY, failures INTEGER NOT NULL, until INTEGER, told_at INTEGER, code TEXT,
+            error TEXT, advice TEXT, gone INTEGER, digest_of TEXT, digest_until INTEGER)""",
+        """windows (
+            notifier TEXT NOT NULL, kind TEXT NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (notifier, kind))""",
+        "alarms (subject TEXT NOT NULL PRIMARY KEY, standstill TEXT NOT NULL)",
+    ):
+        connection.exec_driver_sql(f"CREATE TABLE {table} STRICT")
+    connection.exec_driver_sql("CREATE INDEX outbox_by_due ON outbox (notifier, dead, due)")
+
+
 MIGRATIONS: tuple[Step, ...] = (
     _asks_tell_what_they_cost,
     _inboxes_take_turns,
@@ -151,6 +197,9 @@ MIGRATIONS: tuple[Step, ...] = (
     _restorations_are_known,
     _numbers_are_never_given_twice,
     _sums_are_cheap,
+    _what_was_said_is_found,
+    _lists_are_quick,
+    _messages_are_kept_until_they_are_told,
 )
 """From schema 1 on: the first of them makes schema 2, and so forth."""
 

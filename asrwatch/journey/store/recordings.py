@@ -27,9 +27,12 @@ from asrwatch.journey.recording import SUPERSEDED, Fingerprint, Output, Recordin
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.database import damaged
 from asrwatch.journey.store.figures import Figures
+from asrwatch.journey.store.lately import Lately
 from asrwatch.journey.store.money import EVERY_ENGINE, Money
+from asrwatch.journey.store.outbox import Outbox
 from asrwatch.journey.store.prepared import Prepared
 from asrwatch.journey.store.rows import COLUMNS, recording_of, row_of
+from asrwatch.journey.store.said import Said
 from asrwatch.journey.store.times import Times
 from asrwatch.journey.store.tries import Tries
 from asrwatch.values import printable
@@ -155,7 +158,7 @@ class Event:
     note: str
 
 
-class Store(Money, Tries, Times, Figures):
+class Store(Money, Tries, Times, Figures, Said, Lately, Outbox):
     """The state of everything. See `Database` for its arguments and for who may open it."""
 
     _restored: tuple[datetime | None] | None = None
@@ -187,6 +190,8 @@ class Store(Money, Tries, Times, Figures):
                 self._save_row(before, after)
             if after.outputs != before.outputs:
                 self._own(before, after)
+            if after.delivery is not None and after.delivery.said is not None:
+                self.keep_said(after.id, after.delivery.said)
             self._keep_ledger(before, after, outcome)
             self._count_wait(before, after)
             if note or after.state is not before.state:
@@ -240,6 +245,14 @@ class Store(Money, Tries, Times, Figures):
         """Recordings in any of these states, newest first."""
         chosen = _WITH_ANSWER.where(_table.c.state.in_(states))
         return self._many(chosen.order_by(_NEWEST_FIRST).limit(limit))
+
+    def for_a_person(self, inboxes: Collection[str], *, limit: int) -> tuple[Recording, ...]:
+        """What waits for a person in these inboxes, what is parked first, then the newest."""
+        chosen = _WITH_ANSWER.where(
+            _table.c.state.in_((State.PARKED, State.FAILED)), _table.c.inbox.in_(inboxes)
+        )
+        parked_first = (_table.c.state != State.PARKED.value, _NEWEST_FIRST)
+        return self._many(chosen.order_by(*parked_first).limit(limit))
 
     def known(self, inbox: str) -> Iterator[tuple[bytes, Fingerprint]]:
         """Path and newest fingerprint of everything seen already in an inbox.
@@ -506,6 +519,7 @@ class Store(Money, Tries, Times, Figures):
             for table in (_events, _outputs):
                 self._connection.execute(delete(table).where(table.c.recording == recording.id))
             self.end_try(recording.id)
+            self.drop_said(recording.id)
             self._connection.execute(delete(_table).where(_table.c.id == recording.id))
 
     def forget(self, recording: Recording, *, now: datetime) -> None:

@@ -23,19 +23,27 @@ from sqlalchemy import (
 from asrwatch.journey.recording import State
 
 __all__ = [
+    "WORDS",
+    "alarms",
     "answers",
     "asks",
     "clock",
     "create",
     "events",
+    "filling",
     "forgotten",
     "holds",
     "moment",
+    "outbox",
     "outputs",
+    "receivers",
     "recordings",
     "restored",
+    "said",
+    "stored",
     "tries",
     "waits",
+    "windows",
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,10 +57,15 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+        return stored(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         return moment(value)
+
+
+def stored(value: datetime | None) -> int | None:
+    """A date as it is stored."""
+    return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
 
 
 def moment(stored: int | None) -> datetime | None:
@@ -177,6 +190,21 @@ recordings = Table(
     Index("recordings_by_due", "state", "due", "engine", "inbox"),
     Index("recordings_by_inbox", "state", "inbox", "due", "engine"),
     Index("recordings_by_path", "path"),
+    Index("recordings_by_place", "inbox", "state"),  # and so by number: pages of lists, and counts
+    # What charts add up, and who has waited longest, without reading a row.
+    Index(
+        "recordings_by_delivery",
+        "delivered_at",
+        "found_at",
+        "audio",
+        sqlite_where=text("delivered_at IS NOT NULL"),
+    ),
+    Index(
+        "recordings_waiting",
+        "inbox",
+        "found_at",
+        sqlite_where=text("state NOT IN ('delivered', 'failed', 'parked')"),
+    ),
     Index("recordings_by_ticket", "ticket", unique=True, sqlite_where=text("ticket IS NOT NULL")),
     Index("recordings_by_purchase", "purchase"),
     # The last guard against paying twice: one request per purchase under way, whatever the code does.
@@ -327,7 +355,78 @@ restored = Table(
     sqlite_strict=True,
 )
 
+said = Table(
+    "said",
+    _metadata,
+    Column("recording", Integer, ForeignKey("recordings.id"), primary_key=True),
+    Column("said", LargeBinary, nullable=False),  # JSON, zlib: [[begin in ms or null, text], ...]
+    sqlite_strict=True,
+)
+
+filling = Table(
+    "filling",
+    _metadata,
+    Column("id", Integer, primary_key=True),  # one row
+    Column("below", Integer, nullable=False),  # recordings up to this one are not in the index yet
+    sqlite_strict=True,
+)
+
+WORDS = "CREATE VIRTUAL TABLE words USING fts5(said, content='', tokenize='unicode61 remove_diacritics 2')"
+"""The index of what was said; it keeps no text of its own."""
+
+
+outbox = Table(
+    "outbox",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("message", Text, nullable=False),
+    Column("notifier", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("due", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("news", Text, nullable=False),
+    Column("dead", Text),  # why it is not tried any more
+    Index("outbox_by_due", "notifier", "dead", "due"),
+    sqlite_strict=True,
+)
+
+receivers = Table(
+    "receivers",
+    _metadata,
+    Column("key", Text, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("until", Moment),
+    Column("told_at", Moment),
+    Column("code", Text),
+    Column("error", Text),
+    Column("advice", Text),
+    Column("gone", Moment),
+    Column("digest_of", Text),  # a local day
+    Column("digest_until", Moment),
+    sqlite_strict=True,
+)
+
+windows = Table(
+    "windows",
+    _metadata,
+    Column("notifier", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("until", Moment, nullable=False),
+    sqlite_strict=True,
+)
+
+alarms = Table(
+    "alarms",
+    _metadata,
+    Column("subject", Text, primary_key=True),
+    Column("standstill", Text, nullable=False),
+    sqlite_strict=True,
+)
+
 
 def create(connection: Connection) -> None:
     """Make every table, inside the caller's transaction."""
     _metadata.create_all(connection)
+    connection.exec_driver_sql(WORDS)
+    connection.execute(filling.insert().values(id=1, below=0))

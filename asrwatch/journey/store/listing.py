@@ -1,0 +1,250 @@
+"""Lists of recordings for people: pages that stay quick however many there are, and counts.
+
+A page begins after a recording's number instead of at a position, so that the thousandth costs what the first
+costs. The index on inbox and state ends with the number, as every index of SQLite does: what is wanted of each
+inbox and state comes out of it newest first, and the few newest of all are taken.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import select, text
+
+from asrwatch.journey.recording import Failure, State, Trouble
+from asrwatch.journey.store import tables
+from asrwatch.journey.store.database import Database
+
+__all__ = ["Listed", "Listing", "Page", "Wanted"]
+
+_table = tables.recordings
+_failure = TypeAdapter(Failure)
+_trouble = TypeAdapter(Trouble)
+
+_NEWEST = 2**62
+_FEW = 5_000
+"""So many rows are looked through one by one rather than all paths."""
+_BATCH = 1_000
+_BATCHES = 30
+_INBOXES = text(
+    "WITH RECURSIVE named(inbox) AS (SELECT min(inbox) FROM recordings UNION ALL"
+    " SELECT (SELECT min(inbox) FROM recordings WHERE inbox > named.inbox) FROM named"
+    " WHERE named.inbox IS NOT NULL) SELECT inbox FROM named WHERE inbox IS NOT NULL"
+)
+_IN_PLACE = text(
+    "SELECT id FROM recordings INDEXED BY recordings_by_place"
+    " WHERE inbox = :inbox AND state = :state AND id < :before ORDER BY id DESC LIMIT :most"
+)
+_NAMED_IN_PLACE = text(
+    "SELECT id FROM recordings INDEXED BY recordings_by_place"
+    " WHERE inbox = :inbox AND state = :state AND id < :before"
+    " AND CAST(path AS TEXT) LIKE :like ESCAPE '\\' ORDER BY id DESC LIMIT :most"
+)
+_NAMED = text(
+    "SELECT id FROM recordings INDEXED BY recordings_by_path"
+    " WHERE CAST(path AS TEXT) LIKE :like ESCAPE '\\' AND id < :before ORDER BY id DESC"
+)
+_COUNTS = text(
+    "SELECT inbox, state, count(*) FROM recordings INDEXED BY recordings_by_place GROUP BY inbox, state"
+)
+_WAITING_LONGEST = text(
+    "WITH RECURSIVE named(inbox) AS ("
+    "SELECT min(inbox) FROM recordings WHERE state NOT IN ('delivered', 'failed', 'parked') UNION ALL"
+    " SELECT (SELECT min(inbox) FROM recordings WHERE inbox > named.inbox"
+    " AND state NOT IN ('delivered', 'failed', 'parked')) FROM named WHERE named.inbox IS NOT NULL)"
+    " SELECT inbox, (SELECT id FROM recordings WHERE inbox = named.inbox"
+    " AND state NOT IN ('delivered', 'failed', 'parked') ORDER BY found_at LIMIT 1),"
+    " (SELECT min(found_at) FROM recordings WHERE inbox = named.inbox"
+    " AND state NOT IN ('delivered', 'failed', 'parked')) FROM named WHERE inbox IS NOT NULL"
+)
+_COUNTED = text(
+    "SELECT count(*) FROM (SELECT 1 FROM recordings INDEXED BY recordings_by_place"
+    " WHERE inbox = :inbox AND state = :state LIMIT :most)"
+)
+_CHOSEN = text(
+    "SELECT id FROM recordings WHERE id IN (SELECT value FROM json_each(:ids))"
+    " AND (:inboxes IS NULL OR inbox IN (SELECT value FROM json_each(:inboxes)))"
+    " AND (:states IS NULL OR state IN (SELECT value FROM json_each(:states))) ORDER BY id DESC"
+)
+_LINES = (
+    _table.c.id,
+    _table.c.inbox,
+    _table.c.path,
+    _table.c.state,
+    _table.c.found_at,
+    _table.c.changed_at,
+    _table.c.due,
+    _table.c.audio,
+    _table.c.engine,
+    _table.c.attempts,
+    _table.c.failure,
+    _table.c.trouble,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """Which recordings are meant: all, or those in these states, of one inbox, with this in their path."""
+
+    states: Sequence[State] = ()
+    inbox: str = ""
+    named: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """A recording as a list shows it; what was answered is not read for it."""
+
+    id: int
+    inbox: str
+    path: bytes
+    state: State
+    found_at: datetime
+    changed_at: datetime
+    due: datetime
+    attempts: int
+    audio: timedelta | None = None
+    engine: str | None = None
+    failure: Failure | None = None
+    trouble: Trouble | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """The newest of what is wanted before a number; `older` is where the next page begins, None at the end.
+
+    `cut` says that the search was broken off there, though the page is not full.
+    """
+
+    lines: tuple[Listed, ...]
+    older: int | None = None
+    cut: bool = False
+
+
+class Listing(Database):
+    """Questions that lists ask; mixed into a `Store`."""
+
+    def page(self, wanted: Wanted, *, before: int | None = None, most: int = 50) -> Page:
+        """Recordings, newest first.
+
+        Args:
+            wanted: which of them.
+            before: only those with a smaller number; None for the newest.
+            most: how many.
+        """
+        start = _NEWEST if before is None else before
+        with self.transaction():
+            ids, stopped = self._ids(wanted, start, most + 1)
+            lines = self._lines(ids[:most])
+        if len(ids) > most:
+            return Page(lines=lines, older=ids[most - 1])
+        return Page(lines=lines, older=stopped, cut=stopped is not None)
+
+    def lines(self, ids: Collection[int]) -> tuple[Listed, ...]:
+        """These recordings, newest first; those that are gone are left out."""
+        with self.transaction():
+            return self._lines(sorted(ids, reverse=True))
+
+    def counts(self) -> Mapping[str, Mapping[State, int]]:
+        """How many recordings each inbox has in each state; inboxes and states without any are left out."""
+        counted: dict[str, dict[State, int]] = {}
+        with self.transaction():
+            for inbox, state, number in self._connection.execute(_COUNTS):
+                counted.setdefault(inbox, {})[State(state)] = number
+        return counted
+
+    def waiting_longest(self) -> Mapping[str, tuple[int, datetime]]:
+        """By inbox, the recording that was found longest ago and is neither done nor with a person, and when."""
+        with self.transaction():
+            rows = self._connection.execute(_WAITING_LONGEST).all()
+        found = {inbox: (number, tables.moment(at)) for inbox, number, at in rows}
+        return {inbox: (number, at) for inbox, (number, at) in found.items() if at is not None}
+
+    def _ids(self, wanted: Wanted, before: int, most: int) -> tuple[list[int], int | None]:
+        states = [state.value for state in (wanted.states or State)]
+        if not wanted.named:
+            if not wanted.states and not wanted.inbox:
+                newest = (
+                    select(_table.c.id).where(_table.c.id < before).order_by(_table.c.id.desc())
+                )
+                return list(self._connection.execute(newest.limit(most)).scalars()), None
+            return self._in_places(_IN_PLACE, wanted, {"before": before, "most": most}), None
+        like = f"%{_escaped(wanted.named)}%"
+        if self._number_in(wanted) <= _FEW:
+            return self._in_places(
+                _NAMED_IN_PLACE, wanted, {"before": before, "most": most, "like": like}
+            ), None
+        return self._searched(wanted, states, before, most, like)
+
+    def _in_places(self, statement: Any, wanted: Wanted, values: Mapping[str, Any]) -> list[int]:
+        found: list[int] = []
+        for inbox in [wanted.inbox] if wanted.inbox else self._inboxes():
+            for state in wanted.states or State:
+                place = {**values, "inbox": inbox, "state": state.value}
+                found += self._connection.execute(statement, place).scalars()
+        return sorted(found, reverse=True)[: values["most"]]
+
+    def _inboxes(self) -> list[str]:
+        return list(self._connection.execute(_INBOXES).scalars())
+
+    def _number_in(self, wanted: Wanted) -> int:
+        """How many rows a search would look through, counted no further than matters."""
+        if not wanted.states and not wanted.inbox:
+            return _FEW + 1
+        number = 0
+        for inbox in [wanted.inbox] if wanted.inbox else self._inboxes():
+            for state in wanted.states or State:
+                place = {"inbox": inbox, "state": state.value, "most": _FEW + 1}
+                number += self._connection.execute(_COUNTED, place).scalar_one()
+        return number
+
+    def _searched(
+        self, wanted: Wanted, states: Sequence[str], before: int, most: int, like: str
+    ) -> tuple[list[int], int | None]:
+        """Every path is looked at in the index; of what fits, rows are read until the page is full."""
+        named = list(self._connection.execute(_NAMED, {"like": like, "before": before}).scalars())
+        if not wanted.states and not wanted.inbox:
+            return named[:most], None
+        found: list[int] = []
+        for begin in range(0, min(len(named), _BATCH * _BATCHES), _BATCH):
+            batch = named[begin : begin + _BATCH]
+            values = {
+                "ids": json.dumps(batch),
+                "inboxes": json.dumps([wanted.inbox]) if wanted.inbox else None,
+                "states": json.dumps(states) if wanted.states else None,
+            }
+            found += self._connection.execute(_CHOSEN, values).scalars()
+            if len(found) >= most:
+                return found[:most], None
+        rest = named[_BATCH * _BATCHES :]
+        return found, rest[0] + 1 if rest else None
+
+    def _lines(self, ids: Sequence[int]) -> tuple[Listed, ...]:
+        rows = self._connection.execute(
+            select(*_LINES).where(_table.c.id.in_(list(ids))).order_by(_table.c.id.desc())
+        )
+        return tuple(_listed(row) for row in rows)
+
+
+def _escaped(searched: str) -> str:
+    return searched.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _listed(row: Any) -> Listed:
+    return Listed(
+        id=row.id,
+        inbox=row.inbox,
+        path=row.path,
+        state=State(row.state),
+        found_at=row.found_at,
+        changed_at=row.changed_at,
+        due=row.due,
+        attempts=row.attempts,
+        audio=row.audio,
+        engine=row.engine,
+        failure=_failure.validate_json(row.failure) if row.failure else None,
+        trouble=_trouble.validate_json(row.trouble) if row.trouble else None,
+    )

@@ -1,0 +1,196 @@
+"""What arrives at the cloud, and on the bill, of recordings with several channels or tracks."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import media_helpers as media
+import numpy as np
+import pytest
+from e2e_helpers import Installed
+from test_preparing import Attentive
+
+from asrwatch.audio.studio import Studio
+from asrwatch.journey.preparing import Preparer
+from asrwatch.journey.recording import AudioFacts
+from asrwatch.sandbox import LONG_SAMPLE, SHORT_SAMPLE, Knobs, PocketSphinx, Said, Sandbox, Scripted
+
+KNOBS = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0))
+
+
+@pytest.fixture
+def heard() -> Attentive:
+    """What arrived at the cloud, which hears three seconds and up to six channels in everything."""
+    return Attentive(_says=Scripted(otherwise=Said(text="Hello.", channels=6)))
+
+
+@pytest.fixture
+def sandbox(heard: Attentive) -> Iterator[Sandbox]:
+    """A cloud that decodes what it is sent."""
+    with Sandbox(recogniser=heard, knobs=KNOBS) as running:
+        yield running
+
+
+@pytest.fixture
+def world(tmp_path: Path, sandbox: Sandbox) -> Installed:
+    """The program and that cloud."""
+    return Installed(root=tmp_path, url=sandbox.url, key=sandbox.key)
+
+
+def a_call(path: Path, *, codec: str = "pcm_s16le") -> Path:
+    """Two people on two channels: the second says something between the first one's two sentences."""
+    welcome, rate = media.decoded(SHORT_SAMPLE.path)
+    meeting, _ = media.decoded(LONG_SAMPLE.path)
+    cut = round(2.9 * rate)
+    agent = media.joined(welcome[:, :cut], media.silence(3.1), welcome[:, cut:])
+    customer = media.joined(media.silence(3.2), meeting[:, round(29.2 * rate) : round(31.7 * rate)])
+    rest = media.silence((agent.shape[1] - customer.shape[1]) / rate)
+    both = media.channels(agent, media.joined(customer, rest))
+    return media.write(path, both, codec=codec, rate=rate)
+
+
+def test_a_call_becomes_a_conversation(tmp_path: Path) -> None:
+    """Each channel of a call is heard by itself, named, and put into one timeline; both are billed, as was said."""
+    with Sandbox(recogniser=PocketSphinx(workers=1), knobs=KNOBS) as sandbox:
+        world = Installed(root=tmp_path, url=sandbox.url, key=sandbox.key)
+        world.inbox_keys = {
+            "channels": "split",
+            "speakers": ["agent", "customer"],
+            "formats": ["txt", "md", "srt", "vtt", "json"],
+        }
+        file = a_call(world.inbox / "call.wav")
+        said = world.call("explain", str(file)).stdout
+        assert "each of 2 channels is transcribed, and billed: 2 x 10s" in said
+        priced = json.loads(world.call("plan", "--json").stdout)["files"][0]
+        done = world.call("once")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert sandbox.bill.seconds == 20 == priced["billed_seconds"]
+        assert len(sandbox.bill.paid) == 1
+    first, second = SHORT_SAMPLE.sentences
+    between = LONG_SAMPLE.sentences[-1]
+    turns = [("agent", first), ("customer", between), ("agent", second)]
+    assert world.text_of("call") == "\n\n".join(f"{who}:\n{what}" for who, what in turns) + "\n"
+    told = json.loads(world.text_of("call", ".json"))
+    assert told["text"] == "\n".join(what for _, what in turns)
+    assert [(each["speaker"], each["text"]) for each in told["sentences"]] == turns
+    assert [each["speaker"] for each in told["channels"]] == ["agent", "customer"]
+    assert told["provenance"]["billed_seconds"] == 20
+    for ending, pattern in ((".md", "**{}:** {}"), (".srt", "{}: {}"), (".vtt", "<v {}>{}")):
+        text = " ".join(world.text_of("call", ending).split())
+        places = [text.index(pattern.format(who, what)) for who, what in turns]
+        assert places == sorted(places)
+
+
+def test_what_is_not_worth_sending_is_not_sent(
+    world: Installed, sandbox: Sandbox, heard: Attentive
+) -> None:
+    """Split: of fake stereo one channel is billed, and so it is where the other is silent; one channel stays one."""
+    world.inbox_keys = {
+        "channels": "split",
+        "speakers": ["agent", "customer"],
+        "diet": "off",  # so that the bill shows each file's own sha256
+    }
+    tone, other = media.tone(3), media.tone(3, pitch=300)
+    billed = {}
+    for name, sound in {
+        "fake": media.channels(tone, tone),
+        "half": media.channels(tone, media.silence(3)),
+        "one": tone,
+        "six": media.channels(tone, other, *[media.silence(3)] * 4),
+    }.items():
+        file = media.write(world.inbox / f"{name}.wav", sound, codec="pcm_s16le")
+        billed[name] = sha256(file.read_bytes()).hexdigest()
+    assert world.call("once").returncode == 0
+    paid = {line.sha256: line.seconds for line in sandbox.bill.paid}
+    assert {name: paid[digest] for name, digest in billed.items()} == {
+        "fake": 3,
+        "half": 3,
+        "one": 3,
+        "six": 6,
+    }
+    assert len(heard.arrived) == 4
+
+    def explained(name: str) -> str:
+        return world.call("explain", str(world.inbox / f"{name}.wav")).stdout
+
+    assert "its 2 channels carry the same sound: one is sent, and billed" in explained("fake")
+    assert "the second channel is silent throughout: it is not sent, nor billed" in explained(
+        "half"
+    )
+    assert "each of 2 channels is transcribed, and billed: 2 x 3s" in explained("six")
+    assert world.text_of("half").startswith("agent:\n")
+    assert not world.text_of("fake").startswith("agent:\n")
+    told = json.loads(world.text_of("half", ".json"))
+    assert told["provenance"]["audio"]["silent_channels"] == [1]
+    assert told["channels"][1] == {"channel": 1, "speaker": "customer", "text": ""}
+
+
+def test_channels_by_number(world: Installed, sandbox: Sandbox) -> None:
+    """`channels: [0, 1]` of fake stereo, sent as it is, is paid for once; of one channel it fails unpaid."""
+    world.inbox_keys = {"channels": [0, 1], "formats": ["srt"], "include": ["*.*"]}
+    tone = media.tone(3)
+    media.write(world.inbox / "fake.flac", media.channels(tone, tone), codec="flac")
+    one = media.write(world.inbox / "one.flac", tone, codec="flac")
+    assert "would fail: The second channel is wanted" in world.call("plan").stdout
+    assert world.call("once").returncode == 1
+    assert sandbox.bill.seconds == 3
+    failed = world.call("explain", str(one)).stdout
+    assert (
+        "The second channel is wanted (`channels` counts from 0), and it has 1 channel." in failed
+    )
+    assert "Nothing was sent or paid." in failed
+
+
+def test_split_channels_stay_apart(world: Installed, heard: Attentive) -> None:
+    """What has to be re-encoded for the task model arrives with each channel by itself, a silent one in its place."""
+    world.inbox_keys = {"channels": "split", "include": ["*.caf"]}
+    sound = media.channels(media.silence(2), media.tone(2), media.tone(2, pitch=300))
+    media.write(world.inbox / "call.caf", sound, codec="pcm_s16le")
+    assert world.call("once").returncode == 0
+    ((_, samples, _, _),) = heard.arrived
+    assert not samples[0].any()
+    first, second = np.abs(np.fft.rfft(samples[1:].astype(float))).argmax(axis=1) / 2
+    assert (first, second) == (pytest.approx(440, abs=2), pytest.approx(300, abs=2))
+
+
+def test_one_of_eight_tracks_is_used(world: Installed, heard: Attentive) -> None:
+    """Of eight tracks the first that has a sound is sent, alone, and explain and JSON say which [M08]."""
+    tracks = [media.silence(3), *(media.tone(3, pitch=200 + 100 * n) for n in range(7))]
+    file = media.write_tracks(world.inbox / "film.mkv", tracks, codec="aac")
+    said = "it has 8 tracks of sound, of which the second is sent"
+    assert world.call("once").returncode == 0
+    ((_, samples, rate, _),) = heard.arrived
+    pitch = np.abs(np.fft.rfft(samples[0, : 2 * rate].astype(float))).argmax() / 2
+    assert pitch == pytest.approx(200, abs=2)
+    assert said in world.call("explain", str(file)).stdout
+    told = json.loads(world.text_of("film", ".json"))["provenance"]["audio"]
+    assert (told["tracks"], told["track"]) == (8, 1)
+
+
+def test_video_without_sound_is_refused(world: Installed, heard: Attentive) -> None:
+    """A film without a track of sound fails, unpaid, and says why [M08]."""
+    world.inbox_keys = {"channels": "split"}
+    film = media.write_tracks(world.inbox / "film.mkv", [], codec="aac", video=True)
+    assert world.call("once").returncode == 1
+    assert "it is a video without sound" in world.call("explain", str(film)).stdout
+    assert not heard.arrived
+
+
+def test_the_track_that_is_marked_is_the_one(tmp_path: Path) -> None:
+    """The track marked as the default goes before the first; where all are silent, so is the recording."""
+    preparer = Preparer(Studio(), tmp_path / "spool")
+    facts = AudioFacts(container="mkv", duration=timedelta(seconds=2), channels=1)
+    marked = media.write_tracks(
+        tmp_path / "a.mkv", [media.tone(2), media.tone(2)], codec="flac", default=1
+    )
+    with marked.open("rb") as stream:
+        told = preparer.until_sound(stream, facts)
+    assert (told.tracks, told.track, told.silent) == (2, 1, False)
+    silent = media.write_tracks(
+        tmp_path / "b.mkv", [media.silence(2), media.silence(2)], codec="flac"
+    )
+    with silent.open("rb") as stream:
+        told = preparer.until_sound(stream, facts)
+    assert (told.tracks, told.track, told.silent) == (2, 0, True)
