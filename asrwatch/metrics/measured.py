@@ -55,9 +55,7 @@ def measure(reader: Reader, health: Health, settings: Settings) -> Measured:
             health=health,
             currency=currency_of(settings.cloud.region),
             counts=reader.counts(),
-            waiting_since={
-                inbox: since for inbox, (_, since) in reader.waiting_longest().items()
-            },
+            waiting_since={inbox: since for inbox, (_, since) in reader.waiting_longest().items()},
             requests=reader.requests(),
             tasks=reader.tasks(),
             waits=reader.waits(),

@@ -3,24 +3,56 @@
 import os
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from asrwatch import logs
+from asrwatch.config import Settings
+from asrwatch.control import Counter
 from asrwatch.crew import begun, no_threads
+from asrwatch.daemon import Daemon
+from asrwatch.desk.reports import AskHealth, Health, Question, Report
 from asrwatch.errors import AsrwatchError
 from asrwatch.files import write_atomically
 from asrwatch.heartbeats import Heartbeats, idle
-from asrwatch.metrics.measured import Measured
+from asrwatch.journey.store import Readers
+from asrwatch.metrics.measured import Measured, measure
 
-__all__ = ["TextFile"]
+__all__ = ["TextFile", "metrics_file"]
 
 log = logs.get("metrics")
 
 _TURN: Final = timedelta(seconds=60)
 _END: Final = 3.0
+
+
+def metrics_file(
+    settings: Settings, daemon: Daemon, answer: Callable[[Question], Report]
+) -> AbstractContextManager[object]:
+    """Writes the file while the block lasts; nothing where the configuration names none."""
+    path = settings.metrics.textfile
+    if path is None:
+        return nullcontext()
+    ending = threading.Event()
+    counter = Counter(daemon, answer, ending)
+
+    def measured() -> Measured:
+        health = counter.ask(AskHealth())
+        assert isinstance(health, Health)  # noqa: S101 - what the question is answered with
+        # A connection of its own each time: between two, nothing of the database is held open.
+        with closing(Readers(settings.state_dir)) as readers, readers.one() as reader:
+            return measure(reader, health, settings)
+
+    return TextFile(
+        path,
+        every=settings.metrics.every,
+        measure=measured,
+        hearts=daemon.hearts,
+        ending=ending,
+    )
 
 
 class TextFile:
@@ -33,6 +65,7 @@ class TextFile:
         every: the time between two.
         measure: takes the figures, in the thread.
         hearts: where its heartbeat is counted.
+        ending: set at the end of the block, for whoever measures.
     """
 
     def __init__(
@@ -42,12 +75,13 @@ class TextFile:
         every: timedelta,
         measure: Callable[[], Measured],
         hearts: Heartbeats,
+        ending: threading.Event,
     ) -> None:
         self._path = os.fsencode(path)
         self._every = every
         self._measure = measure
         self._hearts = hearts
-        self._ending = threading.Event()
+        self._ending = ending
         self._told: str | None = None
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
 
@@ -86,4 +120,4 @@ class TextFile:
     def _tell(self, error: AsrwatchError) -> None:
         if self._told != error.code:
             self._told = error.code
-            log.error("metrics-file", error=error.message, code=error.code, advice=error.advice)  # noqa: TRY400 - its traceback says nothing to a person
+            log.error("metrics-file", error=error.message, code=error.code, advice=error.advice)
