@@ -81,6 +81,8 @@ _TAKEN = (
                 "m4a": "audio/mp4",
                 "m4b": "audio/mp4",
                 "m4v": "video/mp4",
+                "m4p": "audio/mp4",
+                "aax": "audio/vnd.audible.aax",
                 "mov": "video/quicktime",
                 "qt": "video/quicktime",
                 "3gp": "video/3gpp",
@@ -114,7 +116,8 @@ _OTHERS = (
     _container("musepack", mpc="audio/x-musepack"),
     _container("caf", caf="audio/x-caf"),
     _container("au", au="audio/basic", snd="audio/basic"),
-    _container("dss", dss="audio/x-dss", ds2="audio/x-ds2"),
+    _container("dss", dss="audio/x-dss"),
+    _container("ds2", ds2="audio/x-ds2"),
 )
 
 CONTAINERS: Mapping[str, Container] = MappingProxyType(
