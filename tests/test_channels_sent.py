@@ -13,6 +13,7 @@ import pytest
 from e2e_helpers import Installed
 from fake_engine import FakeOptions, fake_cloud
 from journey_helpers import a_recording
+from pieces_helpers import FIRST, STEP, Counting
 from test_daemon import Scripted as Quiet
 from test_daemon import World
 from test_preparing import Attentive
@@ -102,7 +103,11 @@ def test_a_call_becomes_a_conversation(tmp_path: Path) -> None:
 
 def test_a_call_at_once(tmp_path: Path) -> None:
     """With `cut: true` each channel goes to the sync model turn by turn: one timeline; only what is said is paid."""
-    with Sandbox(recogniser=PocketSphinx(workers=1), knobs=KNOBS) as sandbox:
+    one, two, three = (media.tone(3, pitch=FIRST + number * STEP) for number in range(3))
+    agent = media.joined(one, media.silence(7), three, media.silence(1))
+    customer = media.joined(media.silence(5), two, media.silence(6))
+    both = media.channels(agent, customer)
+    with Sandbox(recogniser=Counting(), knobs=KNOBS) as sandbox:
         world = Installed(root=tmp_path, url=sandbox.url, key=sandbox.key)
         world.inbox_keys = {
             "channels": "split",
@@ -110,26 +115,27 @@ def test_a_call_at_once(tmp_path: Path) -> None:
             "cut": True,
             "formats": ["txt", "srt", "json"],
         }
-        file = a_call(world.inbox / "call.wav")
+        file = media.write(world.inbox / "call.wav", both, codec="pcm_s16le")
         priced = json.loads(world.call("plan", "--json").stdout)["files"][0]
         done = world.call("once")
         assert done.returncode == 0, done.stdout + done.stderr
         assert {line.model for line in sandbox.bill} == {"qwen3-asr-flash"}
         assert not sandbox.bill.paid_twice
-        assert sandbox.bill.seconds < 13 < priced["billed_seconds"] == 20
+        assert sandbox.bill.seconds <= 12 < priced["billed_seconds"] == 28
         paid = sandbox.bill.seconds
     story = world.call("explain", str(file)).stdout
     assert "each of one channel, so that it is known who speaks when" in story
-    assert "each of 2 channels is transcribed, and billed: 2 x 10s at most" in story
-    first, second = SHORT_SAMPLE.sentences
-    turns = [("agent", first), ("customer", LONG_SAMPLE.sentences[-1]), ("agent", second)]
+    assert "each of 2 channels is transcribed, and billed: 2 x 14s at most" in story
+    turns = [("agent", "one"), ("customer", "two"), ("agent", "three")]
     assert world.text_of("call") == "\n\n".join(f"{who}:\n{what}" for who, what in turns) + "\n"
     told = json.loads(world.text_of("call", ".json"))
     assert [(each["speaker"], each["text"]) for each in told["sentences"]] == turns
     begins = [each["begin_ms"] / 1000 for each in told["sentences"]]
-    assert begins == [pytest.approx(time, abs=0.5) for time in (0.3, 3.6, 6.4)]
+    assert begins == [pytest.approx(time, abs=0.5) for time in (0, 5, 10)]
     assert told["provenance"]["billed_seconds"] == paid
     assert told["provenance"]["options_left_out"] == []
+    srt = world.text_of("call", ".srt")
+    assert srt.index("agent: one") < srt.index("customer: two") < srt.index("agent: three")
 
 
 def test_what_is_not_worth_sending_is_not_sent(
