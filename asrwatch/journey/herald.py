@@ -26,7 +26,7 @@ from asrwatch.news import About, Day, News, Standstill
 from asrwatch.notifiers import Gone, NotifierOptions, Occasion, Refused
 from asrwatch.values import printable
 
-__all__ = ["Herald", "Wish"]
+__all__ = ["Herald", "Wish", "together"]
 
 log = logs.get("notify")
 
@@ -98,6 +98,8 @@ class Herald:
         self._text_of = text_of
         self._currency = currency
         self._chance = chance
+        self.most_waiting = MOST_WAITING
+        self.most_dead = MOST_DEAD
         self._wishes: dict[str, list[Wish]] = {}
         for wish in wishes:
             self._wishes.setdefault(wish.key, []).append(wish)
@@ -239,10 +241,10 @@ class Herald:
         if until is not None and until > now + group * 2:
             until = None  # of a clock that was wrong, or of a longer `group`
         open_ = store.unsent(key, kind, after=now) if until is not None else None
-        if open_ is None and store.waiting(key) >= MOST_WAITING:
+        if open_ is None and store.waiting(key) >= self.most_waiting:
             open_ = store.unsent(key, kind)
         if open_ is not None:
-            store.rewrite(open_.id, _together(open_.news, news))
+            store.rewrite(open_.id, together(open_.news, news))
             crash_point("message-extended")
             return
         due = max(until, now) if until is not None else now
@@ -266,7 +268,7 @@ class Herald:
         )
         self._store.post(letter)
         if dead:
-            self._store.clear_dead(key, most=MOST_DEAD, before=now - DEAD_KEPT)
+            self._store.clear_dead(key, most=self.most_dead, before=now - DEAD_KEPT)
         crash_point("message-kept")
 
     def _digest(self, wish: Wish, now: datetime) -> None:
@@ -413,7 +415,7 @@ class Herald:
             code=error.code,
             advice="`asrwatch notify` lists what was not told; `asrwatch notify --again` tries it again.",
         )
-        self._store.clear_dead(letter.notifier, most=MOST_DEAD, before=now - DEAD_KEPT)
+        self._store.clear_dead(letter.notifier, most=self.most_dead, before=now - DEAD_KEPT)
 
     def _wait(self, failures: int, error: AsrwatchError) -> timedelta:
         """Doubling, bounded, with jitter; longer where the receiver asks for it."""
@@ -466,7 +468,7 @@ def _standing(
         )
 
 
-def _together(news: News, more: News) -> News:
+def together(news: News, more: News) -> News:
     """One message that tells both; it names only the first of many."""
     room = max(0, LISTED - len(news.recordings))
     stood = max(0, LISTED - len(news.standstills))
