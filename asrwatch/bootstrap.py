@@ -203,6 +203,7 @@ def _route(
         diet=inbox.diet,
         care=Care(root=inbox.root, foreign_links=inbox.hard_links == "any"),
         rest_within=inbox.wait_for_rest,
+        cut=inbox.cut.target if inbox.cut else None,
     )
 
 
@@ -258,7 +259,7 @@ def build_daemon(
     built.spool.sweep(
         {
             recording.staging.ask_id
-            for recording in store.in_state(State.ASKING, State.PARKED)
+            for recording in store.in_state(State.ASKING, State.PARKED, pieces=True)
             if recording.staging is not None
         }
     )
@@ -283,7 +284,8 @@ def build_daemon(
             if settings.backup and not until_quiet
             else None,
             until_quiet=until_quiet,
-            on_change=(partial(_let_go, built.spool), *on_change),
+            on_change=on_change,
+            on_every_change=(partial(_let_go, built.spool),),
         )
     )
 
@@ -325,4 +327,5 @@ def _view(inbox: InboxSettings, built: Parts) -> InboxView:
         scan_every=inbox.scan_every,
         empty_for=inbox.wait_for_rest,
         presence=built.routes[inbox.name].presence,
+        at_once=inbox.at_once,
     )

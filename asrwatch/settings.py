@@ -220,6 +220,24 @@ def _after(written: Any, info: ValidationInfo) -> Any:
     raise ValueError(msg)
 
 
+class CutSettings(_Frozen):
+    """`cut: {target: 180s}`: about how long pieces are to be."""
+
+    target: Annotated[Duration, AfterValidator(lambda span: _at_least(span, "10s"))] = (
+        parse_duration("180s")
+    )
+
+
+def _cut(written: Any) -> Any:
+    match written:
+        case True:
+            return {}
+        case False:
+            return None
+        case _:
+            return written
+
+
 def _language(code: str) -> str:
     if not re.fullmatch(r"[a-z]{2,3}", code):
         msg = "must be one code such as en; leave it out if unknown or mixed"
@@ -291,6 +309,7 @@ class InboxSettings(_Frozen):
     watch: WatchMode = WatchMode.AUTO
     marker: Annotated[str, Field(min_length=1), AfterValidator(_plain_name)] | None = None
     settle: Duration = parse_duration("5s")
+    at_once: bool = True
     scan_every: Annotated[Duration, AfterValidator(lambda span: _at_least(span, "1s"))] = (
         parse_duration("60s")
     )
@@ -313,6 +332,7 @@ class InboxSettings(_Frozen):
     patience: Duration = parse_duration("3d")
     unknown: Literal["ask_again", "park"] = "ask_again"
     send_silence: bool = False
+    cut: Annotated[CutSettings | None, BeforeValidator(_cut)] = None
     diet: Annotated[Diet, BeforeValidator(_off)] = Diet.LOSSLESS
     notify: tuple[NotifierChoice, ...] = ()
 
@@ -606,8 +626,8 @@ def _keys_beside(place: tuple[Any, ...], written: Mapping[str, Any]) -> Collecti
             return AllowanceSettings.model_fields
         case ("inboxes", int()):
             return InboxSettings.model_fields
-        case ("inboxes", int(), "after", *_):
-            return MoveTo.model_fields
+        case ("inboxes", int(), ("cut" | "after") as key, *_):
+            return (CutSettings if key == "cut" else MoveTo).model_fields
         case ("engines", str(name)):
             return _options(engines, Engine, name)
         case ("storage" as kind, *_) | (

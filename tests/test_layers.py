@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cloud": RECORDING - {"logs", "parts"},
     "protocols": RECORDING - {"logs", "parts"} | {"cloud", "audio", "files"},
     "part files": RECORDING - {"logs", "parts"} | {"cloud", "audio", "files", "protocols"},
-    "inbox": RECORDING | {"files"},
+    "inbox": RECORDING | {"files", "audio"},
     "journey": RECORDING | {"files", "audio", "cloud", "protocols", "inbox"},
     "config": RECORDING | {"files", "audio", "cloud", "protocols", "inbox"},
     "sandbox": {"errors", "values", "logs", "children"},

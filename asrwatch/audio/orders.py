@@ -68,13 +68,14 @@ class Survey:
     `demuxers` are the only ones that may be used (libavformat's names); `longest` is where decoding stops, in
     samples; `until_sound` ends it at the first sound, which is all that is needed to know that it is not silent.
     `track` is which stream of sound is meant, counted from 0; None is the one that is marked as the default, or else
-    the first.
+    the first. With `by_channel` it is also said where nobody speaks in each channel by itself.
     """
 
     demuxers: tuple[str, ...]
     longest: int
     until_sound: bool = False
     track: int | None = None
+    by_channel: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,7 +122,8 @@ class Surveyed:
     scale (never above 0), None for digital silence; `silent` if nobody could hear anything in it;
     `same_channels` if every channel carries the same signal, `silent_channels` are those in which nobody could hear
     anything; `pauses` are (from, to) in samples, where nobody speaks, in order; `broken` counts packets that could
-    not be decoded; `tracks` is how many streams of sound there are, of which `track` was listened to.
+    not be decoded; `tracks` is how many streams of sound there are, of which `track` was listened to;
+    `channel_pauses` are like `pauses`, for each channel, where that was asked for.
     """
 
     codec: str
@@ -137,6 +139,7 @@ class Surveyed:
     ended_early: bool = False
     silent_channels: tuple[int, ...] = ()
     track: int = 0
+    channel_pauses: tuple[tuple[tuple[int, int], ...], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,6 +195,8 @@ def _value(name: str, at: Any) -> Any:
             return tuple(Piece(**piece) for piece in at)
         case "pauses":
             return tuple((start, end) for start, end in at)
+        case "channel_pauses":
+            return tuple(_value("pauses", each) for each in at)
         case "codec" if at in set(Codec):
             return Codec(at)
         case _:

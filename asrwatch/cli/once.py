@@ -31,7 +31,7 @@ from asrwatch.words import shown as in_words
 
 __all__ = ["once"]
 
-_LEFT = (State.SETTLED, State.STAGED, State.ASKING, State.SUBMITTED, State.TRANSCRIBED)
+_LEFT = (State.SETTLED, State.CUT, State.STAGED, State.ASKING, State.SUBMITTED, State.TRANSCRIBED)
 
 
 @stoppable(1)
@@ -77,6 +77,7 @@ def once(
         leftovers=leftovers,
         empty=tuple(_held(daemon, Why.EMPTY)),
         unmarked=tuple(_held(daemon, Why.UNMARKED)),
+        unfinished=tuple(_held(daemon, Why.UNFINISHED)),
         stopped=daemon.stopping,
     )
     tell_end(ended, as_json=as_json)

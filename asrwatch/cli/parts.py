@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from asrwatch import engines, formats, notifiers, storages
 from asrwatch import parts as shelf
+from asrwatch.cli._completing import parts_there_are
 from asrwatch.cli._options import AsJson
 from asrwatch.cli._printing import print_json, safe, say
 from asrwatch.engines import Engine
@@ -55,7 +56,13 @@ class Part:
 
 def parts(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Only this part.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Only this part.",
+            show_default=False,
+            autocompletion=parts_there_are,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
