@@ -16,6 +16,7 @@ from journey_helpers import a_recording
 from test_daemon import Scripted as Quiet
 from test_daemon import World
 from test_preparing import Attentive
+from transcribe_helpers import Bench
 
 from asrwatch.audio.orders import RATE, Survey, samples
 from asrwatch.audio.studio import Studio
@@ -251,3 +252,27 @@ def test_the_books_count_each_channel(tmp_path: Path, store: Store, now: datetim
         )
         assert asked.asking is not None
         assert asked.asking.expected == timedelta(seconds=seconds)
+
+
+def test_one_call_now(tmp_path: Path, sandbox: Sandbox) -> None:
+    """`transcribe --channels split` names the speakers, too; channels that are not there are refused, unpaid."""
+    config = tmp_path / "asrwatch.yaml"
+    config.write_text(
+        f"cloud: {{base_url: '{sandbox.url}'}}\n"
+        "engines: {qwen3-asr-flash-filetrans: {first_poll: 50ms}}\n"
+    )
+    bench = Bench(sandbox=sandbox, config=config, folder=tmp_path)
+    file = media.write(
+        tmp_path / "call.wav",
+        media.channels(media.tone(3), media.tone(3, pitch=300)),
+        codec="pcm_s16le",
+    )
+    asked = ("--channels", "split", "--speakers", "agent,customer", "--model", "auto")
+    done = bench.run(file, *asked, "--format", "txt")
+    assert done.stdout == "agent:\nHello.\n\ncustomer:\nHello.\n"
+    assert sandbox.bill.seconds == 6
+    missing = bench.run(file, "--channels", "0,2", "--model", "auto")
+    assert "The third channel is wanted" in missing.stderr
+    assert missing.returncode == 1
+    assert bench.run(file, "--channels", "both").returncode == 2
+    assert sandbox.bill.seconds == 6

@@ -19,7 +19,7 @@ from asrwatch.journey.herald import (
     together,
 )
 from asrwatch.journey.keeper import Keeper
-from asrwatch.journey.recording import Failure, Recording, State
+from asrwatch.journey.recording import Failure, Recording, Sentence, State
 from asrwatch.journey.store import EVERY_ENGINE, Hold, Letter, Store
 from asrwatch.news import About, News, Standstill
 from asrwatch.notifiers import Gone, NotifierOptions, Occasion, Refused
@@ -53,7 +53,13 @@ def fails(keeper: Keeper, number: int, now: datetime, **more: Any) -> Recording:
 
 
 def becomes(
-    keeper: Keeper, state: State, number: int, now: datetime, *, inbox: str = "inbox"
+    keeper: Keeper,
+    state: State,
+    number: int,
+    now: datetime,
+    *,
+    inbox: str = "inbox",
+    said: tuple[Sentence, ...] | None = None,
 ) -> Recording:
     """A recording reaches its end."""
     path, digest = f"/{inbox}/{number}.wav".encode(), f"{number:064x}"
@@ -63,7 +69,8 @@ def becomes(
     found = Recording.found(inbox=inbox, path=path, fingerprint=whole.fingerprint, now=now)
     with keeper.store.transaction():
         added = keeper.store.add(found)
-        after = replace(whole, id=added.id)
+        delivery = replace(whole.delivery, said=said) if whole.delivery else None
+        after = replace(whole, id=added.id, delivery=delivery)
         keeper.book.save(added, after)
     keeper.take_news()
     return after
@@ -176,6 +183,27 @@ def test_an_inbox_tells_its_own_and_what_is_wanted(store: Store, now: datetime) 
         old = added.fail(Failure.of(RecordingError("Old.", code="superseded")), now=now)
         keeper.book.save(added, old)
     assert letters(keeper.herald, now + DAY) == []
+
+
+def test_pieces_of_a_recording_are_nobodys_news(store: Store, now: datetime) -> None:
+    """What a long recording is cut into is told neither one by one nor in the digest: only the whole is."""
+    keeper = keeper_of(store, wish(on=["failed", "digest"]))
+    look(keeper, now)
+    whole = fails(keeper, 1, now)
+    piece = replace(
+        a_recording(State.FAILED, now, path=b"/inbox/2.wav", ticket="t2"), part_of=whole.id
+    )
+    with store.transaction():
+        found = Recording.found(
+            inbox="inbox", path=piece.path, fingerprint=piece.fingerprint, now=now
+        )
+        added = store.add(replace(found, part_of=whole.id))
+        keeper.book.save(added, replace(piece, id=added.id))
+    assert [letter.news.count for letter in letters(keeper.herald, now + DAY)] == [1]
+    look(keeper, now + DAY)
+    (digest,) = letters(keeper.herald, now + DAY)
+    assert digest.news.day is not None
+    assert (digest.news.day.failed, digest.news.day.waiting_failed) == (1, 1)
 
 
 def test_a_held_engine_is_told_once_and_its_healing_too(store: Store, now: datetime) -> None:
@@ -428,8 +456,7 @@ def test_no_text_is_told_unless_it_is_wanted(store: Store, now: datetime) -> Non
     """A transcript's text goes along only with `text: true`."""
     wishes = (wish(on=["delivered"]), wish(key="y", on=["delivered"], text=True))
     keeper = keeper_of(store, *wishes)
-    keeper.herald._text_of = lambda _: "x" * 100_000
-    becomes(keeper, State.DELIVERED, 1, now)
+    becomes(keeper, State.DELIVERED, 1, now, said=(Sentence(text="x" * 100_000),))
     texts = {
         letter.notifier: letter.news.recordings[0].text for letter in letters(keeper.herald, now)
     }

@@ -79,7 +79,6 @@ class Herald:
     Args:
         book: whose store it writes to.
         wishes: of all inboxes.
-        text_of: a delivered recording's transcript.
         currency: of what was spent.
         chance: for jitter, from 0 up to 1.
     """
@@ -89,13 +88,11 @@ class Herald:
         book: Book,
         wishes: Iterable[Wish],
         *,
-        text_of: Callable[[Recording], str],
         currency: str,
         chance: Callable[[], float],
     ) -> None:
         self._store = book.store
         self._log = book.log_saved
-        self._text_of = text_of
         self._currency = currency
         self._chance = chance
         self.most_waiting = MOST_WAITING
@@ -126,7 +123,11 @@ class Herald:
     def changed(self, before: Recording | None, after: Recording) -> None:
         """A recording has become something else."""
         occasion = _OCCASIONS.get(after.state)
-        if occasion is None or (before is not None and before.state is after.state):
+        if (
+            after.part_of is not None
+            or occasion is None
+            or (before is not None and before.state is after.state)
+        ):
             return
         failure = after.failure
         if failure is not None and failure.code == SUPERSEDED:
@@ -209,7 +210,7 @@ class Herald:
     def _about(self, recording: Recording, *, text: bool) -> About:
         path, exact = _shown(recording.path)
         reading, failure = recording.reading, recording.failure
-        told = self._text_of(recording) if text and recording.state is State.DELIVERED else None
+        told = _text_of(recording) if text else None
         return About(
             id=recording.id,
             inbox=recording.inbox,
@@ -433,6 +434,14 @@ class Herald:
         """The clock was set: no wait becomes longer or shorter by it."""
         if step.by and self._wishes:
             self._store.move_letters(step.by)
+
+
+def _text_of(recording: Recording) -> str | None:
+    """What was said, a sentence a line; None where nothing was delivered."""
+    delivery = recording.delivery
+    if delivery is None or delivery.said is None:
+        return None
+    return "\n".join(sentence.text for sentence in delivery.said)
 
 
 def _standing(

@@ -332,7 +332,7 @@ class Outbox(Database):
     def day_figures(self, inboxes: Collection[str], begin: datetime, end: datetime) -> DayFigures:
         """What these inboxes did from `begin` up to `end`."""
         inside = and_(events.c.at >= begin, events.c.at < end)
-        mine = recordings.c.inbox.in_(inboxes)
+        mine = and_(recordings.c.inbox.in_(inboxes), recordings.c.part_of.is_(None))
         ends = (State.DELIVERED, State.FAILED, State.PARKED)
         moved = and_(
             inside, mine, events.c.to_state.in_(ends), events.c.from_state != events.c.to_state
