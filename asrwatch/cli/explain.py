@@ -28,6 +28,8 @@ from asrwatch.desk.reports import (
 )
 from asrwatch.journey.journey import Route
 from asrwatch.values import counted, format_duration, format_money, format_size, printable
+from asrwatch.words import shown
+from asrwatch.words.widths import padded
 
 __all__ = ["explain", "explanation_of", "rows_of_explanation"]
 
@@ -140,7 +142,7 @@ def _story(story: Story) -> Iterator[Row]:
     for number, paid in enumerate(story.paid):
         yield ("" if number else "asked"), _paid(paid)
     for number, event in enumerate(story.events):
-        said = f"{local(event.at)}  {event.state.value:<11}  {event.note}"
+        said = f"{local(event.at)}  {padded(shown(event.state.value), 11)}  {event.note}"
         yield ("" if number else "story"), said.rstrip()
 
 
