@@ -47,6 +47,7 @@ __all__ = [
     "RecordingLine",
     "Report",
     "Settling",
+    "SoundLine",
     "Span",
     "Status",
     "Story",
@@ -438,6 +439,29 @@ class OutputLine:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SoundLine:
+    """What a recording is, as far as that is known; None is unknown.
+
+    `duration_from` is `headers`, `decoding` or empty. `silent`: nobody could hear anything in it; `same_channels`:
+    all carry the same sound; `silent_channels` and `track` (of `tracks` streams of sound) count from 0;
+    `pictures`: it is a video.
+    """
+
+    container: str | None
+    codec: str | None
+    duration: Span | None
+    duration_from: str
+    sample_rate: int | None
+    channels: int | None
+    silent: bool | None
+    same_channels: bool | None
+    silent_channels: tuple[int, ...]
+    tracks: int | None
+    track: int
+    pictures: bool | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Story:
     """Everything there is to tell of one recording.
 
@@ -473,6 +497,7 @@ class Story:
     original: FileName | None = None
     paid: tuple[Paid, ...] = ()
     events: tuple[EventLine, ...] = ()
+    sound: SoundLine | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -495,6 +520,7 @@ class Foresight:
     reasons: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     advice: str = ""
+    sound: SoundLine | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

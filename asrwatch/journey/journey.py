@@ -231,10 +231,7 @@ def facts_of(stream: BinaryIO, path: bytes, route: Route) -> AudioFacts:
     """
     facts = probe(stream, path, whole=route.care is not None)
     admission.check_length(facts, path, route.longest)
-    try:
-        facts = _listened(stream, facts, route)
-    except RecordingError as error:
-        raise admission.named(error, facts, path) from error
+    facts = _listened(stream, facts, route)
     admission.check_length(facts, path, route.longest)
     return facts
 
