@@ -10,6 +10,7 @@ from asrwatch.cloud.regions import currency_of
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
 from asrwatch.desk.lookups import lately, transcripts
+from asrwatch.desk.pieces import lines_of
 from asrwatch.desk.reports import (
     AskBooked,
     AskExplain,
@@ -141,4 +142,5 @@ class Desk:
             around,
             events=store.story(recording.id),
             bought=store.bought_for(recording.id),
+            pieces=lines_of(self._scene, recording),
         )

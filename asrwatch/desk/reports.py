@@ -42,6 +42,7 @@ __all__ = [
     "OutputLine",
     "Paid",
     "Piece",
+    "PieceLine",
     "Question",
     "Reason",
     "RecordingLine",
@@ -426,6 +427,7 @@ class Paid:
     billed: Span | None
     cost: Sum | None = None
     currency: str = ""
+    piece: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -435,6 +437,20 @@ class OutputLine:
     format: str
     path: FileName
     written: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PieceLine:
+    """A piece of a recording that was cut: its place, how far it is (None: not on its way), and what was paid."""
+
+    number: int
+    begin: Span
+    end: Span
+    channel: int | None = None
+    state: State | None = None
+    ticket: str | None = None
+    billed: Span | None = None
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -472,6 +488,7 @@ class Story:
     outputs: tuple[OutputLine, ...] = ()
     original: FileName | None = None
     paid: tuple[Paid, ...] = ()
+    pieces: tuple[PieceLine, ...] = ()
     events: tuple[EventLine, ...] = ()
 
 
