@@ -48,7 +48,7 @@ from asrwatch.files import check_unchanged, hash_whole, sweep
 from asrwatch.formats import Format
 from asrwatch.heartbeats import vital
 from asrwatch.inbox.presence import Presence
-from asrwatch.journey import channels, delivery, joining, silence, source
+from asrwatch.journey import admission, channels, delivery, joining, silence, source
 from asrwatch.journey.away import patient
 from asrwatch.journey.cost import expected_bill
 from asrwatch.journey.dispatch import Candidate, Question, choose, decoded_size
@@ -124,7 +124,7 @@ class Route:
     `presence` tells a file that
     is gone from one whose share is away. `care` is None for files a person names himself; `rest_within` is how long
     a file that is not whole may wait for its rest; `cut` is the length of the pieces that recordings are to be cut
-    into, None cuts only what is too long.
+    into, None cuts only what is too long. What is longer than `longest` is refused.
     """
 
     inbox: str
@@ -143,6 +143,7 @@ class Route:
     presence: Presence | None = None
     care: source.Care | None = None
     rest_within: timedelta = timedelta(hours=1)
+    longest: timedelta | None = None
     cut: timedelta | None = None
 
 
@@ -225,10 +226,20 @@ def facts_of(stream: BinaryIO, path: bytes, route: Route) -> AudioFacts:
     """What a recording is: told by its headers, and by decoding it where they do not tell enough.
 
     Raises:
-        RecordingError: it is no recording, or cannot be decoded.
+        RecordingError: it is no recording, cannot be decoded, or is longer than the inbox allows.
         TemporaryError: the process that decoded it died.
     """
     facts = probe(stream, path, whole=route.care is not None)
+    admission.check_length(facts, path, route.longest)
+    try:
+        facts = _listened(stream, facts, route)
+    except RecordingError as error:
+        raise admission.named(error, facts, path) from error
+    admission.check_length(facts, path, route.longest)
+    return facts
+
+
+def _listened(stream: BinaryIO, facts: AudioFacts, route: Route) -> AudioFacts:
     preparer = route.preparer
     if preparer is None or not preparer.can_encode:
         return facts
@@ -743,7 +754,7 @@ def plan_for(question: Question, route: Route) -> Plan:
     question = replace(question, can_encode=able, can_publish=route.storage.copies, wishes=wishes)
     choice = choose(question, [candidate_of(engine) for engine in route.engines.values()])
     engine = route.engines[choice.engine]
-    sent = engine.sent(wishes)
+    sent = engine.sent(channels.left_to_the_engine(wishes, choice.cut))
     plan = Plan(
         engine=choice.engine,
         model=engine.options.model,
@@ -757,8 +768,9 @@ def plan_for(question: Question, route: Route) -> Plan:
             *channels.billing(
                 facts,
                 asked=len(wishes.channels),
-                billed=engine.billed_channels(wishes),
+                billed=channels.billed(choice.cut, engine.billed_channels(wishes)),
                 can_split=engine.channels,
+                cut=choice.cut,
             ),
         ),
         channels=wishes.channels,

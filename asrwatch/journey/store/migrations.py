@@ -229,6 +229,12 @@ def _recordings_are_cut(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE asks ADD COLUMN {column}")
 
 
+def _sums_come_grouped(connection: Connection) -> None:
+    connection.exec_driver_sql(
+        "CREATE INDEX asks_by_engine ON asks (engine, outcome, billed, price, sent)"
+    )
+
+
 MIGRATIONS: tuple[Step, ...] = (
     _asks_tell_what_they_cost,
     _inboxes_take_turns,
@@ -242,6 +248,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _lists_are_quick,
     _messages_are_kept_until_they_are_told,
     _recordings_are_cut,
+    _sums_come_grouped,
 )
 """From schema 1 on: the first of them makes schema 2, and so forth."""
 

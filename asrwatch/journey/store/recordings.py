@@ -555,7 +555,9 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Outbox):
 
     def remember_cut(self, purchase: str, places: Sequence[Stretch]) -> None:
         """Where a recording was cut: the same content is never cut elsewhere by the same rules, and paid again."""
-        written = json.dumps([[place.begin, place.end, place.overlap] for place in places])
+        written = json.dumps(
+            [[place.begin, place.end, place.overlap, place.channel] for place in places]
+        )
         with self.transaction():
             self._connection.execute(
                 upsert(tables.cuts)
@@ -569,8 +571,8 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Outbox):
         with self.transaction():
             places = self._connection.execute(wanted).scalar()
         return tuple(
-            Stretch(begin=begin, end=end, overlap=overlap)
-            for begin, end, overlap in json.loads(places or "[]")
+            Stretch(begin=begin, end=end, overlap=overlap, channel=channel[0] if channel else None)
+            for begin, end, overlap, *channel in json.loads(places or "[]")
         )
 
     def has_pieces(self) -> bool:
