@@ -24,6 +24,7 @@ __all__ = [
     "AskLog",
     "AskRetry",
     "AskStatus",
+    "AskTellAgain",
     "AskTranscripts",
     "Booked",
     "BudgetLine",
@@ -39,6 +40,7 @@ __all__ = [
     "Log",
     "LogLine",
     "Money",
+    "NotifierLine",
     "OutputLine",
     "Paid",
     "Piece",
@@ -53,10 +55,12 @@ __all__ = [
     "Story",
     "Stuck",
     "TaskLine",
+    "ToldAgain",
     "TranscriptLine",
     "Transcripts",
     "Treated",
     "Treatment",
+    "Untold",
     "from_json",
     "question_from_json",
     "to_json",
@@ -164,8 +168,24 @@ class AskLog:
     ask: Literal["log"] = "log"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskTellAgain:
+    """Try again what no notifier took; with `drop`: throw it away."""
+
+    drop: bool = False
+    ask: Literal["tell-again"] = "tell-again"
+
+
 Question = (
-    AskStatus | AskHealth | AskExplain | AskBooked | AskRetry | AskForget | AskTranscripts | AskLog
+    AskStatus
+    | AskHealth
+    | AskExplain
+    | AskBooked
+    | AskRetry
+    | AskForget
+    | AskTranscripts
+    | AskLog
+    | AskTellAgain
 )
 
 
@@ -337,6 +357,42 @@ class Doubt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NotifierLine:
+    """How a notifier does: messages that wait for it and that it never took (`untold`), and what it failed with.
+
+    `told_at` is when it last took one; `gone` since when it wants none.
+    """
+
+    notifier: str
+    inboxes: tuple[str, ...]
+    waiting: int
+    untold: int
+    told_at: datetime | None = None
+    failures: int = 0
+    next_at: datetime | None = None
+    gone: datetime | None = None
+    trouble: Reason | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Untold:
+    """A message that was not told: of `count` things, the first of them `about` a file.
+
+    `given_up` says why it is not tried any more; otherwise `next_at` is when it is.
+    """
+
+    message: str
+    notifier: str
+    kind: str
+    since: datetime
+    attempts: int
+    count: int
+    about: str | None = None
+    given_up: str | None = None
+    next_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Stuck:
     """A thread beyond its deadline: what it does, and for how long it has not moved."""
 
@@ -380,6 +436,8 @@ class Status:
     page: str | None = None
     page_trouble: Reason | None = None
     budget: tuple[BudgetLine, ...] = ()
+    notifiers: tuple[NotifierLine, ...] = ()
+    untold: tuple[Untold, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -490,6 +548,7 @@ class Story:
     paid: tuple[Paid, ...] = ()
     pieces: tuple[PieceLine, ...] = ()
     events: tuple[EventLine, ...] = ()
+    untold: tuple[Untold, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -619,11 +678,19 @@ class Log:
     newest: int
 
 
-Report = Status | Health | Explanation | Treatment | Booked | Transcripts | Log
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToldAgain:
+    """How many messages are tried again, or were thrown away."""
+
+    running: bool
+    messages: int
+
+
+Report = Status | Health | Explanation | Treatment | Booked | Transcripts | Log | ToldAgain
 
 _ADAPTERS: Mapping[type[Any], TypeAdapter[Any]] = {
     kind: TypeAdapter(kind)
-    for kind in (Status, Health, Explanation, Treatment, Booked, Transcripts, Log)
+    for kind in (Status, Health, Explanation, Treatment, Booked, Transcripts, Log, ToldAgain)
 }
 _QUESTIONS: TypeAdapter[Question] = TypeAdapter(Annotated[Question, Discriminator("ask")])
 

@@ -271,7 +271,9 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Outbox):
     def for_a_person(self, inboxes: Collection[str], *, limit: int) -> tuple[Recording, ...]:
         """What waits for a person in these inboxes, what is parked first, then the newest."""
         chosen = _WITH_ANSWER.where(
-            _table.c.state.in_((State.PARKED, State.FAILED)), _table.c.inbox.in_(inboxes)
+            _table.c.state.in_((State.PARKED, State.FAILED)),
+            _table.c.inbox.in_(inboxes),
+            _WHOLE,
         )
         parked_first = (_table.c.state != State.PARKED.value, _NEWEST_FIRST)
         return self._many(chosen.order_by(*parked_first).limit(limit))
