@@ -86,6 +86,7 @@ __all__ = [
     "candidate_of",
     "discard",
     "facts_of",
+    "heard",
     "is_ours",
     "plan_for",
     "send",
@@ -570,11 +571,7 @@ def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
     """Render the stored answer in every format, put the files in place, then deal with the original."""
     reading, answer = _evidence(recording.reading), _evidence(recording.answer)
     source.check_still_current(recording, route.care, route.presence)
-    transcript = channels.named(
-        _transcript(answer, route.engines[reading.plan.engine]),
-        channels.voices(route.wishes, reading.facts),
-        heard=reading.plan.channels,
-    )
+    transcript = heard(recording, route)
     provenance = provenance_of(recording, transcript, region=route.region)
     rendered = tuple(
         delivery.Rendered.of(name, part.render(transcript, provenance))
@@ -598,6 +595,20 @@ def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
         said=transcript.spoken,
     )
     return recording.deliver(delivered, now=now)
+
+
+def heard(recording: Recording, route: Route) -> Transcript:
+    """What the answer in hand says, its channels named as the inbox names them.
+
+    Raises:
+        RecordingError: the answer holds no usable transcript.
+    """
+    reading, answer = _evidence(recording.reading), _evidence(recording.answer)
+    return channels.named(
+        _transcript(answer, route.engines[reading.plan.engine]),
+        channels.voices(route.wishes, reading.facts),
+        heard=reading.plan.channels,
+    )
 
 
 def _transcript(answer: Answer, engine: Engine[Any]) -> Transcript:

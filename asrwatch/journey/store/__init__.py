@@ -2,7 +2,7 @@
 
 from asrwatch.journey.store.database import RESERVE, StoreTrouble
 from asrwatch.journey.store.lately import Happened
-from asrwatch.journey.store.listing import Listed, Page, Wanted
+from asrwatch.journey.store.listing import Listed, Page, Place, Wanted
 from asrwatch.journey.store.money import EVERY_ENGINE, Bought, Hold, Ledger
 from asrwatch.journey.store.reading import Reader, Readers
 from asrwatch.journey.store.recordings import STEPS_LEFT, Event, Store
@@ -26,6 +26,7 @@ __all__ = [
     "Ledger",
     "Listed",
     "Page",
+    "Place",
     "Reader",
     "Readers",
     "Search",

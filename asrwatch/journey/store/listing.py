@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
-from asrwatch.journey.recording import Failure, State, Trouble
+from asrwatch.journey.recording import Failure, Fingerprint, Output, State, Trouble
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.database import Database
 
-__all__ = ["Listed", "Listing", "Page", "Wanted"]
+__all__ = ["Listed", "Listing", "Page", "Place", "Wanted"]
 
 _table = tables.recordings
 _failure = TypeAdapter(Failure)
@@ -85,6 +85,17 @@ _LINES = (
 )
 
 
+_PLACE = (
+    _table.c.inbox,
+    _table.c.path,
+    _table.c.device,
+    _table.c.inode,
+    _table.c.size,
+    _table.c.mtime_ns,
+    _table.c.original,
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
     """Which recordings are meant: all, or those in these states, of one inbox, with this in their path."""
@@ -124,6 +135,19 @@ class Page:
     cut: bool = False
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where a recording's file lies, what it is, and what was written for it; `original` is where it was moved."""
+
+    inbox: str
+    path: bytes
+    fingerprint: Fingerprint
+    original: bytes | None
+    container: str | None
+    codec: str | None
+    outputs: tuple[Output, ...]
+
+
 class Listing(Database):
     """Questions that lists ask; mixed into a `Store`."""
 
@@ -147,6 +171,35 @@ class Listing(Database):
         """These recordings, newest first; those that are gone are left out."""
         with self.transaction():
             return self._lines(sorted(ids, reverse=True))
+
+    def place(self, recording_id: int) -> Place | None:
+        """Where a recording's files lie; its answer is not read for it."""
+        facts = func.json_extract(_table.c.reading, "$.facts.container", "$.facts.codec")
+        with self.transaction():
+            row = self._connection.execute(
+                select(*_PLACE, facts.label("facts")).where(_table.c.id == recording_id)
+            ).first()
+            if row is None:
+                return None
+            written = self._connection.execute(
+                select(tables.outputs)
+                .where(tables.outputs.c.recording == recording_id)
+                .order_by(tables.outputs.c.position)
+            ).all()
+        container, codec = json.loads(row.facts) if row.facts else (None, None)
+        return Place(
+            inbox=row.inbox,
+            path=row.path,
+            fingerprint=Fingerprint(
+                device=row.device, inode=row.inode, size=row.size, mtime_ns=row.mtime_ns
+            ),
+            original=row.original,
+            container=container,
+            codec=codec,
+            outputs=tuple(
+                Output(format=each.format, path=each.path, sha256=each.sha256) for each in written
+            ),
+        )
 
     def counts(self) -> Mapping[str, Mapping[State, int]]:
         """How many recordings each inbox has in each state; inboxes and states without any are left out."""
