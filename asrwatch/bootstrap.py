@@ -8,14 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from asrwatch import engines, formats, logs, parts, storages
+from asrwatch import engines, formats, logs, notifiers, parts, storages
 from asrwatch.audio.studio import Studio
 from asrwatch.cloud import Cloud, KeyRing
 from asrwatch.cloud.regions import currency_of
 from asrwatch.config import AUTOMATIC, InboxSettings, PartChoice, Settings
 from asrwatch.daemon import Daemon, House
 from asrwatch.engines import Engine
-from asrwatch.errors import StartupError
+from asrwatch.errors import ConfigError, Problem, StartupError
 from asrwatch.formats import Format
 from asrwatch.inbox.caching import least_settle
 from asrwatch.inbox.lookout import InboxView, Lookout
@@ -25,6 +25,7 @@ from asrwatch.journey.backups import BackupRules
 from asrwatch.journey.book import Change
 from asrwatch.journey.budget import Allowance, Budget
 from asrwatch.journey.delivery import Rules
+from asrwatch.journey.herald import Wish
 from asrwatch.journey.journey import Route
 from asrwatch.journey.preparing import Preparer
 from asrwatch.journey.recording import State, Wishes
@@ -33,6 +34,8 @@ from asrwatch.journey.speeds import FILE as SPEEDS
 from asrwatch.journey.speeds import Speedometer
 from asrwatch.journey.spool import FOLDER, Spool
 from asrwatch.journey.store import Store
+from asrwatch.notifiers import Notifier as MessageNotifier
+from asrwatch.notifiers import Surroundings
 from asrwatch.storages import Storage
 from asrwatch.systemd import Notifier
 from asrwatch.values import format_duration, printable
@@ -44,6 +47,7 @@ __all__ = [
     "build_daemon",
     "build_engine",
     "build_format",
+    "build_notifiers",
     "build_parts",
     "build_storage",
     "open_store",
@@ -104,6 +108,41 @@ def build_format(choice: PartChoice) -> Format[Any]:
     """A transcript format with the choice's options."""
     part: type[Format[Any]] = parts.find(formats, Format, choice.use)  # type: ignore[type-abstract] # a base to look for
     return part(part.Options.model_validate(dict(choice.options)))
+
+
+def build_notifiers(
+    settings: Settings,
+) -> tuple[Mapping[str, MessageNotifier[Any]], tuple[Wish, ...]]:
+    """The notifiers of all inboxes, by key, and what each inbox wants them to be told.
+
+    Raises:
+        ConfigError: two inboxes name one address with different options of its own.
+    """
+    built: dict[str, MessageNotifier[Any]] = {}
+    wishes: list[Wish] = []
+    problems: list[Problem] = []
+    around = Surroundings(noticed=logs.register_secret)
+    for n, inbox in enumerate(settings.inboxes):
+        for m, choice in enumerate(inbox.notify):
+            part: type[MessageNotifier[Any]] = parts.find(
+                notifiers,
+                MessageNotifier,  # type: ignore[type-abstract] # a base to look for
+                choice.use,
+            )
+            made = part(part.Options.model_validate(dict(choice.options)), around)
+            first = built.setdefault(made.key, made)
+            if first.own_options != made.own_options:
+                what = f"{made.label} stands elsewhere with other options; write the same ones in both places"
+                problems.append(Problem(where=f"inboxes[{n}].notify[{m}]", what=what))
+            elif any((wish.inbox, wish.key) == (inbox.name, made.key) for wish in wishes):
+                what = f"{made.label} stands in this list already; name all occasions in one `on:`"
+                problems.append(Problem(where=f"inboxes[{n}].notify[{m}]", what=what))
+            wishes.append(
+                Wish(inbox=inbox.name, key=made.key, label=made.label, options=made.options)
+            )
+    if problems:
+        raise ConfigError(problems, source=settings.source)
+    return built, tuple(wishes)
 
 
 def build_parts(settings: Settings) -> Parts:
@@ -223,8 +262,11 @@ def build_daemon(
             if recording.staging is not None
         }
     )
+    told, wishes = build_notifiers(settings)
     return Daemon(
         House(
+            notifiers=told,
+            wishes=wishes,
             store=store,
             routes=built.routes,
             engines=built.engines,
@@ -283,4 +325,5 @@ def _view(inbox: InboxSettings, built: Parts) -> InboxView:
         scan_every=inbox.scan_every,
         empty_for=inbox.wait_for_rest,
         presence=built.routes[inbox.name].presence,
+        at_once=inbox.at_once,
     )

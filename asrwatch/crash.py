@@ -93,6 +93,12 @@ PLACES: Final[Mapping[str, str]] = MappingProxyType(
         "original-moved": "the original was renamed",
         "original-deleted": "the original was deleted",
         "finished": "the original is dealt with, nothing saved",
+        # Telling.
+        "message-kept": "a message is in the outbox, not committed",
+        "message-extended": "one tells more than before, not committed",
+        "message-going": "a message is about to be sent, nothing of it left",
+        "message-answered": "the receiver has it, or not: known in memory only",
+        "message-burnt": "a message that was told is out of the outbox, not committed",
         # Commands.
         "retrying": "a person's retry is done, not committed",
         "forgetting": "a person's forget is done, not committed",

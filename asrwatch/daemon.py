@@ -42,16 +42,18 @@ from asrwatch.journey.book import Change
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.filling import REST, Filler
 from asrwatch.journey.gate import Gate
+from asrwatch.journey.herald import Wish
 from asrwatch.journey.journey import Route, awaits_its_answer, is_ours, tidy_up
 from asrwatch.journey.keeper import Keeper
 from asrwatch.journey.next_step import Step
 from asrwatch.journey.poller import TaskNews
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.room import RESERVE_AT_ONCE, Room, RoomSeen
-from asrwatch.journey.store import RESERVE, Store, StoreTrouble
+from asrwatch.journey.store import RESERVE, Letter, Store, StoreTrouble
 from asrwatch.journey.survey import Survey
 from asrwatch.mail import (
     LATER,
+    Answered,
     Call,
     Mail,
     PollingDone,
@@ -61,10 +63,13 @@ from asrwatch.mail import (
     is_paid_for,
     urgency,
 )
+from asrwatch.news import Standstill
+from asrwatch.notifiers import Notifier as MessageNotifier
 from asrwatch.polling import Rounds
 from asrwatch.slots import MOST_CHORES, Slots
 from asrwatch.supervision import Supervision
 from asrwatch.systemd import Notifier
+from asrwatch.telling import Courier
 from asrwatch.values import format_duration, printable
 
 __all__ = ["Daemon", "House"]
@@ -78,6 +83,8 @@ ONCE_WAITS = timedelta(seconds=5)
 """So long `asrwatch once` waits for room or a share, once nothing else is left to do."""
 ONCE_WAITS_FOR_STORE = timedelta(seconds=20)
 """So long it waits for a database that cannot be written."""
+ONCE_WAITS_TO_TELL = timedelta(seconds=15)
+"""So long it waits for notifiers, once nothing else is left to do."""
 LOCKED = "database-locked"
 ROOM_GLANCE = timedelta(seconds=2)
 TURN = timedelta(seconds=60)
@@ -103,7 +110,8 @@ class House:
     `workers` is how many paid requests are under way at once; at most as many other steps run beside them.
     `lookouts` makes an inbox's lookout from what is known already; `until_quiet` ends the daemon once
     everything there is has been dealt with (`asrwatch once`). `budget` is what may be asked for, in `currency`;
-    `reserve` what must stay free on disks, None looks at none.
+    `notifiers`, by key, are told what the `wishes` of the inboxes say; `reserve` is what must stay free on
+    disks, None looks at none.
     """
 
     store: Store
@@ -119,6 +127,8 @@ class House:
     currency: str = ""
     until_quiet: bool = False
     on_change: Sequence[Callable[[Change], None]] = field(default=())
+    notifiers: Mapping[str, MessageNotifier[Any]] = field(default_factory=dict)
+    wishes: Sequence[Wish] = ()
     clock: Clock = SYSTEM
 
 
@@ -150,7 +160,10 @@ class Daemon:
             room=self.room,
             fuse=Fuse(house.budget, house.store, currency=house.currency),
             clock=house.clock.now,
+            wishes=house.wishes,
+            currency=house.currency,
         )
+        self.courier = Courier(house.notifiers, hearts=self.hearts, post=self.post)
         self.lookouts: dict[str, Lookout] = {}
         self.slots = Slots(
             workers=house.workers, inboxes=len(house.routes), supervision=self.supervision
@@ -367,6 +380,7 @@ class Daemon:
                     self._receive(piece)
                 steps = self._hand_out() if self._goes_on() else []
                 batch = self._due_for_polling(steps) if self._goes_on() else ()
+                letters = self._letters()
         except StoreTrouble as error:
             self._undo()
             self._tell_store_trouble(error)
@@ -386,6 +400,8 @@ class Daemon:
         self._saved()
         for recording, step in steps:
             self.begin(step, recording)
+        for letter in letters:
+            self.courier.begin(letter)
         if not self.rounds.begin(batch, go_on=self._goes_on):
             self.post(PollingDone(error=_unmanned()))
         if self._goes_on():
@@ -540,7 +556,7 @@ class Daemon:
         if barred or self.room.shortages:
             longest = min(longest, ROOM_GLANCE)
         apart = (*self.under_way, *self.keeper.suspects.ids)
-        dates = [self.keeper.opens(now)]
+        dates = [self.keeper.opens(now), self.keeper.herald.opens(now, busy=self.courier.busy)]
         dates += [
             self.house.store.next_due(
                 states=self.keeper.may_begin(states, clock),
@@ -579,19 +595,26 @@ class Daemon:
                     error=mail.message,
                     advice=mail.advice,
                 )
+                if mail.about is About.ROOT:
+                    self.keeper.herald.inbox_seen(mail.inbox, _standstill(mail, now))
             case InboxHealed():
                 log.info("inbox-healed", inbox=mail.inbox, about=mail.about.value)
                 if mail.about is About.ROOT:
+                    self.keeper.herald.inbox_seen(mail.inbox, None)
                     self.keeper.inbox_back(mail.inbox, now=now)
             case RoomSeen():
                 self.keeper.room_seen(mail, now=now)
                 if not self.room.state_is_short(time.monotonic()):
                     self._reserve_is_given = False
+            case Answered():
+                self.courier.ended(mail.letter)
+                self.keeper.herald.answered(mail.letter, mail.error, now=now)
             case TakenAway(recordings=recordings):
                 self.keeper.gone(recordings)
             case ScanDone():
                 if mail.kind is PassKind.WHOLE and mail.complete:
                     self.keeper.seen_whole(mail.inbox, now=now)
+                    self.keeper.herald.inbox_known(mail.inbox)
                     self.keeper.sweep(self.clock.monotonic())
                     self._look_after(mail.inbox)
                 log.debug("scanned", inbox=mail.inbox, files=mail.files, kind=mail.kind.value)
@@ -672,6 +695,15 @@ class Daemon:
             )
         return steps
 
+    def _letters(self) -> list[Letter]:
+        """What is to be told now; what is the matter, and what is not any more, is seen first."""
+        if not self.house.wishes:
+            return []
+        now = self.clock.now()
+        herald = self.keeper.herald
+        herald.look(now, holds=self.keeper.holds(now), shortages=self.room.shortages)
+        return herald.letters(now, busy=self.courier.busy) if self._goes_on() else []
+
     def _due_for_polling(self, begun: list[Step]) -> tuple[Recording, ...]:
         """The tasks to ask about now; a suspect's alone."""
         batch = self.rounds.due()
@@ -721,7 +753,7 @@ class Daemon:
             return self._has_lasted(ONCE_WAITS_FOR_STORE)
         try:
             if self._is_done():
-                return True
+                return self._is_told()
             if self._is_stranded():
                 return self._has_lasted(ONCE_WAITS) and self.mailbox.empty()
         except StoreTrouble:
@@ -742,6 +774,17 @@ class Daemon:
         if any(not _is_settled(lookout.snapshot()) for lookout in self.lookouts.values()):
             return False
         return self.mailbox.empty() and self.keeper.nothing_left(self.clock.now())
+
+    def _is_told(self) -> bool:
+        """Whether everybody was told what there is to tell, or it takes too long: the next start goes on with it."""
+        if not self.house.wishes:
+            return True
+        now = self.clock.now()
+        with self.house.store.transaction():
+            self.keeper.herald.release(now)
+            due = self.keeper.herald.opens(now, busy=self.courier.busy)
+        waits = bool(self.courier.busy) or (due is not None and due <= now)
+        return not waits or self._has_lasted(ONCE_WAITS_TO_TELL)
 
     def _is_stranded(self) -> bool:
         """Whether all that is left waits for room, or for files of inboxes that do not answer or are away."""
@@ -770,7 +813,7 @@ class Daemon:
     @property
     def left_behind(self) -> bool:
         """Whether threads are still at what an end did not wait for; the next start repeats it."""
-        return bool(self.under_way or self.rounds.under_way or self._aside)
+        return bool(self.under_way or self.rounds.under_way or self._aside or self.courier.busy)
 
     def _wind_up(self) -> None:
         """No new steps; requests finish and are saved; what is free is left to the next start.
@@ -794,6 +837,7 @@ class Daemon:
             self.house.store.note_left(self._left_in_order())
         self._workers.shutdown(wait=not left, cancel_futures=True)
         self.rounds.shut_down(wait=not left)
+        self.courier.shut_down(wait=not left)
         log.info("stopped", left_under_way=len(self.under_way), hurried=self._stop is not asked)
         crash_point("stopped")
 
@@ -826,8 +870,21 @@ class Daemon:
             lookout.stop(timedelta(0))
         self._workers.shutdown(wait=False, cancel_futures=True)
         self.rounds.shut_down(wait=False)
+        self.courier.shut_down(wait=False)
         self.house.store.note_left(self._left_in_order())
         log.error("broken-off", left_under_way=len(self.under_way))
+
+
+def _standstill(trouble: InboxTrouble, now: datetime) -> Standstill:
+    """An inbox's trouble as it is told to people."""
+    return Standstill(
+        what="inbox",
+        which=trouble.inbox,
+        since=trouble.since or now,
+        code=trouble.code,
+        message=trouble.message,
+        advice=trouble.advice,
+    )
 
 
 def _hanging(asking: Recording) -> str:

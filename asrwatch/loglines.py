@@ -13,7 +13,7 @@ import structlog
 
 from asrwatch.values import Secret, printable
 
-__all__ = ["MASK", "for_machines", "for_people"]
+__all__ = ["MASK", "for_machines", "for_people", "masked"]
 
 MASK = "***"
 _FIRST = ("timestamp", "level", "logger", "event")
@@ -96,10 +96,15 @@ class _Plain:
                 return self._masked(_text(value))
 
     def _masked(self, text: str) -> str:
-        for secret in self._secrets:
-            if secret in text:
-                text = text.replace(secret, MASK)
-        return text
+        return masked(text, self._secrets)
+
+
+def masked(text: str, secrets: Sequence[str]) -> str:
+    """The text without any of the secrets."""
+    for secret in secrets:
+        if secret in text:
+            text = text.replace(secret, MASK)
+    return text
 
 
 def _text(value: Any) -> str:

@@ -23,9 +23,10 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from asrwatch.loglines import for_machines, for_people
+from asrwatch.loglines import masked as _masked
 from asrwatch.values import Secret, printable
 
-__all__ = ["LEVELS", "bound", "configure", "get", "register_secret"]
+__all__ = ["LEVELS", "bound", "configure", "get", "masked", "register_secret"]
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -83,6 +84,11 @@ def register_secret(secret: Secret) -> None:
         # Longer ones first, so that a part of one never spoils the search for the whole.
         known = set(_state.secrets) | forms
         _state.secrets = tuple(sorted(known, key=len, reverse=True))
+
+
+def masked(text: str) -> str:
+    """A text as it may leave this process: without any secret that was registered."""
+    return _masked(text, _state.secrets)
 
 
 def _base64(text: str) -> set[str]:

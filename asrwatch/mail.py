@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asrwatch.engines import Heard
+from asrwatch.errors import AsrwatchError
 from asrwatch.inbox.messages import FileSettled, InboxHealed, InboxTrouble, ScanDone
 from asrwatch.journey.poller import TaskNews
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.room import RoomSeen
-from asrwatch.journey.store import StoreTrouble
+from asrwatch.journey.store import Letter, StoreTrouble
 
 if TYPE_CHECKING:
     from asrwatch.daemon import Daemon
 
 __all__ = [
     "LATER",
+    "Answered",
     "Call",
     "Mail",
     "PollingDone",
@@ -43,6 +45,14 @@ class PollingDone:
     """A round of polling ended, by `error` if it was one nobody foresaw."""
 
     error: Exception | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answered:
+    """What became of a message to a notifier: told, or why not."""
+
+    letter: Letter
+    error: AsrwatchError | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +88,7 @@ Mail = (
     | StepDone
     | TaskNews
     | PollingDone
+    | Answered
     | TakenAway
     | RoomSeen
     | Stop

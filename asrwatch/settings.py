@@ -1,6 +1,7 @@
 """What a configuration can say, as frozen settings; what is wrong with a value is said in words."""
 
 import difflib
+import importlib.util
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -25,7 +26,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from asrwatch import engines, formats, parts, storages
+from asrwatch import engines, formats, notifiers, parts, storages
 from asrwatch.address import Address, parse_address
 from asrwatch.audio.containers import EXTENSIONS
 from asrwatch.audio.diet import Diet
@@ -37,6 +38,7 @@ from asrwatch.formats import Format
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.marker import Marker
 from asrwatch.inbox.mounts import WatchMode
+from asrwatch.notifiers import Notifier
 from asrwatch.storages import Storage
 from asrwatch.values import Duration, Size, parse_duration, parse_size, printable
 
@@ -115,6 +117,30 @@ FormatChoice = Annotated[
     PartChoice,
     BeforeValidator(_part_choice),
     AfterValidator(_must_exist(formats, Format, "format")),
+]
+
+
+def _notifier_choice(written: Any) -> Any:
+    """YAML reads a bare `on` as true, also where it is a key."""
+    if isinstance(written, dict) and True in written:
+        written = {("on" if key is True else key): value for key, value in written.items()}
+    return _part_choice(written)
+
+
+def _can_be_imported(choice: PartChoice) -> PartChoice:
+    """Whether what a notifier needs is installed; looked for, not imported."""
+    needs = parts.find(notifiers, Notifier, choice.use).needs  # type: ignore[type-abstract] # a base to look for
+    if needs is not None and importlib.util.find_spec(needs[0]) is None:
+        msg = f"{choice.use} needs more than is installed: pip install 'asrwatch[{needs[1]}]'"
+        raise ValueError(msg)
+    return choice
+
+
+NotifierChoice = Annotated[
+    PartChoice,
+    BeforeValidator(_notifier_choice),
+    AfterValidator(_must_exist(notifiers, Notifier, "notifier")),
+    AfterValidator(_can_be_imported),
 ]
 
 
@@ -265,6 +291,7 @@ class InboxSettings(_Frozen):
     watch: WatchMode = WatchMode.AUTO
     marker: Annotated[str, Field(min_length=1), AfterValidator(_plain_name)] | None = None
     settle: Duration = parse_duration("5s")
+    at_once: bool = True
     scan_every: Annotated[Duration, AfterValidator(lambda span: _at_least(span, "1s"))] = (
         parse_duration("60s")
     )
@@ -288,6 +315,7 @@ class InboxSettings(_Frozen):
     unknown: Literal["ask_again", "park"] = "ask_again"
     send_silence: bool = False
     diet: Annotated[Diet, BeforeValidator(_off)] = Diet.LOSSLESS
+    notify: tuple[NotifierChoice, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -545,6 +573,7 @@ _PARTS: Mapping[str, tuple[Any, type[Any]]] = {
     "engine": (engines, Engine),
     "formats": (formats, Format),
     "storage": (storages, Storage),
+    "notify": (notifiers, Notifier),
 }
 
 
@@ -582,7 +611,12 @@ def _keys_beside(place: tuple[Any, ...], written: Mapping[str, Any]) -> Collecti
             return MoveTo.model_fields
         case ("engines", str(name)):
             return _options(engines, Engine, name)
-        case ("storage" as kind, *_) | ("inboxes", int(), ("engine" | "formats") as kind, *_):
+        case ("storage" as kind, *_) | (
+            "inboxes",
+            int(),
+            ("engine" | "formats" | "notify") as kind,
+            *_,
+        ):
             package, base = _PARTS[kind]
             return _options(package, base, _used(place, written))
         case _:

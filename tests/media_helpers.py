@@ -59,6 +59,7 @@ def write(
     container: str | None = None,
     options: dict[str, str] | None = None,
     video: bool = False,
+    bit_rate: int | None = None,
 ) -> Path:
     """Encode `sound` of `rate` into `path`; PyAV guesses the container from its name unless told."""
     layout = {1: "mono", 2: "stereo"}.get(len(sound), f"{len(sound)}c")
@@ -66,6 +67,9 @@ def write(
         picture = out.add_stream("mpeg4", rate=5) if video else None
         stream = out.add_stream(codec, rate=rate, layout=layout)
         assert isinstance(stream, AudioStream)
+        stream.options = {"strict": "experimental"}  # FFmpeg's own Vorbis counts as that
+        if bit_rate is not None:
+            stream.bit_rate = bit_rate
         if picture is not None:
             _picture(out, picture)
         frame = AudioFrame.from_ndarray(sound, format="s16p", layout=layout)

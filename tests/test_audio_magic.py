@@ -160,7 +160,7 @@ def test_containers_do_not_share_extensions() -> None:
     ("container", "head"),
     [
         ("dss", b"\x02dss" + bytes(60)),
-        ("dss", b"\x03ds2" + bytes(60)),
+        ("ds2", b"\x03ds2" + bytes(60)),
         ("caf", b"caff\0\x01\0\0"),
         ("mpeg", b"\0\0\x01\xba\x44\0\x04"),
         ("mpegts", (b"\x47" + b"\xff" * 187) * 3),

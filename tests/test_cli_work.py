@@ -74,6 +74,7 @@ def test_once_delivers_everything(tmp_path: Path, sandbox: Sandbox) -> None:
         "not_done": [],
         "empty": [],
         "unmarked": [],
+        "unfinished": [],
     }
     assert len(sandbox.bill.paid) == 3
 

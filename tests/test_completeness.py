@@ -407,7 +407,7 @@ def test_reserved_space_that_is_filled_is_seen(tmp_path: Path) -> None:
         rule=rule_for(tmp_path),
         recursive=True,
         settler=Settler(settle=timedelta(seconds=5)),
-        settled=settled.append,
+        settled=lambda look, _: settled.append(look),
         clock=clock,
     )
     rounds.whole()

@@ -23,6 +23,7 @@ HELPERS = BOTTOM | {
     "crew",
     "words",
     "address",
+    "news",
 }
 RECORDING = HELPERS | {"recording"}
 
@@ -40,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "heartbeats": BOTTOM,
     "crew": BOTTOM,
     "words": BOTTOM,  # what a person reads may be written in any room
+    "news": BOTTOM,
     "supervision": BOTTOM | {"logs", "heartbeats", "systemd"},
     "logs": BOTTOM,
     "systemd": BOTTOM,
@@ -49,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cloud": RECORDING - {"logs", "parts"},
     "protocols": RECORDING - {"logs", "parts"} | {"cloud", "audio", "files"},
     "part files": RECORDING - {"logs", "parts"} | {"cloud", "audio", "files", "protocols"},
-    "inbox": RECORDING | {"files"},
+    "inbox": RECORDING | {"files", "audio"},
     "journey": RECORDING | {"files", "audio", "cloud", "protocols", "inbox"},
     "config": RECORDING | {"files", "audio", "cloud", "protocols", "inbox"},
     "sandbox": {"errors", "values", "logs", "children"},
@@ -102,6 +104,7 @@ MAY_CATCH_ALL = {
     "daemon.py": 5,
     "polling.py": 1,  # a round of questions fails alone, too
     "web/serving.py": 1,  # the page, however broken, must not end the daemon; it is logged and served anew
+    "telling.py": 1,  # and so does a message, whatever a notifier's library raises
     "control.py": 1,  # a question, however odd, must not end the daemon; it is logged and answered
     "inbox/watch.py": 2,  # an exception in a handler ends watchdog's events for good; the scan makes up
 }
@@ -197,7 +200,7 @@ def room(module: str) -> str:
         return "part files" if rest else "protocols"
     if first == "loglines":
         return "logs"
-    if first in {"mail", "slots", "polling"}:
+    if first in {"mail", "slots", "polling", "telling"}:
         return "daemon"
     if first == "settings":
         return "config"

@@ -43,7 +43,7 @@ class Desk:
             rule=rule,
             recursive=recursive,
             settler=self.settler,
-            settled=lambda look: self.settled.append(look.path),
+            settled=lambda look, _: self.settled.append(look.path),
             clock=self.clock,
         )
 

@@ -1,10 +1,10 @@
 """Read the headers of AIFF and AIFF-C files."""
 
-from asrwatch.audio.chunks import chunks
+from asrwatch.audio.chunks import chunks, closes_with_chunks
 from asrwatch.audio.reader import HeaderError, HeaderReader
 from asrwatch.audio.sound import NothingYetError, Sound
 
-__all__ = ["aiff"]
+__all__ = ["aiff", "aiff_closed"]
 
 # COMM: channels, frames, bits, then the rate as an 80-bit float; AIFF-C adds the codec.
 _COMMON = ">HIHHQ"
@@ -59,6 +59,21 @@ def aiff(reader: HeaderReader) -> Sound:
         whole = whole and frames * channels * width <= there
     seconds = frames / rate if whole and rate else None
     return Sound(codec=name, seconds=seconds, sample_rate=rate, channels=channels, cut=cut)
+
+
+def aiff_closed(reader: HeaderReader) -> bool:
+    """Whether every size was written and is right.
+
+    Raises:
+        HeaderError: not to be made sense of.
+    """
+    if abs(reader.unpack(">I", 4)[0] + 8 - reader.size) > 1:
+        return False
+    whole = closes_with_chunks(reader, 12, big_endian=True)
+    return whole and any(
+        chunk.name == b"SSND" and chunk.size > 8  # noqa: PLR2004 - bytes of alignment
+        for chunk in chunks(reader, 12, reader.size, big_endian=True)
+    )
 
 
 def _rate(exponent: int, mantissa: int) -> int:

@@ -6,7 +6,7 @@ from asrwatch.audio.reader import HeaderError, HeaderReader
 from asrwatch.audio.riff import parse_format
 from asrwatch.audio.sound import NoSoundError, Sound
 
-__all__ = ["asf"]
+__all__ = ["asf", "asf_closed"]
 
 _FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _STREAM = bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365")
@@ -55,6 +55,19 @@ def asf(reader: HeaderReader) -> Sound:
         sample_rate=sound.sample_rate,
         channels=sound.channels,
     )
+
+
+def asf_closed(reader: HeaderReader) -> bool | None:
+    """Whether the file has the size that was written into its header when it was closed; None for live streams.
+
+    Raises:
+        HeaderError: not to be made sense of.
+    """
+    for name, begin, _size in _objects(reader):
+        if name == _FILE:
+            claimed, flags = reader.unpack("<Q", begin + 16)[0], reader.unpack("<I", begin + 64)[0]
+            return None if flags & _BROADCAST else claimed == reader.size
+    return None
 
 
 def _objects(reader: HeaderReader) -> Iterator[tuple[bytes, int, int]]:

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from asrwatch.audio.chunks import ENDLESS, SLACK, Chunk, chunks
+from asrwatch.audio.chunks import ENDLESS, SLACK, Chunk, chunks, closes_with_chunks
 from asrwatch.audio.reader import HeaderError, HeaderReader
 from asrwatch.audio.riff import parse_format
 from asrwatch.audio.sound import NoSoundError, Sound
 
-__all__ = ["avi"]
+__all__ = ["avi", "avi_closed"]
 
 
 def avi(reader: HeaderReader) -> Sound:
@@ -37,6 +37,16 @@ def avi(reader: HeaderReader) -> Sound:
         if streams:
             raise NoSoundError("it is a video without sound")
     raise HeaderError("no stream headers")
+
+
+def avi_closed(reader: HeaderReader) -> bool:
+    """Whether the file is filled by its parts (OpenDML has several), each of the size it claims.
+
+    Raises:
+        HeaderError: not to be made sense of.
+    """
+    claimed = reader.unpack("<I", 4)[0]
+    return 0 < claimed < ENDLESS and closes_with_chunks(reader, 0)
 
 
 def _sound(reader: HeaderReader, stream: Chunk, *, whole: bool) -> Sound | None:

@@ -114,7 +114,8 @@ _OTHERS = (
     _container("musepack", mpc="audio/x-musepack"),
     _container("caf", caf="audio/x-caf"),
     _container("au", au="audio/basic", snd="audio/basic"),
-    _container("dss", dss="audio/x-dss", ds2="audio/x-ds2"),
+    _container("dss", dss="audio/x-dss"),
+    _container("ds2", ds2="audio/x-ds2"),
 )
 
 CONTAINERS: Mapping[str, Container] = MappingProxyType(

@@ -86,7 +86,7 @@ def probe(stream: BinaryIO, name: bytes, *, whole: bool = False) -> AudioFacts:
 
     Raises:
         RecordingError: `not-audio` (text, a picture, a playlist, ...), `no-audio` (headers without sound,
-            a video without sound), `protected` (encrypted).
+            a video without sound), `protected` (encrypted), `unknown-codec` (DS2).
         Incomplete: `no-audio` (headers, and nothing behind them yet), `cut-off` (nobody could play it),
             `truncated` (only if `whole`: the end is missing, or the beginning is not written yet).
         OSError: the stream itself failed.
@@ -108,6 +108,12 @@ def _probe(reader: HeaderReader, name: bytes, *, whole: bool) -> AudioFacts:
     container = _container(name, head, tagged_before=begin > 0)
     if container is None:
         return AudioFacts()
+    if container.name == "ds2":
+        raise RecordingError(
+            f"{printable(name)} is DS2 (DSS Pro) of a dictation machine, which nothing here can decode.",
+            code="unknown-codec",
+            advice=f"{_UNPAID} Have the machine's own program write it as WAV or MP3.",
+        )
     try:
         sound = _read(reader, container, begin)
     except NoSoundError as error:

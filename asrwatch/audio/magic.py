@@ -33,7 +33,8 @@ _MARKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b".snd", "au"),
     (0, b"\x02dss", "dss"),
     (0, b"\x03dss", "dss"),
-    (0, b"\x03ds2", "dss"),
+    (0, b"\x03ds2", "ds2"),
+    (0, b"\x03enc", "ds2"),
     (0, b"\x0b\x77", "ac3"),
     # QuickTime files older than `ftyp` begin with any of these boxes.
     (4, b"ftyp", "mp4"),

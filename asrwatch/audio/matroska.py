@@ -7,7 +7,7 @@ from dataclasses import replace
 from asrwatch.audio.reader import HeaderError, HeaderReader
 from asrwatch.audio.sound import NoSoundError, Sound
 
-__all__ = ["matroska"]
+__all__ = ["matroska", "matroska_closed"]
 
 _SEGMENT, _INFO, _TRACKS, _CLUSTER = 0x18538067, 0x1549A966, 0x1654AE6B, 0x1F43B675
 _SCALE, _DURATION = 0x2AD7B1, 0x4489
@@ -22,6 +22,7 @@ _CODECS = {
     "A_AC3": "ac3",
     "A_PCM/INT/LIT": "pcm_le",
 }
+_SEGMENT_ID = 4
 _MOST_ELEMENTS = 2_000
 
 # An element: its id, where its content begins, and where it ends (the file's end if it does not say).
@@ -63,6 +64,26 @@ def matroska(reader: HeaderReader) -> Sound:
         if sound is not None:
             return replace(sound, cut=segment[2] > reader.size)
     raise NoSoundError("it is a video without sound")
+
+
+def matroska_closed(reader: HeaderReader) -> bool | None:
+    """Whether the size that a recorder writes when it closes its file is there and right; None where it is unset.
+
+    Raises:
+        HeaderError: not to be made sense of.
+    """
+    offset = 0
+    for kind, begin, end in _elements(reader, 0, reader.size):
+        if kind == _SEGMENT:
+            size = int.from_bytes(
+                reader.at(offset + _SEGMENT_ID, begin - offset - _SEGMENT_ID), "big"
+            )
+            unset = (1 << 7 * (begin - offset - _SEGMENT_ID)) - 1
+            if size & unset == unset:
+                return None
+            return end == reader.size
+        offset = end
+    return None
 
 
 def _sound(reader: HeaderReader, begin: int, end: int, seconds: float | None) -> Sound | None:

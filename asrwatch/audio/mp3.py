@@ -12,7 +12,7 @@ from asrwatch.audio.frames import Frame, NoFramesError, Walk, first_frame, sound
 from asrwatch.audio.reader import HeaderReader
 from asrwatch.audio.sound import NoSoundError, Sound
 
-__all__ = ["mp3"]
+__all__ = ["mp3", "mp3_closed"]
 
 # By version (2.5, reserved, 2, 1 as the two bits stand) and layer (reserved, 3, 2, 1).
 _SAMPLE_RATES = ((11_025, 12_000, 8_000), (), (22_050, 24_000, 16_000), (44_100, 48_000, 32_000))
@@ -85,6 +85,26 @@ def mp3(reader: HeaderReader, begin: int) -> Sound:
         sample_rate=kind.sample_rate,
         channels=1 if kind.mono else 2,
     )
+
+
+def mp3_closed(reader: HeaderReader, begin: int) -> bool | None:
+    """Whether the count of bytes that encoders write last is there and right; None where there is none.
+
+    Raises:
+        NoFramesError: no frames near the start.
+        HeaderError: the bound of what may be read is reached.
+    """
+    start = first_frame(reader, begin, _read_frame, header=_HEADER, search=_SEARCH)
+    raw = reader.at(start, _HEADER)
+    first, kind = _read_frame(raw, 0), _kind(raw, 0)
+    count = _count(reader, start, kind) if kind is not None else None
+    if first is None or count is None:
+        return None
+    if not count.frames or not count.size:
+        return False if reader.some(start + 4, 64).find(b"Xing") >= 0 else None
+    # The header's own frame is counted by some encoders and not by others.
+    missing = sound_end(reader) - start - count.size
+    return True if 0 <= missing <= first.size else None
 
 
 def _count(reader: HeaderReader, start: int, kind: _Kind) -> _Count | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from asrwatch.audio.reader import HeaderError, HeaderReader
 from asrwatch.audio.sound import CutOffError, NoSoundError, ProtectedError, Sound
 
-__all__ = ["mp4"]
+__all__ = ["mp4", "mp4_closed"]
 
 _MOST_BOXES = 5_000
 _CODECS = {
@@ -33,11 +33,12 @@ _ENCRYPTED = {b"enca", b"drms"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Box:
-    """A box: its name, where its content begins, and where it claims to end."""
+    """A box: its name, where its content begins, and where it claims to end; `endless` if it does not say."""
 
     name: bytes
     begin: int
     end: int
+    endless: bool = False
 
 
 def mp4(reader: HeaderReader) -> Sound:
@@ -71,6 +72,29 @@ def mp4(reader: HeaderReader) -> Sound:
     if tracks:
         raise NoSoundError("it is a video without sound")
     raise HeaderError("no tracks")
+
+
+def mp4_closed(reader: HeaderReader) -> bool | None:
+    """Whether the index is there and boxes fill the file.
+
+    One made of fragments looks so at the end of each; only the index of fragments, written last, tells that it
+    is closed. None where the file does not tell.
+
+    Raises:
+        HeaderError: not to be made sense of.
+    """
+    names: set[bytes] = set()
+    end = 0
+    for box in _boxes(reader, 0, reader.size):
+        names.add(box.name)
+        end = box.end
+        if box.endless:
+            return None
+    if end != reader.size or b"moov" not in names:
+        return None if b"moof" in names else False
+    if b"moof" in names:
+        return True if b"mfra" in names else None
+    return True if b"mdat" in names else None
 
 
 def _sound(reader: HeaderReader, track: _Box, *, whole: bool) -> Sound | None:
@@ -115,11 +139,12 @@ def _boxes(reader: HeaderReader, begin: int, end: int) -> Iterator[_Box]:
             return
         size, name = reader.unpack(">I4s", offset)
         content = offset + 8
+        endless = size == 0
         if size == 1:
             size, content = reader.unpack(">Q", offset + 8)[0], offset + 16
-        elif size == 0:
+        elif endless:
             size = end - offset
         if size < content - offset:
             return
-        yield _Box(name=name, begin=content, end=offset + size)
+        yield _Box(name=name, begin=content, end=offset + size, endless=endless)
         offset += size

@@ -10,10 +10,11 @@ from asrwatch.audio.flac import stream_info
 from asrwatch.audio.reader import HeaderError, HeaderReader
 from asrwatch.audio.sound import NoSoundError, NothingYetError, Sound
 
-__all__ = ["ogg"]
+__all__ = ["ogg", "ogg_closed"]
 
 _PAGE = "<4sBBqIIIB"
 _PAGE_SIZE = 27
+_END = 4
 _LARGEST_PAGE = _PAGE_SIZE + 255 + 255 * 255
 # Header pages may hold pictures of many megabytes before the first sound.
 _MOST_PAGES = 2_000
@@ -71,6 +72,18 @@ def ogg(reader: HeaderReader) -> Sound:
     if found is not None and offset >= reader.size:
         raise NothingYetError("its headers are there, but no sound follows them")
     raise HeaderError("no page of sound")
+
+
+def ogg_closed(reader: HeaderReader) -> bool | None:
+    """Whether the file ends with a page that says it is the last of its stream; None if the last page does not.
+
+    Raises:
+        HeaderError: the bound of what may be read is reached.
+    """
+    last = _last_page(reader)
+    if last is None or last.end != reader.size:
+        return False
+    return True if last.flags & _END else None
 
 
 def _sound(reader: HeaderReader, stream: _Stream, first: _Page) -> Sound:

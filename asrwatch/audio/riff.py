@@ -12,7 +12,7 @@ from asrwatch.audio.chunks import ENDLESS, MOST_CHUNKS, SLACK, Chunk, chunks, cl
 from asrwatch.audio.reader import HeaderError, HeaderReader
 from asrwatch.audio.sound import NothingYetError, Sound
 
-__all__ = ["Format", "parse_format", "wav"]
+__all__ = ["Format", "parse_format", "wav", "wav_closed"]
 
 _UNSET = 0xFFFFFFFF
 _EXTENSIBLE = 0xFFFE
@@ -130,6 +130,48 @@ def wav(reader: HeaderReader) -> Sound:
     if layout is None:
         raise HeaderError("neither format nor sound")
     raise NothingYetError("its headers are there, but no sound follows them")
+
+
+def wav_closed(reader: HeaderReader) -> bool | None:
+    """Whether every size was written and is right, as it is once a recorder has closed its file.
+
+    False where sizes are still zero or placeholders, or do not match the file; None where it does not tell.
+
+    Raises:
+        HeaderError: not to be made sense of.
+    """
+    magic = reader.at(0, 4)
+    if magic == b"riff":
+        return _w64_closed(reader)
+    big_endian = magic == b"RIFX"
+    claimed: int = reader.unpack(">I" if big_endian else "<I", 4)[0]
+    long = magic in {b"RF64", b"BW64"}
+    if long:
+        if reader.at(12, 4) != b"ds64":
+            return None
+        claimed = reader.unpack("<Q", 20)[0]
+    # A padding byte at the very end is sometimes forgotten, and sometimes not counted.
+    if abs(claimed + 8 - reader.size) > 1:
+        return False
+    for chunk in chunks(reader, 12, reader.size, big_endian=big_endian):
+        if chunk.name == b"data":
+            size = reader.unpack("<Q", 28)[0] if long and chunk.size == _UNSET else chunk.size
+            there = reader.size - chunk.begin
+            if not 0 < size <= there:
+                return False
+            return size + size % 2 >= there or closes_with_chunks(
+                reader, chunk.begin + size + size % 2, big_endian=big_endian
+            )
+    return False
+
+
+def _w64_closed(reader: HeaderReader) -> bool:
+    if reader.unpack("<Q", 16)[0] != reader.size:
+        return False
+    return any(
+        chunk.name == b"data" and 0 < chunk.size <= reader.size - chunk.begin
+        for chunk in _w64_chunks(reader)
+    )
 
 
 def _sound(

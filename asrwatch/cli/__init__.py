@@ -39,7 +39,6 @@ class Lang(StrEnum):
 _app = typer.Typer(
     name="asrwatch",
     cls=Commands,
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -44,9 +44,17 @@ class Commands(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands with the first line of their docstrings."""
+        self._summarise()
+        super().format_commands(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """What a shell offers; some show what each command does."""
+        self._summarise()
+        return super().shell_complete(ctx, incomplete)
+
+    def _summarise(self) -> None:
         for name, command in self.commands.items():
             command.help = _summary(name)
-        super().format_commands(ctx, formatter)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that the arguments name, and load it."""

@@ -24,12 +24,13 @@ class Leftover:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
-    """How it ended; `empty` and `unmarked` are files that nobody waits for: without bytes, without marker."""
+    """How it ended; nobody waits for files without bytes, without marker, or whose writer has not finished them."""
 
     delivered: tuple[Recording, ...]
     leftovers: tuple[Leftover, ...]
     empty: tuple[bytes, ...]
     unmarked: tuple[bytes, ...]
+    unfinished: tuple[bytes, ...]
     stopped: bool
 
 
@@ -49,17 +50,18 @@ def _tell(ended: Ended) -> None:
     done = counted(len(ended.delivered), "recording")
     rest = f", {len(ended.leftovers)} not done (see above)" if ended.leftovers else ""
     say(f"{done} transcribed{rest}.")
-    _tell_left(ended.empty, "any bytes")
-    _tell_left(ended.unmarked, "a marker")
+    _tell_left(ended.empty, "without any bytes")
+    _tell_left(ended.unmarked, "without a marker")
+    _tell_left(ended.unfinished, "still being written")
     if ended.stopped:
         say("Stopped before everything was done; run it again to go on.")
 
 
-def _tell_left(paths: tuple[bytes, ...], lacking: str) -> None:
+def _tell_left(paths: tuple[bytes, ...], which: str) -> None:
     if paths:
         were = "was" if len(paths) == 1 else "were"
         first = printable(paths[0]) + (", ..." if len(paths) > 1 else "")
-        say(f"{counted(len(paths), 'file')} without {lacking} {were} left ({first}).")
+        say(f"{counted(len(paths), 'file')} {which} {were} left ({first}).")
 
 
 def _as_json(ended: Ended) -> dict[str, JsonValue]:
@@ -83,4 +85,5 @@ def _as_json(ended: Ended) -> dict[str, JsonValue]:
         ],
         "empty": [os.fsdecode(path) for path in ended.empty],
         "unmarked": [os.fsdecode(path) for path in ended.unmarked],
+        "unfinished": [os.fsdecode(path) for path in ended.unfinished],
     }

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from asrwatch.cli._completing import inboxes_there_are
 from asrwatch.cli._printing import say
 from asrwatch.config import Settings
 from asrwatch.values import printable
@@ -25,7 +26,13 @@ ConfigFile = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Inbox = Annotated[
     str | None,
-    typer.Option("--inbox", metavar="NAME", help="Only of this inbox.", show_default=False),
+    typer.Option(
+        "--inbox",
+        metavar="NAME",
+        help="Only of this inbox.",
+        show_default=False,
+        autocompletion=inboxes_there_are,
+    ),
 ]
 Folders = Annotated[
     list[Path],

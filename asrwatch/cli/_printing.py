@@ -12,7 +12,7 @@ from asrwatch.values import printable
 from asrwatch.words import shown
 from asrwatch.words.widths import cells, padded
 
-__all__ = ["Row", "local", "print_json", "safe", "say", "show"]
+__all__ = ["Row", "grid_of", "local", "print_json", "safe", "say", "show"]
 
 Row = tuple[str, str]
 """A label, empty where it is that of the row above, and one line of text."""
@@ -25,20 +25,30 @@ def say(text: str = "", *, err: bool = False) -> None:
 
 def show(rows: Iterable[Row]) -> None:
     """Print rows in the reader's language; long lines are wrapped on a terminal and left alone elsewhere."""
-    listed = [(shown(label), shown(safe(text))) for label, text in rows]
-    width = max((cells(label) for label, _ in listed), default=0) + 2
-    if not sys.stdout.isatty():
-        for label, text in listed:
-            typer.echo(f"{padded(label, width)}{text}")
+    if sys.stdout.isatty():
+        from rich.console import Console  # noqa: PLC0415 - a tenth of a second that pipes need not pay
+
+        Console(highlight=False).print(grid_of(rows))
         return
-    from rich.console import Console  # noqa: PLC0415 - a tenth of a second that pipes need not pay
-    from rich.table import Table  # noqa: PLC0415 - same
+    listed = _shown(rows)
+    width = max((cells(label) for label, _ in listed), default=0) + 2
+    for label, text in listed:
+        typer.echo(f"{padded(label, width)}{text}")
+
+
+def grid_of(rows: Iterable[Row]) -> Any:
+    """Rows as Rich draws them: in the reader's language, with bold labels."""
+    from rich.table import Table  # noqa: PLC0415 - a tenth of a second that pipes need not pay
     from rich.text import Text  # noqa: PLC0415 - same
 
     table = Table.grid(padding=(0, 2))
-    for label, text in listed:
+    for label, text in _shown(rows):
         table.add_row(Text(label, style="bold"), Text(text, overflow="fold"))
-    Console(highlight=False).print(table)
+    return table
+
+
+def _shown(rows: Iterable[Row]) -> list[Row]:
+    return [(shown(label), shown(safe(text))) for label, text in rows]
 
 
 def print_json(value: Any) -> None:

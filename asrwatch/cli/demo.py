@@ -164,7 +164,8 @@ def _watch(child: Child, begun: float, waiting: set[str], say: _Clock) -> set[st
 
 
 def _note(logged: Logged) -> str:
-    return f": {logged.note}" if logged.note not in {"", "settled", "uploaded"} else ""
+    plain = logged.note in {"", "uploaded"} or logged.note.startswith("settled")
+    return "" if plain else f": {logged.note}"
 
 
 def _left(begun: float) -> timedelta:

@@ -43,7 +43,11 @@ _OUTCOMES = {
     "again": "answer lost and asked again, perhaps paid twice",
 }
 
-_LACKS = {"empty": "it has no bytes yet", "unmarked": "its marker has not come"}
+_LACKS = {
+    "empty": "it has no bytes yet",
+    "unmarked": "its marker has not come",
+    "unfinished": "its writer has not finished it and still has it open",
+}
 
 
 def explain(

@@ -77,6 +77,7 @@ def once(
         leftovers=leftovers,
         empty=tuple(_held(daemon, Why.EMPTY)),
         unmarked=tuple(_held(daemon, Why.UNMARKED)),
+        unfinished=tuple(_held(daemon, Why.UNFINISHED)),
         stopped=daemon.stopping,
     )
     tell_end(ended, as_json=as_json)

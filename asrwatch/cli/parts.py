@@ -1,4 +1,4 @@
-"""`asrwatch parts`: every engine, format and storage there is."""
+"""`asrwatch parts`: every engine, format, storage and notifier there is."""
 
 import inspect
 from collections.abc import Iterator
@@ -10,15 +10,17 @@ from types import ModuleType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from asrwatch import engines, formats, storages
+from asrwatch import engines, formats, notifiers, storages
 from asrwatch import parts as shelf
+from asrwatch.cli._completing import parts_there_are
 from asrwatch.cli._options import AsJson
 from asrwatch.cli._printing import print_json, safe, say
 from asrwatch.engines import Engine
 from asrwatch.formats import Format
+from asrwatch.notifiers import Notifier
 from asrwatch.storages import Storage
 from asrwatch.values import parse_size
 
@@ -28,6 +30,7 @@ _KINDS: tuple[tuple[str, ModuleType, type[Any]], ...] = (
     ("engine", engines, Engine),
     ("format", formats, Format),
     ("storage", storages, Storage),
+    ("notifier", notifiers, Notifier),
 )
 
 
@@ -53,11 +56,17 @@ class Part:
 
 def parts(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Only this part.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Only this part.",
+            show_default=False,
+            autocompletion=parts_there_are,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List engines, formats and storages with their options."""
+    """List engines, formats, storages and notifiers with their options."""
     found = [part for part in _all() if name in {None, part.name}]
     if not found:
         there_are = ", ".join(part.name for part in _all())
@@ -106,6 +115,8 @@ def _type(annotation: Any, field: FieldInfo | None = None) -> str:
         return "size"
     if annotation is type(None):
         return "nothing"
+    if get_origin(annotation) is Annotated:
+        return _type(get_args(annotation)[0])
     if get_origin(annotation) in {Union, UnionType}:
         return " or ".join(_type(each) for each in get_args(annotation))
     if get_origin(annotation) is tuple:
@@ -115,6 +126,7 @@ def _type(annotation: Any, field: FieldInfo | None = None) -> str:
         float: "number",
         Decimal: "number",
         str: "text",
+        SecretStr: "text",
         bool: "true | false",
     }
     return words.get(annotation, getattr(annotation, "__name__", str(annotation)).lower())
@@ -133,6 +145,8 @@ def _value(default: Any, kind: str) -> str | None:
             return str(default).lower()
         case Enum():
             return str(default.value)
+        case tuple():
+            return f"[{', '.join(_value(each, kind) or '' for each in default)}]"
         case None:
             return None
         case int() if kind == "size":

@@ -2,10 +2,16 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Annotated
+
+import typer
 
 from asrwatch.cli._house import consult, settings_for
 from asrwatch.cli._options import AsJson, ConfigFile
-from asrwatch.cli._printing import Row, local, print_json, show
+from asrwatch.cli._printing import Row, local, print_json, say, show
+from asrwatch.cli._watching import can_watch, watch
+from asrwatch.config import Settings
+from asrwatch.control import NobodyThere, ask_daemon
 from asrwatch.desk.reports import (
     AskStatus,
     BudgetLine,
@@ -17,6 +23,7 @@ from asrwatch.desk.reports import (
     Status,
     to_json,
 )
+from asrwatch.errors import StartupError
 from asrwatch.journey.recording import State
 from asrwatch.values import (
     counted,
@@ -34,17 +41,51 @@ _SHOWN = 5
 """How many of a list a person wants to see; --json has more."""
 
 
-def status(config: ConfigFile = None, as_json: AsJson = False) -> None:
+def status(
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+    watching: Annotated[
+        bool, typer.Option("--watch", "-w", help="Stay, and show it anew each second; q to quit.")
+    ] = False,
+) -> None:
     """Show how things stand.
 
     Counts, what is under way, what waits and why, the inboxes' health, what was paid. Asks the running
     daemon; where none runs, reads the state itself.
     """
-    report = consult(settings_for(config), AskStatus(), Status)
+    if watching and as_json:
+        raise typer.BadParameter("--watch is for people, --json for machines; choose one of them")
+    settings = settings_for(config)
+    report = consult(settings, AskStatus(), Status)
     if as_json:
         print_json(to_json(report))
+    elif watching and can_watch():
+        watch(_Latest(settings, report).rows)
     else:
         show(rows_of_status(report))
+        if watching:
+            say("This is no terminal: shown once.", err=True)
+
+
+class _Latest:
+    """How things stand now; what was known last where the daemon does not answer.
+
+    The state is not opened for it: whoever holds its lock keeps a daemon from starting.
+    """
+
+    def __init__(self, settings: Settings, report: Status) -> None:
+        self._settings = settings
+        self._report = report
+
+    def rows(self) -> Iterator[Row]:
+        """Ask, and tell."""
+        try:
+            self._report = ask_daemon(self._settings.state_dir, AskStatus(), Status)
+        except NobodyThere:
+            yield "", f"No daemon runs; this is how things stood at {local(self._report.at)}."
+        except StartupError as error:
+            yield "", f"{error.message} This is how things stood at {local(self._report.at)}."
+        yield from rows_of_status(self._report)
 
 
 def rows_of_status(report: Status) -> Iterator[Row]:

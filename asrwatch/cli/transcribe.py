@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from asrwatch import logs
+from asrwatch.cli._completing import formats_there_are, models_there_are
 from asrwatch.cli._options import ConfigFile
 from asrwatch.cli._secrecy import guard_memory
 from asrwatch.cli._transcripts import Output, note
@@ -33,6 +34,7 @@ def transcribe(  # noqa: PLR0913 - the seed's request, option by option
         typer.Option(
             "--model",
             "-m",
+            autocompletion=models_there_are,
             help="A model by name, one of its snapshots, or `auto`, which chooses as the daemon does. "
             "Default: qwen3-asr-flash; qwen3-asr-flash-filetrans where --format needs times or a task is wanted.",
         ),
@@ -87,7 +89,12 @@ def transcribe(  # noqa: PLR0913 - the seed's request, option by option
     ] = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", "-f", help="txt, json, srt, vtt or md; several with --save."),
+        typer.Option(
+            "--format",
+            "-f",
+            help="txt, json, srt, vtt or md; several with --save.",
+            autocompletion=formats_there_are,
+        ),
     ] = None,
     as_json: Annotated[
         bool,

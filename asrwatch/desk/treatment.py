@@ -186,6 +186,8 @@ def _unknown(scene: Scene, path: bytes) -> str:
         return "It has no bytes yet; it is taken up by itself when it has some."
     if file.why == Why.UNMARKED.value:
         return "It waits for its marker (the inbox's `done_marker`); it is taken up by itself then."
+    if file.why == Why.UNFINISHED.value:
+        return "Its writer has not finished it and still has it open; it is taken up by itself when it is closed."
     return "It is still settling; it is taken up by itself when it stops changing."
 
 

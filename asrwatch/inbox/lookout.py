@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from asrwatch.crash import crash_point
 from asrwatch.heartbeats import Heartbeats, idle
+from asrwatch.inbox.evidence import Evidence, Witness
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.looks import Look
 from asrwatch.inbox.messages import (
@@ -39,6 +40,8 @@ __all__ = ["InboxView", "Lookout", "Snapshot"]
 # second figure in seconds, so that a burst of events costs a fifth of a core at most.
 _PAUSE_FACTOR = 4.0
 _PAUSE_LEAST = 0.2
+# Files that may be whole are looked at at once; a burst of them is gathered, too.
+_FILES_LEAST = 0.02
 # Rounds of single looks are gathered, or a burst of files would have a round, and a report, each.
 _LOOKS_PAUSE = 0.1
 # How long a thread sleeps at most before it asks whether its events still come, in seconds; and before it
@@ -57,7 +60,7 @@ class InboxView:
 
     `settle` is the quiet time, `scan_every` the time between passes over everything, `presence` what tells an
     empty inbox from one that is away (shared with whoever else needs to know). After `empty_for` a file without
-    any bytes is reported as it is.
+    any bytes is reported as it is. `at_once`: what is proven whole is reported without a quiet time.
     """
 
     name: str
@@ -68,6 +71,7 @@ class InboxView:
     scan_every: timedelta = timedelta(seconds=60)
     empty_for: timedelta = timedelta(hours=1)
     presence: Presence | None = None
+    at_once: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,6 +129,8 @@ class Lookout:
             settler=self._settler,
             settled=self._settled,
             clock=clock,
+            witness=Witness(view.ignore.root, name=view.name) if view.at_once else None,
+            rest_within=view.empty_for.total_seconds(),
             presence=view.presence,
             stopping=lambda: self._nudges.stopping,
         )
@@ -134,12 +140,14 @@ class Lookout:
             recursive=view.recursive,
             wish=view.watch,
             nudge=self._nudge,
+            heard=self._heard,
             inbox=view.name,
         )
         self._errands = Errands(everything=True)
         self._whole_due = 0.0
         self._part_due = 0.0
         self._looks_due = 0.0
+        self._files_due = 0.0
         self._last: ScanDone | None = None
         self._last_whole: ScanDone | None = None
         self._known_count = 0
@@ -206,8 +214,11 @@ class Lookout:
         now = self._clock()
         if self._errands.everything or now >= self._whole_due or self._tending.lost():
             self._whole()
-        elif self._errands.folders and now >= self._part_due:
-            self._part()
+        else:
+            if self._errands.at_once and now >= self._files_due:
+                self._heard_of()
+            if (self._errands.folders or self._errands.files) and now >= self._part_due:
+                self._part()
         next_look = self._settler.next_look()
         if next_look is not None and self._clock() >= max(next_look, self._looks_due):
             started = self._clock()
@@ -236,13 +247,24 @@ class Lookout:
         pause = self._view.scan_every.total_seconds()
         self._whole_due = self._clock() + (pause if trouble is None else min(pause, _AWAY_SLEEP))
 
-    def _part(self) -> None:
-        folders, self._errands = self._errands.folders, Errands()
+    def _heard_of(self) -> None:
+        """Look at single files, since one of them may be whole; what else is to be done may wait."""
+        files, self._errands.files, self._errands.at_once = self._errands.files, {}, False
         started = self._clock()
-        found = self._rounds.part(folders)
-        if self._nudges.stopping:
-            return
-        self._end_round(found, started=started)
+        self._end_round(self._rounds.heard_of(files), started=started)
+        ended = self._clock()
+        self._files_due = ended + max(_FILES_LEAST, _PAUSE_FACTOR * (ended - started))
+
+    def _part(self) -> None:
+        todo, self._errands = self._errands, Errands()
+        started = self._clock()
+        if todo.files:
+            self._end_round(self._rounds.heard_of(todo.files), started=started)
+        if todo.folders:
+            found = self._rounds.part(todo.folders)
+            if self._nudges.stopping:
+                return
+            self._end_round(found, started=started)
         ended = self._clock()
         self._part_due = ended + max(_PAUSE_LEAST, _PAUSE_FACTOR * (ended - started))
 
@@ -275,18 +297,26 @@ class Lookout:
             wake = min(wake, max(next_look, self._looks_due))
         if now < self._part_due:
             wake = min(wake, self._part_due)
+        if now < self._files_due:
+            wake = min(wake, self._files_due)
         with idle():
-            new = self._nudges.wait(wake - now, for_folders=now >= self._part_due)
+            new = self._nudges.wait(
+                wake - now, for_folders=now >= self._part_due, for_files=now >= self._files_due
+            )
         self._take_on(new)
 
     def _take_on(self, new: Errands) -> None:
         for path in new.again:
             self._settler.settle_again(path)
+            self._rounds.be_wary(path)
             new.add_folder(path.rpartition(b"/")[0] or b"/", deep=False)
         if new.everything:
             self._errands = Errands(everything=True)
         for folder, deep in new.folders.items():
             self._errands.add_folder(folder, deep=deep)
+        for path, moved in new.files.items():
+            self._errands.add_file(path, moved=moved)
+        self._errands.at_once |= new.at_once and bool(self._errands.files)
 
     def _nudge(self, folder: bytes, *, deep: bool) -> None:
         root = self._view.ignore.root
@@ -295,10 +325,19 @@ class Lookout:
         elif folder == root or folder.startswith(root.rstrip(b"/") + b"/"):
             self._nudges.folder(folder, deep=deep)
 
-    def _settled(self, look: Look) -> None:
+    def _heard(self, path: bytes, *, moved: bool, at_once: bool) -> None:
+        if self._view.ignore.wants_file(path):
+            self._nudges.file(path, moved=moved, at_once=at_once)
+        else:  # a marker
+            self._nudge(path.rpartition(b"/")[0] or b"/", deep=False)
+
+    def _settled(self, look: Look, evidence: Evidence) -> None:
         self._post(
             FileSettled(
-                inbox=self._view.name, path=look.path, fingerprint=look.signature.fingerprint
+                inbox=self._view.name,
+                path=look.path,
+                fingerprint=look.signature.fingerprint,
+                evidence=evidence,
             )
         )
         crash_point("settled-told")

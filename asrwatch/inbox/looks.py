@@ -76,6 +76,7 @@ class Why(StrEnum):
     CHANGING = "changing"
     EMPTY = "empty"
     UNMARKED = "unmarked"
+    UNFINISHED = "unfinished"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +101,7 @@ class Waiting:
 
     @property
     def why(self) -> Why:
-        """What it waits for: quiet, its first byte, or its marker."""
+        """What it waits for: quiet, its first byte, its marker, or its writer's end."""
         return (self.held or Why.CHANGING) if self.signature.size else Why.EMPTY
 
     def age(self, now: float) -> timedelta:

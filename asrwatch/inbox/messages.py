@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from asrwatch.inbox.evidence import Evidence
 from asrwatch.inbox.looks import ScanTrouble, Waiting, Why
 from asrwatch.inbox.mounts import WatchMode
 from asrwatch.journey.recording import Fingerprint
@@ -39,11 +40,12 @@ class About(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileSettled:
-    """A file has stopped changing; posted once per path and fingerprint."""
+    """A file is whole, by this evidence; posted once per path and fingerprint."""
 
     inbox: str
     path: bytes
     fingerprint: Fingerprint
+    evidence: Evidence = Evidence.QUIET
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

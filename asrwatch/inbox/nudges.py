@@ -4,10 +4,12 @@ import threading
 from dataclasses import dataclass, field
 from typing import Protocol
 
-__all__ = ["Errands", "Nudge", "Nudges"]
+__all__ = ["Errands", "Heard", "Nudge", "Nudges"]
 
 # More dirty folders than this are one pass over everything; Syncthing's aggregator draws the line here, too.
 _MOST_FOLDERS = 512
+# A pass over a folder costs less than so many looks at single files of it.
+_MOST_FILES = 512
 
 
 class Nudge(Protocol):
@@ -18,13 +20,36 @@ class Nudge(Protocol):
         ...
 
 
+class Heard(Protocol):
+    """Asks for a look at one file, of which something was heard."""
+
+    def __call__(self, path: bytes, *, moved: bool, at_once: bool) -> None:
+        """Ask, without blocking; `moved`: by a rename, `at_once`: it may be whole now."""
+        ...
+
+
 @dataclass(kw_only=True, slots=True)
 class Errands:
-    """What is to be done: everything, or these folders (True: and those below), and files to forget."""
+    """What is to be done: everything, or these folders (True: and those below), files to look at or to forget.
+
+    `files` are True where they were moved in, and not written to since; with `at_once` one of them may be whole.
+    """
 
     everything: bool = False
     folders: dict[bytes, bool] = field(default_factory=dict)
+    files: dict[bytes, bool] = field(default_factory=dict)
+    at_once: bool = False
     again: set[bytes] = field(default_factory=set)
+
+    def add_file(self, path: bytes, *, moved: bool) -> None:
+        """Have one file looked at; too many of them make their folders dirty."""
+        if self.everything:
+            return
+        self.files[path] = moved
+        if len(self.files) > _MOST_FILES:
+            files, self.files = self.files, {}
+            for each in files:
+                self.add_folder(each.rpartition(b"/")[0] or b"/", deep=False)
 
     def add_folder(self, folder: bytes, *, deep: bool) -> None:
         """Mark a folder dirty; too many of them make everything dirty."""
@@ -34,6 +59,7 @@ class Errands:
         if len(self.folders) > _MOST_FOLDERS:
             self.everything = True
             self.folders.clear()
+            self.files.clear()
 
 
 class Nudges:
@@ -54,12 +80,20 @@ class Nudges:
         with self._changed:
             self._errands.everything = True
             self._errands.folders.clear()
+            self._errands.files.clear()
             self._changed.notify()
 
     def folder(self, folder: bytes, *, deep: bool) -> None:
         """Ask for a pass over one folder, or the tree below it."""
         with self._changed:
             self._errands.add_folder(folder, deep=deep)
+            self._changed.notify()
+
+    def file(self, path: bytes, *, moved: bool, at_once: bool) -> None:
+        """Ask for a look at one file; `at_once` where it may be whole."""
+        with self._changed:
+            self._errands.add_file(path, moved=moved)
+            self._errands.at_once |= at_once
             self._changed.notify()
 
     def again(self, path: bytes) -> None:
@@ -74,12 +108,13 @@ class Nudges:
             self._stopping = True
             self._changed.notify()
 
-    def wait(self, seconds: float, *, for_folders: bool = True) -> Errands:
+    def wait(self, seconds: float, *, for_folders: bool = True, for_files: bool = True) -> Errands:
         """Sleep until there is an errand, the time is over or the end has come; take the errands.
 
         Args:
             seconds: how long to sleep at most.
             for_folders: whether a dirty folder is reason enough to wake up, or is picked up later.
+            for_files: the same for files that are to be looked at at once.
         """
 
         def awake() -> bool:
@@ -88,7 +123,8 @@ class Nudges:
                 self._stopping
                 or errands.everything
                 or bool(errands.again)
-                or (for_folders and bool(errands.folders))
+                or (for_folders and bool(errands.folders or errands.files))
+                or (for_files and errands.at_once)
             )
 
         with self._changed:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
+from asrwatch.inbox.evidence import Evidence, Findings, Witness
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.looks import EMPTIED, Look, ScanTrouble, Why
 from asrwatch.inbox.messages import PassKind
@@ -45,8 +46,10 @@ class Rounds:
         rule: the inbox and what is wanted in it.
         recursive: whether sub-folders belong to it.
         settler: takes the looks in and decides.
-        settled: told of each file the moment it has settled.
+        settled: told of each file the moment it has settled, and by what evidence.
         clock: monotonic seconds.
+        witness: says which files are whole without a quiet time; None waits for that with all.
+        rest_within: how long, in seconds, a quiet file may be open whose writer has not finished it.
         presence: tells an emptied inbox from one that is away.
         stopping: asked between folders; True ends the round early.
     """
@@ -57,8 +60,10 @@ class Rounds:
         rule: IgnoreRule,
         recursive: bool,
         settler: Settler,
-        settled: Callable[[Look], None],
+        settled: Callable[[Look, Evidence], None],
         clock: Callable[[], float],
+        witness: Witness | None = None,
+        rest_within: float = 3600.0,
         presence: Presence | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -67,6 +72,8 @@ class Rounds:
         self._settler = settler
         self._settled = settled
         self._clock = clock
+        self._witness = witness
+        self._rest_within = rest_within
         self._presence = presence or Presence(root=rule.root)
         self._stopping = stopping
         self._root_device: int | None = None
@@ -80,6 +87,8 @@ class Rounds:
             return Round(kind=PassKind.WHOLE, files=0, troubles=(away,))
         unvisited = self._settler.folders()
         self._folders.clear()
+        if self._witness is not None:
+            self._witness.begin_pass()
         files, troubles = self._pass(None, deep=self._recursive, unvisited=unvisited)
         if not self._stopping():
             troubles += self._forget(unvisited, troubles)
@@ -109,7 +118,23 @@ class Rounds:
 
     def looks(self) -> Round:
         """Look again at those waiting files whose time has come, and at nothing else."""
-        due = sorted(path.rpartition(b"/")[::2] for path in self._settler.due(self._clock()))
+        return self._looks_at(dict.fromkeys(self._settler.due(self._clock()), False))
+
+    def heard_of(self, files: Mapping[bytes, bool]) -> Round:
+        """Look at files of which there was news; True where they were moved in, and not written to since."""
+        away = self._presence.proof()
+        if away is not None:
+            return Round(kind=PassKind.LOOK, files=0, troubles=(away,))
+        return self._looks_at(
+            {
+                path: moved
+                for path, moved in files.items()
+                if self._recursive or path.rpartition(b"/")[0] == self._rule.root.rstrip(b"/")
+            }
+        )
+
+    def _looks_at(self, files: Mapping[bytes, bool]) -> Round:
+        due = sorted(path.rpartition(b"/")[::2] for path in files)
         troubles = []
         gone = []
         devices: dict[bytes, int] = {}
@@ -117,14 +142,14 @@ class Rounds:
             names = (os.fsdecode(name) for _, name in paths)
             for found in look_at(self._rule, folder or b"/", names):
                 if isinstance(found, Look):
-                    self._take(found)
+                    self._take(found, moved=files[found.path])
                 elif isinstance(found, ScanTrouble):
                     self._settler.could_not_look(found.path, self._clock())
                     troubles.append(found)
                 elif away := self._away(found, devices):
                     self._settler.could_not_look(found, self._clock())
                     troubles.append(away)
-                elif self._settler.gone(found):
+                elif found in devices and self._settler.gone(found):
                     gone.append(found)
         return Round(kind=PassKind.LOOK, files=len(due), troubles=tuple(troubles), gone=tuple(gone))
 
@@ -187,15 +212,31 @@ class Rounds:
             self._emptied_at = now
         return now < self._emptied_at + _EMPTIED_BELIEVED
 
-    def _take(self, look: Look) -> None:
-        # Whether the container is whole is asked by the first step, which reads the file anyway.
+    def be_wary(self, path: bytes) -> None:
+        """A file changed after it had been taken: it is not taken again before it is quiet."""
+        if self._witness is not None:
+            self._witness.be_wary(path)
+
+    def _take(self, look: Look, *, moved: bool = False) -> None:
         marker = self._rule.marker
         held = None if marker is None or marker.is_there(look.path) else Why.UNMARKED
-        if self._settler.look(look, self._clock(), held=held):
+        found = self._examined(look, moved=moved) if held is None else Findings()
+        now = self._clock()
+        if found.unfinished and now < self._settler.quiet_since(look, now) + self._rest_within:
+            held = Why.UNFINISHED
+        proven = found.evidence is not None
+        if self._settler.look(look, now, held=held, proven=proven):
             folder, device = look.path.rpartition(b"/")[0] or b"/", look.signature.device
             # Should the share go before the next pass, it is known where the folder lay.
             self._settler.leave(self._settler.enter(folder, device=device), device=device)
-            self._settled(look)
+            if self._witness is not None and not proven:
+                self._witness.settled(look.path)
+            self._settled(look, found.evidence or Evidence.QUIET)
+
+    def _examined(self, look: Look, *, moved: bool) -> Findings:
+        if self._witness is None or not self._settler.is_news(look):
+            return Findings()
+        return self._witness.examine(look, self._clock(), moved=moved)
 
     def _forget_missing(self, folder: Folder, troubles: list[ScanTrouble]) -> None:
         try:

@@ -153,7 +153,7 @@ def look_at(
     Yields for each name its look, or the trouble with it, or its bare path where it is no longer there
     (vanished, or not a regular file any more).
     """
-    opened = _enter_chain(rule, folder, deep=False, left_out=frozenset())
+    opened = _enter_chain(rule, folder, deep=False, left_out=_identities(rule.leave_out))
     try:
         for name in names:
             path = _join(folder, name)

@@ -1,7 +1,7 @@
 """Decides when a file has settled: fed with looks and the time, it does no I/O and has no clock.
 
 A file has settled when its signature stayed the same for the inbox's quiet time, over two looks at least,
-and nothing else is known to be missing (its first byte, its marker).
+and nothing else is known to be missing (its first byte, its marker); or as soon as it is proven to be whole.
 The time is seconds on a monotonic clock; a file's own dates are compared with nothing but themselves,
 since recorders, shares and copying tools set them as they like.
 """
@@ -76,18 +76,35 @@ class Settler:
         if looks.folder in self._known:
             self._devices[looks.folder] = device
 
-    def look(self, look: Look, now: float, *, held: Why | None = None) -> bool:
+    def is_news(self, look: Look) -> bool:
+        """Whether a file is not known as it looks: it is new, has changed, or still settles."""
+        return self._waiting(look.path) is not None or not self._is_known(look.path, look.signature)
+
+    def quiet_since(self, look: Look, now: float) -> float:
+        """When a file began to look as it does, on the monotonic clock."""
+        before = self._waiting(look.path)
+        same = before is not None and before.signature == look.signature
+        return before.unchanged_since if before is not None and same else now
+
+    def look(
+        self, look: Look, now: float, *, held: Why | None = None, proven: bool = False
+    ) -> bool:
         """Take in one look, made at `now`; True if the file has settled with it, once per fingerprint.
 
         Args:
             look: what was seen.
             now: seconds on the monotonic clock.
             held: what the file lacks however quiet it is.
+            proven: whether it is whole for certain, and needs no quiet time.
         """
         path, signature, _ = look
         before = self._waiting(path)
         if before is None and self._is_known(path, signature):
             return False
+        if proven and held is None:
+            self._drop(path)
+            self._know(path, _mark(signature))
+            return True
         if before is None or not before.looks or before.signature != signature:
             self._start_over(look, now, first_seen=before.first_seen if before else now)
             return False

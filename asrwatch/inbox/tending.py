@@ -14,7 +14,7 @@ from asrwatch.heartbeats import allow
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.messages import Deafness
 from asrwatch.inbox.mounts import Choice, WatchMode, choose, file_system_of
-from asrwatch.inbox.nudges import Nudge
+from asrwatch.inbox.nudges import Heard, Nudge
 
 if TYPE_CHECKING:
     from asrwatch.inbox.watch import Watch
@@ -71,6 +71,7 @@ class Tending:
         recursive: bool,
         wish: WatchMode,
         nudge: Nudge,
+        heard: Heard | None = None,
         inbox: str = "",
         retry: timedelta = RETRY,
         clock: Callable[[], float] = time.monotonic,
@@ -81,6 +82,7 @@ class Tending:
         self._recursive = recursive
         self._wish = wish
         self._nudge = nudge
+        self._file = heard
         self._inbox = inbox
         self._retry = retry.total_seconds()
         self._clock = clock
@@ -108,6 +110,11 @@ class Tending:
     def _heard(self, folder: bytes, *, deep: bool) -> None:
         self._last_at = utc_now()
         self._nudge(folder, deep=deep)
+
+    def _heard_of(self, path: bytes, *, moved: bool, at_once: bool) -> None:
+        self._last_at = utc_now()
+        if self._file is not None:
+            self._file(path, moved=moved, at_once=at_once)
 
     def tend(self) -> Tended:
         """See to it that events come, if they are wanted here."""
@@ -219,6 +226,7 @@ class Tending:
             recursive=self._recursive,
             wants=self._rule.concerns,
             nudge=self._heard,
+            heard=self._heard_of if self._file is not None else None,
         )
         with allow(_LISTENING):
             return self._watch.arm()

@@ -28,10 +28,10 @@ from watchdog.observers.api import BaseObserver
 from watchdog.utils import UnsupportedLibcError
 
 from asrwatch.inbox.messages import Deafness
-from asrwatch.inbox.nudges import Nudge
+from asrwatch.inbox.nudges import Heard, Nudge
 
 try:
-    from watchdog.observers.inotify import InotifyEmitter
+    from watchdog.observers.inotify import InotifyEmitter, InotifyWatchGroup
     from watchdog.observers.inotify_c import (
         CallbackId,
         InotifyEvent,
@@ -76,6 +76,8 @@ class Watch:
         recursive: whether sub-folders belong to it.
         wants: whether a file's name is worth a nudge; our own transcripts are not.
         nudge: called from watchdog's threads; must neither block nor log.
+        heard: the same, told of each file that was closed by a writer or moved in, as the kernel says it; without
+            it the file's folder is nudged.
     """
 
     def __init__(
@@ -85,11 +87,13 @@ class Watch:
         recursive: bool,
         wants: Callable[[bytes], bool],
         nudge: Nudge,
+        heard: Heard | None = None,
     ) -> None:
         self._root = root
         self._recursive = recursive
-        self._handler = _Handler(root, wants, nudge)
+        self._handler = _Handler(root, wants, nudge, heard)
         self._nudge = nudge
+        self._heard = None if heard is None else _wanted(wants, heard)
         self._observer: BaseObserver | None = None
         self._reader: _Reader | None = None
         self._armed: tuple[int, int] | None = None
@@ -117,7 +121,7 @@ class Watch:
         self.disarm()
         try:
             self._armed = self._identity()
-            self._reader = _Reader(lambda: self._nudge(self._root, deep=True))
+            self._reader = _Reader(lambda: self._nudge(self._root, deep=True), self._heard)
             self._reader.start()
             observer = BaseObserver(InotifyEmitter, inotify_fd=self._reader)
             self._observer = observer
@@ -199,11 +203,13 @@ class _Handler(FileSystemEventHandler):
         root: bytes,
         wants: Callable[[bytes], bool],
         nudge: Nudge,
+        heard: Heard | None,
     ) -> None:
         self.exceptions = 0
         self._root = root
         self._wants = wants
         self._nudge = nudge
+        self._heard = heard
 
     def dispatch(self, event: FileSystemEvent) -> None:
         try:
@@ -218,7 +224,13 @@ class _Handler(FileSystemEventHandler):
         if path == self._root:
             self._nudge(path, deep=True)
         elif not event.is_directory:
-            if self._wants(path):
+            if not self._wants(path):
+                return
+            if self._heard is not None and isinstance(event, FileClosedEvent):
+                return  # the reader has told
+            if self._heard is not None and isinstance(event, FileCreatedEvent):
+                self._heard(path, moved=False, at_once=False)
+            else:
                 self._nudge(folder, deep=False)
         elif isinstance(event, DirDeletedEvent) or (
             isinstance(event, DirMovedEvent) and path == os.fsencode(event.src_path)
@@ -231,12 +243,13 @@ class _Handler(FileSystemEventHandler):
 class _Reader(InotifyFD):
     """Watchdog's reader of inotify, which also tells what watchdog only logs or swallows."""
 
-    def __init__(self, everything: Callable[[], None]) -> None:
+    def __init__(self, everything: Callable[[], None], heard: Heard | None) -> None:
         super().__init__()
         self.overflows = 0
         self.faults = 0
         self.limit: OSError | None = None
         self._everything = everything
+        self._heard = heard
 
     def run(self) -> None:
         try:
@@ -256,6 +269,8 @@ class _Reader(InotifyFD):
 
     def handle_event(self, event: InotifyEvent) -> None:
         try:
+            if self._heard is not None and not event.is_directory:
+                self._tell(event, self._heard)
             super().handle_event(event)
         except Exception:  # noqa: BLE001 - watchdog trips over a race now and then; we start it afresh
             self.faults += 1
@@ -263,6 +278,17 @@ class _Reader(InotifyFD):
         if event.is_queue_overflow:
             self.overflows += 1
             self._everything()
+
+    def _tell(self, event: InotifyEvent, heard: Heard) -> None:
+        """Of a file that may be whole now, without watchdog's way of half a second behind every file moved away."""
+        if not event.is_close_write and not event.is_moved_to:
+            return
+        watch = self._watch_for_wd.get(event.wd)
+        for group in list(watch.callbacks.values()) if watch is not None else ():
+            if isinstance(group, InotifyWatchGroup):
+                path = group._build_event_source_path(event)  # noqa: SLF001 - the only one who knows moved folders' paths
+                if path is not None:
+                    heard(path, moved=event.is_moved_to, at_once=True)
 
     def add_callback(
         self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId
@@ -273,6 +299,16 @@ class _Reader(InotifyFD):
             if error.errno == errors.ENOSPC:  # below the root watchdog goes on without a word
                 self.limit = error
             raise
+
+
+def _wanted(wants: Callable[[bytes], bool], heard: Heard) -> Heard:
+    """Told of nothing but what is worth a nudge."""
+
+    def told(path: bytes, *, moved: bool, at_once: bool) -> None:
+        if wants(path):
+            heard(path, moved=moved, at_once=at_once)
+
+    return told
 
 
 def _explain(error: OSError, root: bytes, *, partial: bool = False) -> Deafness:

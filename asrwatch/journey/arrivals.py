@@ -68,7 +68,9 @@ class Arrivals:
             again = latest.resettle(now=now, fingerprint=None if same else found.fingerprint)
             if not same or latest.trouble is not None:
                 self._book.save(
-                    latest, again, note="" if same else "the file changed and settled again"
+                    latest,
+                    again,
+                    note="" if same else f"the file changed and settled again: {found.evidence}",
                 )
         elif latest.state is State.FAILED and latest.answer is None:
             returned = latest.failure is not None and latest.failure.code == "vanished"
@@ -92,7 +94,7 @@ class Arrivals:
             Recording.found(
                 inbox=found.inbox, path=found.path, fingerprint=found.fingerprint, now=now
             ),
-            note="settled",
+            note=f"settled: {found.evidence}",
         )
         if latest is not None:
             self._seen_path[recording.id] = None

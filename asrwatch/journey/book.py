@@ -47,6 +47,7 @@ class Book:
         self.in_trouble: Remembered[int, str] = self.memory()
         self._news: list[Change] = []
         self._to_log: list[Callable[[], None]] = []
+        self.tell: Callable[[Recording | None, Recording], None] = lambda _, __: None
 
     def memory(self) -> Remembered[Any, Any]:
         """A mapping that is kept when a transaction is committed, and goes back when it is not."""
@@ -61,6 +62,7 @@ class Book:
     def add(self, recording: Recording, *, note: str) -> Recording:
         """A recording that nobody knew."""
         added = self.store.add(recording, note=note)
+        self.tell(None, added)
         self._news.append(Change(before=None, after=added, note=note))
         return added
 
@@ -71,6 +73,7 @@ class Book:
         if note and self._repeats(before, after, note):
             note = ""
         self.store.save(before, after, note=note, outcome=outcome)
+        self.tell(before, after)
         if self.suspects.is_past(after):
             self.suspects.acquit(after.id)
             self.store.end_try(after.id)

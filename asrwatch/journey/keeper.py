@@ -5,7 +5,7 @@ Runs in the daemon's main thread, inside its transactions. It decides with pure 
 a part of it: `arrivals`, `outstanding`, `permission`, `purchases`, `shortages`, `turns`, `next_step`.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -27,6 +27,8 @@ from asrwatch.journey.book import Book
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.handing_out import HandingOut
+from asrwatch.journey.heard import text_of
+from asrwatch.journey.herald import Herald, Wish
 from asrwatch.journey.journey import Route
 from asrwatch.journey.next_step import NextStep
 from asrwatch.journey.outstanding import Outstanding, ticket_of
@@ -75,6 +77,8 @@ class Keeper:
         room: Room | None = None,
         fuse: Fuse | None = None,
         clock: Callable[[], datetime] = utc_now,
+        wishes: Iterable[Wish] = (),
+        currency: str = "",
     ) -> None:
         self.store = store
         self.fuse = fuse or Fuse(Budget(), store, currency="")
@@ -102,6 +106,14 @@ class Keeper:
             shortages=self.shortages,
             clock=clock,
         )
+        self.herald = Herald(
+            self.book,
+            wishes,
+            text_of=lambda recording: text_of(recording, routes),
+            currency=currency,
+            chance=chance,
+        )
+        self.book.tell = self.herald.changed
         self.handing_out = HandingOut(self.book, turns=self.turns, next_step=next_step)
 
         # What the daemon asks of the clerks.
@@ -190,6 +202,7 @@ class Keeper:
         for hold in self.gate.clock_set(step):
             self.store.hold(hold)
         self.outstanding.clock_stepped()
+        self.herald.clock_stepped(step)
 
     def broken_off(self, recording_ids: Collection[int]) -> None:
         """An orderly end leaves these steps unfinished."""

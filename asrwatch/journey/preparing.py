@@ -3,8 +3,8 @@
 import hashlib
 import os
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -63,7 +63,8 @@ class Preparer:
             TemporaryError: the child process died.
         """
         order = Survey(demuxers=_demuxers(facts), longest=samples(LONGEST), track=track)
-        heard = self._heard(recording, order)
+        with _naming(facts):
+            heard = self._heard(recording, order)
         if heard.ended_early:
             raise RecordingError(
                 f"It goes on for more than {LONGEST.total_seconds() / 3600:g} hours.",
@@ -83,7 +84,8 @@ class Preparer:
             TemporaryError: the child process died.
         """
         order = Survey(demuxers=_demuxers(facts), longest=samples(LONGEST), until_sound=True)
-        heard = self._heard(recording, order)
+        with _naming(facts):
+            heard = self._heard(recording, order)
         if heard.track:
             return self.listen(recording, facts, track=heard.track)
         whole = not falls_short(heard.samples, facts.duration)
@@ -192,9 +194,10 @@ class Preparer:
                 out = on_trouble.enter_context(path.open("xb+"))
                 on_trouble.callback(path.unlink, missing_ok=True)
                 begun = time.monotonic()
-                encoded = self._studio.encode(
-                    recording, _order(facts, codec, channels, out.fileno())
-                )
+                with _naming(facts):
+                    encoded = self._studio.encode(
+                        recording, _order(facts, codec, channels, out.fileno())
+                    )
                 os.fsync(out.fileno())
                 digest = _digest(out)
                 os.fsync(folder.descriptor)
@@ -215,6 +218,18 @@ def falls_short(count: int, promised: timedelta | None) -> bool:
     if promised is None:
         return False
     return span(count) < promised - max(timedelta(seconds=2), promised / 100)
+
+
+@contextmanager
+def _naming(facts: AudioFacts) -> Iterator[None]:
+    """Whoever is told that a codec is unknown is told which one, as far as the headers say."""
+    try:
+        yield
+    except RecordingError as error:
+        if error.code != "unknown-codec" or facts.codec is None:
+            raise
+        message = f"Its sound is {facts.codec}, which nothing here can decode."
+        raise RecordingError(message, code=error.code, advice=error.advice) from error
 
 
 def _damaged(prepared: Prepared, facts: AudioFacts) -> RecordingError:

@@ -336,7 +336,7 @@ def scan_ratio(table: Table, inbox: Path, known: list[tuple[bytes, Fingerprint]]
         rule=rule,
         recursive=True,
         settler=settler,
-        settled=lambda _look: None,
+        settled=lambda _look, _evidence: None,
         clock=time.monotonic,
     )
     bare: list[float] = []

@@ -4,6 +4,7 @@ from asrwatch.journey.store.database import RESERVE, StoreTrouble
 from asrwatch.journey.store.lately import Happened
 from asrwatch.journey.store.listing import Listed, Page, Place, Wanted
 from asrwatch.journey.store.money import EVERY_ENGINE, Bought, Hold, Ledger
+from asrwatch.journey.store.outbox import DayFigures, Letter, Receiver
 from asrwatch.journey.store.reading import Reader, Readers
 from asrwatch.journey.store.recordings import STEPS_LEFT, Event, Store
 from asrwatch.journey.store.said import MOST_RANKED, Finding, Hit
@@ -16,6 +17,7 @@ __all__ = [
     "RESERVE",
     "STEPS_LEFT",
     "Bought",
+    "DayFigures",
     "Event",
     "Excerpt",
     "Finding",
@@ -24,11 +26,13 @@ __all__ = [
     "Hit",
     "Hold",
     "Ledger",
+    "Letter",
     "Listed",
     "Page",
     "Place",
     "Reader",
     "Readers",
+    "Receiver",
     "Search",
     "Store",
     "StoreTrouble",

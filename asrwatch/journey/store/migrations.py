@@ -172,6 +172,22 @@ def _lists_are_quick(connection: Connection) -> None:
         connection.exec_driver_sql(f"CREATE INDEX {index}")
 
 
+def _messages_are_kept_until_they_are_told(connection: Connection) -> None:
+    for table in (
+        """outbox (
+            id INTEGER NOT NULL PRIMARY KEY, message TEXT NOT NULL, notifier TEXT NOT NULL, kind TEXT NOT NULL,
+            since INTEGER NOT NULL, due INTEGER NOT NULL, attempts INTEGER NOT NULL, news TEXT NOT NULL, dead TEXT)""",
+        """receivers (
+            key TEXT NOT NULL PRIMARY KEY, failures INTEGER NOT NULL, until INTEGER, told_at INTEGER, code TEXT,
+            error TEXT, advice TEXT, gone INTEGER, digest_of TEXT, digest_until INTEGER)""",
+        """windows (
+            notifier TEXT NOT NULL, kind TEXT NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (notifier, kind))""",
+        "alarms (subject TEXT NOT NULL PRIMARY KEY, standstill TEXT NOT NULL)",
+    ):
+        connection.exec_driver_sql(f"CREATE TABLE {table} STRICT")
+    connection.exec_driver_sql("CREATE INDEX outbox_by_due ON outbox (notifier, dead, due)")
+
+
 MIGRATIONS: tuple[Step, ...] = (
     _asks_tell_what_they_cost,
     _inboxes_take_turns,
@@ -183,6 +199,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _sums_are_cheap,
     _what_was_said_is_found,
     _lists_are_quick,
+    _messages_are_kept_until_they_are_told,
 )
 """From schema 1 on: the first of them makes schema 2, and so forth."""
 

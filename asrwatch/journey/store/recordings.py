@@ -29,6 +29,7 @@ from asrwatch.journey.store.database import damaged
 from asrwatch.journey.store.figures import Figures
 from asrwatch.journey.store.lately import Lately
 from asrwatch.journey.store.money import EVERY_ENGINE, Money
+from asrwatch.journey.store.outbox import Outbox
 from asrwatch.journey.store.prepared import Prepared
 from asrwatch.journey.store.rows import COLUMNS, recording_of, row_of
 from asrwatch.journey.store.said import Said
@@ -157,7 +158,7 @@ class Event:
     note: str
 
 
-class Store(Money, Tries, Times, Figures, Said, Lately):
+class Store(Money, Tries, Times, Figures, Said, Lately, Outbox):
     """The state of everything. See `Database` for its arguments and for who may open it."""
 
     _restored: tuple[datetime | None] | None = None
@@ -244,6 +245,14 @@ class Store(Money, Tries, Times, Figures, Said, Lately):
         """Recordings in any of these states, newest first."""
         chosen = _WITH_ANSWER.where(_table.c.state.in_(states))
         return self._many(chosen.order_by(_NEWEST_FIRST).limit(limit))
+
+    def for_a_person(self, inboxes: Collection[str], *, limit: int) -> tuple[Recording, ...]:
+        """What waits for a person in these inboxes, what is parked first, then the newest."""
+        chosen = _WITH_ANSWER.where(
+            _table.c.state.in_((State.PARKED, State.FAILED)), _table.c.inbox.in_(inboxes)
+        )
+        parked_first = (_table.c.state != State.PARKED.value, _NEWEST_FIRST)
+        return self._many(chosen.order_by(*parked_first).limit(limit))
 
     def known(self, inbox: str) -> Iterator[tuple[bytes, Fingerprint]]:
         """Path and newest fingerprint of everything seen already in an inbox.

@@ -24,6 +24,7 @@ from asrwatch.journey.recording import State
 
 __all__ = [
     "WORDS",
+    "alarms",
     "answers",
     "asks",
     "clock",
@@ -33,13 +34,16 @@ __all__ = [
     "forgotten",
     "holds",
     "moment",
+    "outbox",
     "outputs",
+    "receivers",
     "recordings",
     "restored",
     "said",
     "stored",
     "tries",
     "waits",
+    "windows",
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -369,6 +373,56 @@ filling = Table(
 
 WORDS = "CREATE VIRTUAL TABLE words USING fts5(said, content='', tokenize='unicode61 remove_diacritics 2')"
 """The index of what was said; it keeps no text of its own."""
+
+
+outbox = Table(
+    "outbox",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("message", Text, nullable=False),
+    Column("notifier", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("due", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("news", Text, nullable=False),
+    Column("dead", Text),  # why it is not tried any more
+    Index("outbox_by_due", "notifier", "dead", "due"),
+    sqlite_strict=True,
+)
+
+receivers = Table(
+    "receivers",
+    _metadata,
+    Column("key", Text, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("until", Moment),
+    Column("told_at", Moment),
+    Column("code", Text),
+    Column("error", Text),
+    Column("advice", Text),
+    Column("gone", Moment),
+    Column("digest_of", Text),  # a local day
+    Column("digest_until", Moment),
+    sqlite_strict=True,
+)
+
+windows = Table(
+    "windows",
+    _metadata,
+    Column("notifier", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("until", Moment, nullable=False),
+    sqlite_strict=True,
+)
+
+alarms = Table(
+    "alarms",
+    _metadata,
+    Column("subject", Text, primary_key=True),
+    Column("standstill", Text, nullable=False),
+    sqlite_strict=True,
+)
 
 
 def create(connection: Connection) -> None:
