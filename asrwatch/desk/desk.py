@@ -9,8 +9,10 @@ from asrwatch.clock import utc_now
 from asrwatch.cloud.regions import currency_of
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
+from asrwatch.desk.another import another
 from asrwatch.desk.lookups import lately, transcripts
 from asrwatch.desk.reports import (
+    AskAnother,
     AskBooked,
     AskExplain,
     AskForget,
@@ -67,6 +69,8 @@ class Desk:
                 return self.booked(paths)
             case AskRetry():
                 return retry(self._scene, question, now)
+            case AskAnother():
+                return another(self._scene, question, now)
             case AskForget():
                 return forget(self._scene, question, now)
             case AskTranscripts():

@@ -193,7 +193,7 @@ def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
         size=recording.fingerprint.size,
         wishes=route.wishes,
         region=route.region,
-        engine=route.engine,
+        engine=recording.engine_wanted or route.engine,
         refused=recording.engines_refused,
     )
     read = recording.read(
@@ -569,7 +569,7 @@ def _recalled(engine: Engine[Any], ask_id: str) -> Heard | Pending | None:
 
 def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
     """Render the stored answer in every format, put the files in place, then deal with the original."""
-    reading, answer = _evidence(recording.reading), _evidence(recording.answer)
+    answer = _evidence(recording.answer)
     source.check_still_current(recording, route.care, route.presence)
     transcript = heard(recording, route)
     provenance = provenance_of(recording, transcript, region=route.region)

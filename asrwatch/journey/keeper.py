@@ -275,7 +275,7 @@ class Keeper:
             now=now,
             patience=route.patience if route else DEFAULT_PATIENCE,
             rest_within=route.rest_within if route else DEFAULT_PATIENCE,
-            automatic=route is not None and route.engine is None,
+            automatic=route is not None and route.engine is None and before.engine_wanted is None,
             chance=self._chance,
         )
         if after.state is State.FAILED:

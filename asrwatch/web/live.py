@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from asrwatch import logs
 from asrwatch.errors import AsrwatchError
+from asrwatch.journey.store import Listed
 from asrwatch.web import overview
 from asrwatch.web.bell import Bell
 from asrwatch.web.rendering import Rendering
@@ -151,9 +152,11 @@ class Live:
             for message in told.get(visitor.language, ()):
                 visitor.tell(message)
 
-    def _found(self, changed: set[int], languages: set[Language]) -> Mapping[Language, list[Message]]:
+    def _found(
+        self, changed: set[int], languages: set[Language]
+    ) -> Mapping[Language, list[Message]]:
         """In a thread that may read: what there is to tell, filled once in each language."""
-        lines = ()
+        lines: tuple[Listed, ...] = ()
         if changed:
             with self._sight.readers.one() as reader:
                 lines = reader.lines(sorted(changed)[-MOST_ROWS:])
@@ -216,9 +219,7 @@ class _Events(Response):
         over()
 
     async def _tell(self, send: Send) -> None:
-        headers = [
-            pair for pair in self.raw_headers if pair[0] != b"content-length"
-        ]
+        headers = [pair for pair in self.raw_headers if pair[0] != b"content-length"]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         text = "retry: 2000\n\n"
         while True:

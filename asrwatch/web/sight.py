@@ -12,6 +12,7 @@ from asrwatch.engines import Engine
 from asrwatch.errors import OurBug
 from asrwatch.journey.journey import Route
 from asrwatch.journey.store import Readers
+from asrwatch.web.notices import Notices
 from asrwatch.web.remembering import Remembering
 
 __all__ = ["Sight"]
@@ -24,7 +25,7 @@ class Sight:
     """The daemon's surroundings, for any thread.
 
     `readers` read the database, `ask` has the daemon's own thread answer a question; `remembering` keeps what
-    is too dear to be worked out for every visitor.
+    is too dear to be worked out for every visitor, `notices` what is told once after a form.
     """
 
     settings: Settings
@@ -34,6 +35,7 @@ class Sight:
     engines: Mapping[str, Engine[Any]]
     clock: Callable[[], datetime]
     remembering: Remembering = field(default_factory=Remembering)
+    notices: Notices = field(default_factory=Notices)
 
     @classmethod
     def of(cls, settings: Settings, daemon: Daemon, ask: Callable[[Question], Report]) -> "Sight":

@@ -5,9 +5,8 @@ or output without following a link, and a recording only if it is the very file 
 """
 
 import os
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import format_datetime
-from datetime import datetime
 from typing import BinaryIO, Final
 
 from starlette.exceptions import HTTPException
@@ -16,7 +15,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from asrwatch.audio.containers import CONTAINERS, mime_of
+from asrwatch.audio.containers import mime_of
 from asrwatch.config import InboxSettings, Settings
 from asrwatch.desk.scene import is_below
 from asrwatch.errors import AsrwatchError
@@ -30,7 +29,9 @@ __all__ = ["PLAYABLE", "is_playable", "open_sound", "routes"]
 
 PLAYABLE: Final = frozenset({"wav", "mp3", "aac", "flac", "ogg", "mp4", "webm"})
 """Containers that browsers play; whether they know what is in it, they find out themselves."""
-_SILENT_CODECS: Final = frozenset({"amr_nb", "amr_wb", "alac", "speex", "adpcm_ima_wav", "adpcm_ms", "gsm_ms"})
+_SILENT_CODECS: Final = frozenset(
+    {"amr_nb", "amr_wb", "alac", "speex", "adpcm_ima_wav", "adpcm_ms", "gsm_ms"}
+)
 _TEXT: Final = "text/plain; charset=utf-8"
 
 
@@ -48,7 +49,9 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
         path = place.original or place.path
         return _Open(
             stream,
-            media_type=mime_of(place.container, path) if is_playable(place) or away else "application/octet-stream",
+            media_type=mime_of(place.container, path)
+            if is_playable(place) or away
+            else "application/octet-stream",
             name=printable(os.path.basename(path)),  # noqa: PTH119 - bytes, which pathlib cannot hold
             away=away,
         )
@@ -93,7 +96,9 @@ def open_sound(place: Place, settings: Settings) -> BinaryIO:
         return open_recording(path, place.fingerprint, root=inbox.root)
     folder = os.fsencode(inbox.move_to) if inbox.move_to else inbox.root
     if not is_below(path, folder):
-        raise HTTPException(404, "It was moved to a folder that is not in the configuration any more.")
+        raise HTTPException(
+            404, "It was moved to a folder that is not in the configuration any more."
+        )
     stream = open_recording(path, root=folder)
     if os.fstat(stream.fileno()).st_size != place.fingerprint.size:
         stream.close()
@@ -137,5 +142,3 @@ class _Open(FileResponse):
         """Send it."""
         with self._stream:
             await super().__call__(scope, receive, send)
-
-

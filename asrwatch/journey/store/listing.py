@@ -9,16 +9,17 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import func, select, text
+from sqlalchemy import Integer, bindparam, func, select, text, type_coerce
 
 from asrwatch.journey.recording import Failure, Fingerprint, Output, State, Trouble
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.database import Database
 
-__all__ = ["Listed", "Listing", "Page", "Place", "Wanted"]
+__all__ = ["Day", "Listed", "Listing", "Page", "Place", "Wanted"]
 
 _table = tables.recordings
 _failure = TypeAdapter(Failure)
@@ -64,6 +65,13 @@ _COUNTED = text(
     "SELECT count(*) FROM (SELECT 1 FROM recordings INDEXED BY recordings_by_place"
     " WHERE inbox = :inbox AND state = :state LIMIT :most)"
 )
+_WAIT = type_coerce(_table.c.delivered_at, Integer) - type_coerce(_table.c.found_at, Integer)
+_DELIVERED = select(
+    func.count().label("number"),
+    func.sum(type_coerce(_table.c.audio, Integer)).label("audio"),
+    func.avg(_WAIT).label("waited"),
+    func.max(_WAIT).label("longest"),
+).where(_table.c.delivered_at >= bindparam("begin"), _table.c.delivered_at < bindparam("until"))
 _CHOSEN = text(
     "SELECT id FROM recordings WHERE id IN (SELECT value FROM json_each(:ids))"
     " AND (:inboxes IS NULL OR inbox IN (SELECT value FROM json_each(:inboxes)))"
@@ -148,6 +156,20 @@ class Place:
     outputs: tuple[Output, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Day:
+    """What was delivered from `begin` on, until the next day: how many, how much audio, how long they waited.
+
+    Waiting counts from when a recording was found until its transcript was in its place.
+    """
+
+    begin: datetime
+    delivered: int = 0
+    audio: timedelta = timedelta(0)
+    waited: timedelta | None = None
+    longest: timedelta | None = None
+
+
 class Listing(Database):
     """Questions that lists ask; mixed into a `Store`."""
 
@@ -200,6 +222,29 @@ class Listing(Database):
                 Output(format=each.format, path=each.path, sha256=each.sha256) for each in written
             ),
         )
+
+    def newest_at(self, path: bytes) -> int | None:
+        """The number of the newest recording at a path."""
+        newest = select(func.max(_table.c.id)).where(_table.c.path == path)
+        with self.transaction():
+            return self._connection.execute(newest).scalar_one_or_none()
+
+    def days(self, begins: Sequence[datetime]) -> tuple[Day, ...]:
+        """What was delivered between each of these moments and the next; one day fewer than moments."""
+        found = []
+        with self.transaction():
+            for begin, end in pairwise(begins):
+                row = self._connection.execute(_DELIVERED, {"begin": begin, "until": end}).one()
+                found.append(
+                    Day(
+                        begin=begin,
+                        delivered=row.number,
+                        audio=timedelta(milliseconds=row.audio or 0),
+                        waited=_span(row.waited),
+                        longest=_span(row.longest),
+                    )
+                )
+        return tuple(found)
 
     def counts(self) -> Mapping[str, Mapping[State, int]]:
         """How many recordings each inbox has in each state; inboxes and states without any are left out."""
@@ -280,6 +325,10 @@ class Listing(Database):
             select(*_LINES).where(_table.c.id.in_(list(ids))).order_by(_table.c.id.desc())
         )
         return tuple(_listed(row) for row in rows)
+
+
+def _span(microseconds: float | None) -> timedelta | None:
+    return None if microseconds is None else timedelta(microseconds=max(microseconds, 0))
 
 
 def _escaped(searched: str) -> str:

@@ -188,6 +188,10 @@ def _messages_are_kept_until_they_are_told(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX outbox_by_due ON outbox (notifier, dead, due)")
 
 
+def _engines_are_asked_for_by_name(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE recordings ADD COLUMN engine_wanted TEXT")
+
+
 MIGRATIONS: tuple[Step, ...] = (
     _asks_tell_what_they_cost,
     _inboxes_take_turns,
@@ -199,6 +203,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _sums_are_cheap,
     _what_was_said_is_found,
     _lists_are_quick,
+    _engines_are_asked_for_by_name,
     _messages_are_kept_until_they_are_told,
 )
 """From schema 1 on: the first of them makes schema 2, and so forth."""

@@ -170,6 +170,7 @@ recordings = Table(
     Column("delivered_at", Moment),
     Column("original", LargeBinary),
     Column("failure", Text),
+    Column("engine_wanted", Text),  # by a person, whatever the inbox says
     Column("audio", Span),  # as its headers tell it, so that the shortest can be found
     CheckConstraint(f"state IN ({_STATES})"),
     _needs(
