@@ -1,8 +1,9 @@
 """What arrives at the cloud, and on the bill, of recordings with several channels or tracks."""
 
 import json
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,11 +11,20 @@ import media_helpers as media
 import numpy as np
 import pytest
 from e2e_helpers import Installed
+from fake_engine import FakeOptions, fake_cloud
+from journey_helpers import a_recording
+from test_daemon import Scripted as Quiet
+from test_daemon import World
 from test_preparing import Attentive
+from transcribe_helpers import Bench
 
+from asrwatch.audio.orders import RATE, Survey, samples
 from asrwatch.audio.studio import Studio
+from asrwatch.engines.qwen3_asr_flash_filetrans import FiletransOptions, Qwen3AsrFlashFiletrans
+from asrwatch.journey.journey import announce
 from asrwatch.journey.preparing import Preparer
-from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.recording import AudioFacts, Plan, Reading, State, Wishes
+from asrwatch.journey.store import Store
 from asrwatch.sandbox import LONG_SAMPLE, SHORT_SAMPLE, Knobs, PocketSphinx, Said, Sandbox, Scripted
 
 KNOBS = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0))
@@ -61,6 +71,7 @@ def test_a_call_becomes_a_conversation(tmp_path: Path) -> None:
             "formats": ["txt", "md", "srt", "vtt", "json"],
         }
         file = a_call(world.inbox / "call.wav")
+        world.more = {"budget": {"day": {"audio": "15s"}}}
         said = world.call("explain", str(file)).stdout
         assert "each of 2 channels is transcribed, and billed: 2 x 10s" in said
         priced = json.loads(world.call("plan", "--json").stdout)["files"][0]
@@ -68,6 +79,12 @@ def test_a_call_becomes_a_conversation(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         assert sandbox.bill.seconds == 20 == priced["billed_seconds"]
         assert len(sandbox.bill.paid) == 1
+    story = world.call("explain", str(file), "--json").stdout
+    notes = [event["note"] for event in json.loads(story)["story"]["events"]]
+    assert any("each of 2 channels is transcribed, and billed: 2 x 10s" in note for note in notes)
+    books = world.status()
+    assert books["ever"]["billed"] == books["budget"][0]["audio"]
+    assert books["budget"][0]["spent"]
     first, second = SHORT_SAMPLE.sentences
     between = LONG_SAMPLE.sentences[-1]
     turns = [("agent", first), ("customer", between), ("agent", second)]
@@ -194,3 +211,68 @@ def test_the_track_that_is_marked_is_the_one(tmp_path: Path) -> None:
     with silent.open("rb") as stream:
         told = preparer.until_sound(stream, facts)
     assert (told.tracks, told.track, told.silent) == (2, 0, True)
+
+
+def test_each_channel_has_its_own_pauses(tmp_path: Path) -> None:
+    """Who speaks seldom is heard all the same, and what comes faintly from the other channel is a pause."""
+    often = media.joined(media.noise(10), media.silence(2), media.noise(10), media.silence(2))
+    seldom = media.joined(media.silence(11), media.noise(0.6), media.silence(12.4))
+    faint = (seldom.astype(float) + often * 0.002).astype(np.int16)
+    file = media.write(tmp_path / "a.wav", media.channels(often, faint), codec="pcm_s16le")
+    with file.open("rb") as stream:
+        order = Survey(demuxers=("wav",), longest=samples(timedelta(hours=1)), by_channel=True)
+        told = Studio().survey(stream, order)
+    assert not told.same_channels
+    assert _seconds(told.channel_pauses) == [[(10, 12), (22, 24)], [(0, 11), (11.6, 24)]]
+    assert _seconds([told.pauses]) == [[(10, 11), (11.6, 12), (22, 24)]]
+
+
+def _seconds(channels: Sequence[Sequence[tuple[int, int]]]) -> list[list[tuple[float, float]]]:
+    return [
+        [(round(begin / RATE, 1), round(end / RATE, 1)) for begin, end in pauses]
+        for pauses in channels
+    ]
+
+
+def test_the_books_count_each_channel(tmp_path: Path, store: Store, now: datetime) -> None:
+    """A request is announced with what each of the channels that were chosen will cost, not those that are wanted."""
+    engine = Qwen3AsrFlashFiletrans(FiletransOptions(), fake_cloud())
+    made = World(root=tmp_path, engine=Quiet(FakeOptions(), fake_cloud()))
+    route = replace(
+        made.house(store).routes["inbox"],
+        engines={engine.name: engine},
+        wishes=Wishes(split=True),
+    )
+    facts = AudioFacts(container="wav", duration=timedelta(seconds=9.2), channels=3)
+    for channels, seconds in (((0, 1), 20), ((0,), 10), ((1, 2), 20)):
+        plan = Plan(engine=engine.name, model="", channels=channels)
+        one = a_recording(State.STAGED, now)
+        asked = announce(
+            replace(one, reading=Reading(sha256="", facts=facts, plan=plan)), route, now=now
+        )
+        assert asked.asking is not None
+        assert asked.asking.expected == timedelta(seconds=seconds)
+
+
+def test_one_call_now(tmp_path: Path, sandbox: Sandbox) -> None:
+    """`transcribe --channels split` names the speakers, too; channels that are not there are refused, unpaid."""
+    config = tmp_path / "asrwatch.yaml"
+    config.write_text(
+        f"cloud: {{base_url: '{sandbox.url}'}}\n"
+        "engines: {qwen3-asr-flash-filetrans: {first_poll: 50ms}}\n"
+    )
+    bench = Bench(sandbox=sandbox, config=config, folder=tmp_path)
+    file = media.write(
+        tmp_path / "call.wav",
+        media.channels(media.tone(3), media.tone(3, pitch=300)),
+        codec="pcm_s16le",
+    )
+    asked = ("--channels", "split", "--speakers", "agent,customer", "--model", "auto")
+    done = bench.run(file, *asked, "--format", "txt")
+    assert done.stdout == "agent:\nHello.\n\ncustomer:\nHello.\n"
+    assert sandbox.bill.seconds == 6
+    missing = bench.run(file, "--channels", "0,2", "--model", "auto")
+    assert "The third channel is wanted" in missing.stderr
+    assert missing.returncode == 1
+    assert bench.run(file, "--channels", "both").returncode == 2
+    assert sandbox.bill.seconds == 6

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 __all__ = [
+    "NO_CODECS",
     "RATE",
     "READ_FAILED",
     "SILENT_BELOW",
@@ -39,6 +40,8 @@ RATE = 16_000
 SILENT_BELOW = -80.0
 """Decibels of full scale: a recording of 16 bits whose loudest sample is below is silent throughout. That is three
 steps of the finest there are; finer recordings are silent only if they hold nothing at all."""
+NO_CODECS = "no-codecs"
+"""The code of a refusal that lies in this machine: PyAV is there and cannot be loaded."""
 READ_FAILED = "read-failed"
 """The code of a refusal that lies in the disk or share, not in the recording."""
 
@@ -68,13 +71,14 @@ class Survey:
     `demuxers` are the only ones that may be used (libavformat's names); `longest` is where decoding stops, in
     samples; `until_sound` ends it at the first sound, which is all that is needed to know that it is not silent.
     `track` is which stream of sound is meant, counted from 0; None is the one that is marked as the default, or else
-    the first.
+    the first. With `by_channel` it is also said where nobody speaks in each channel by itself.
     """
 
     demuxers: tuple[str, ...]
     longest: int
     until_sound: bool = False
     track: int | None = None
+    by_channel: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,7 +125,8 @@ class Surveyed:
     scale (never above 0), None for digital silence; `silent` if nobody could hear anything in it;
     `same_channels` if every channel carries the same signal, `silent_channels` are those in which nobody could hear
     anything; `pauses` are (from, to) in samples, where nobody speaks, in order; `broken` counts packets that could
-    not be decoded; `tracks` is how many streams of sound there are, of which `track` was listened to.
+    not be decoded; `tracks` is how many streams of sound there are, of which `track` was listened to;
+    `channel_pauses` are like `pauses`, for each channel, where that was asked for.
     """
 
     codec: str
@@ -137,6 +142,7 @@ class Surveyed:
     ended_early: bool = False
     silent_channels: tuple[int, ...] = ()
     track: int = 0
+    channel_pauses: tuple[tuple[tuple[int, int], ...], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,6 +198,8 @@ def _value(name: str, at: Any) -> Any:
             return tuple(Piece(**piece) for piece in at)
         case "pauses":
             return tuple((start, end) for start, end in at)
+        case "channel_pauses":
+            return tuple(_value("pauses", each) for each in at)
         case "codec" if at in set(Codec):
             return Codec(at)
         case _:

@@ -80,7 +80,11 @@ def _why_not(scene: Scene, recording: Recording | None, name: str) -> str:
     engine = route.engines.get(name)
     if engine is None:
         return f"There is no engine called {printable(name)!r}."
-    if recording.state not in DONE or scene.is_under_way(recording):
+    if (
+        recording.state not in DONE
+        or scene.is_under_way(recording)
+        or scene.store.in_flight(recording.id)
+    ):
         return "It is under way at this moment; wait for how it ends."
     latest = scene.store.latest_at(recording.path)
     if latest is None or latest.id != recording.id:

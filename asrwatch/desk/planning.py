@@ -115,7 +115,12 @@ def _one(path: bytes, size: int, route: Route) -> Planned:
             facts = probe(stream, path)
             facts = facts_of(stream, path, route)
         question = Question(
-            facts=facts, size=size, wishes=route.wishes, region=route.region, engine=route.engine
+            facts=facts,
+            size=size,
+            wishes=route.wishes,
+            region=route.region,
+            engine=route.engine,
+            cut=route.cut,
         )
         decided = plan_for(question, route)
     except AsrwatchError as error:

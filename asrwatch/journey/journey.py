@@ -18,6 +18,7 @@ from uuid import uuid4
 from asrwatch import logs
 from asrwatch.audio import quiet
 from asrwatch.audio.containers import extension_of, mime_of
+from asrwatch.audio.cutting import Stretch
 from asrwatch.audio.diet import Diet, Upload, judge
 from asrwatch.audio.facts import probe
 from asrwatch.audio.orders import Codec
@@ -47,11 +48,11 @@ from asrwatch.files import check_unchanged, hash_whole, sweep
 from asrwatch.formats import Format
 from asrwatch.heartbeats import vital
 from asrwatch.inbox.presence import Presence
-from asrwatch.journey import channels, delivery, silence, source
+from asrwatch.journey import admission, channels, delivery, joining, silence, source
 from asrwatch.journey.away import patient
 from asrwatch.journey.cost import expected_bill
 from asrwatch.journey.dispatch import Candidate, Question, choose, decoded_size
-from asrwatch.journey.preparing import CODECS, Preparer
+from asrwatch.journey.preparing import CODECS, CutOrder, Preparer
 from asrwatch.journey.provenance import provenance_of
 from asrwatch.journey.recording import (
     Answer,
@@ -59,6 +60,7 @@ from asrwatch.journey.recording import (
     AudioFacts,
     Delivery,
     Failure,
+    Piece,
     Plan,
     Preparation,
     Prepared,
@@ -122,7 +124,8 @@ class Route:
     which are silent; those are sent only with `send_silence`. `diet` says whether smaller copies are uploaded.
     `presence` tells a file that
     is gone from one whose share is away. `care` is None for files a person names himself; `rest_within` is how long
-    a file that is not whole may wait for its rest.
+    a file that is not whole may wait for its rest; `cut` is the length of the pieces that recordings are to be cut
+    into, None cuts only what is too long. What is longer than `longest` is refused.
     """
 
     inbox: str
@@ -141,6 +144,8 @@ class Route:
     presence: Presence | None = None
     care: source.Care | None = None
     rest_within: timedelta = timedelta(hours=1)
+    longest: timedelta | None = None
+    cut: timedelta | None = None
 
 
 def advance(
@@ -149,6 +154,7 @@ def advance(
     *,
     clock: Clock,
     known: frozenset[str] = frozenset(),
+    places: Sequence[Stretch] = (),
 ) -> Recording:
     """Take the one step that is next, and return what is then true.
 
@@ -157,6 +163,7 @@ def advance(
         route: of the recording's inbox.
         clock: tells the date of what has become true, when it has; aware, UTC.
         known: tickets that belong to other recordings (reconciling needs them).
+        places: where the same content was cut before: it is cut there again.
 
     Raises:
         AsrwatchError: what the daemon does next is in the class (see `journey.trouble`).
@@ -164,14 +171,24 @@ def advance(
     match recording.state:
         case State.SETTLED:
             with patient(recording, route.presence):
-                first = recording.reading is None
-                return (_read if first else _stage)(recording, route, clock)
+                if recording.reading is None:
+                    return _read(recording, route, clock)
+                return _stage(recording, route, clock, places)
         case State.ASKING:
             return _reconcile(recording, route, clock, known)
+        case State.TRANSCRIBED if recording.piece is not None:
+            return _understand(recording, route, clock)
         case State.TRANSCRIBED:
             with patient(recording, route.presence):
                 return _deliver(recording, route, clock)
-        case State.STAGED | State.SUBMITTED | State.DELIVERED | State.FAILED | State.PARKED:
+        case (
+            State.CUT
+            | State.STAGED
+            | State.SUBMITTED
+            | State.DELIVERED
+            | State.FAILED
+            | State.PARKED
+        ):
             msg = f"no worker's step leads out of {recording.state}"
             raise OurBug(msg)
         case _:
@@ -195,6 +212,7 @@ def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
         region=route.region,
         engine=recording.engine_wanted or route.engine,
         refused=recording.engines_refused,
+        cut=route.cut,
     )
     read = recording.read(
         Reading(sha256=sha256, facts=facts, plan=plan_for(question, route)), now=clock()
@@ -209,10 +227,20 @@ def facts_of(stream: BinaryIO, path: bytes, route: Route) -> AudioFacts:
     """What a recording is: told by its headers, and by decoding it where they do not tell enough.
 
     Raises:
-        RecordingError: it is no recording, or cannot be decoded.
+        RecordingError: it is no recording, cannot be decoded, or is longer than the inbox allows.
         TemporaryError: the process that decoded it died.
     """
     facts = probe(stream, path, whole=route.care is not None)
+    admission.check_length(facts, path, route.longest)
+    try:
+        facts = _listened(stream, facts, route)
+    except RecordingError as error:
+        raise admission.named(error, facts, path) from error
+    admission.check_length(facts, path, route.longest)
+    return facts
+
+
+def _listened(stream: BinaryIO, facts: AudioFacts, route: Route) -> AudioFacts:
     preparer = route.preparer
     if preparer is None or not preparer.can_encode:
         return facts
@@ -232,10 +260,14 @@ def _is_ready(recording: Recording, route: Route) -> bool:
     return as_it_is and not _needs_url(recording, route)
 
 
-def _stage(recording: Recording, route: Route, clock: Clock) -> Recording:
-    """Make the audio reachable: re-encode it, upload it, or neither."""
+def _stage(
+    recording: Recording, route: Route, clock: Clock, places: Sequence[Stretch] = ()
+) -> Recording:
+    """Make the audio reachable: re-encode it, cut it, upload it, or neither."""
     reading = _evidence(recording.reading)
     ask_id = uuid4().hex
+    if reading.piece is not None:
+        return recording.stage(_stage_piece(recording, route, reading.piece, ask_id), now=clock())
     try:
         match reading.plan.preparation:
             case Preparation.AS_IT_IS:
@@ -246,6 +278,9 @@ def _stage(recording: Recording, route: Route, clock: Clock) -> Recording:
                 staging = _prepare(recording, route, ask_id)
             case Preparation.DIET:
                 staging = _on_diet(recording, route, ask_id)
+            case Preparation.CUT:
+                pieces = _cut(recording, route, ask_id, places)
+                return recording.cut_up(Staging(ask_id=ask_id, pieces=pieces), now=clock())
             case _:
                 assert_never(reading.plan.preparation)
     except TooLargeToUpload as error:
@@ -295,49 +330,101 @@ def _copied(
     """A re-encoded copy in the spool, of the content that was read."""
     reading, preparer = _evidence(recording.reading), _evidence(route.preparer)
     engine = route.engines[reading.plan.engine]
-    fits = decoded_size(engine.options.largest) if engine.base64 else engine.options.largest
+    fits = _most_bytes(engine)
     with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
         prepared = preparer.re_encode(
             stream,
             reading.facts,
             name=ask_id,
-            channels=tuple(range(max(_wishes(recording, route).channels) + 1))
-            if engine.channels
-            else None,
+            channels=_channels_kept(recording, route),
             largest=fits if largest is None else min(fits, largest),
             codecs=codecs,
         )
-        root = route.care.root if route.care else None
-        check_unchanged(stream, recording.path, recording.fingerprint, root=root)
-        if hash_whole(stream) != reading.sha256:
-            preparer.discard(prepared)
-            raise SourceChanged(
-                "The file changed while it was being re-encoded.",
-                code="changed-while-prepared",
-                advice="It is taken up again once it has settled.",
-            )
+        _check_prepared(stream, recording, route, (prepared,))
     return prepared
+
+
+def _cut(
+    recording: Recording, route: Route, ask_id: str, places: Sequence[Stretch]
+) -> tuple[Piece, ...]:
+    """Cut it; the copies of its pieces stay in the spool until each was heard."""
+    reading, preparer = _evidence(recording.reading), _evidence(route.preparer)
+    engine, how = route.engines[reading.plan.engine], _evidence(reading.plan.cut)
+    with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
+        order = CutOrder(
+            how=how,
+            name=ask_id,
+            channels=_channels_kept(recording, route),
+            largest=_most_bytes(engine),
+            places=tuple(places),
+        )
+        pieces = preparer.cut(stream, reading.facts, order)
+        _check_prepared(stream, recording, route, [piece.copy for piece in pieces if piece.copy])
+    return pieces
+
+
+def _stage_piece(recording: Recording, route: Route, piece: Piece, ask_id: str) -> Staging:
+    """A piece's copy goes in the request, or is uploaded."""
+    copy, engine = _evidence(piece.copy), route.engines[_evidence(recording.reading).plan.engine]
+    if engine.takes_bytes:
+        return Staging(ask_id=ask_id, prepared=copy)
+    with source.opened(recording, route.care, fingerprint=recording.fingerprint):
+        staging = _published_copy(recording, route, ask_id, copy)
+    crash_point("piece-published")
+    return staging
+
+
+def _check_prepared(
+    stream: BinaryIO, recording: Recording, route: Route, copies: Sequence[Prepared]
+) -> None:
+    """What was prepared must be of what was read when the purchase was decided."""
+    root = route.care.root if route.care else None
+    check_unchanged(stream, recording.path, recording.fingerprint, root=root)
+    if hash_whole(stream) != _evidence(recording.reading).sha256:
+        for prepared in copies:
+            _evidence(route.preparer).discard(prepared)
+        raise SourceChanged(
+            "The file changed while it was being re-encoded.",
+            code="changed-while-prepared",
+            advice="It is taken up again once it has settled.",
+        )
+
+
+def _channels_kept(recording: Recording, route: Route) -> tuple[int, ...] | None:
+    """The channels of a copy for an engine that tells them apart; None mixes them."""
+    if not route.engines[_evidence(recording.reading).plan.engine].channels:
+        return None
+    return tuple(range(max(_wishes(recording, route).channels) + 1))
+
+
+def _most_bytes(engine: Engine[Any]) -> int:
+    largest = engine.options.largest
+    return decoded_size(largest) if engine.base64 else largest
 
 
 def _publish_copy(recording: Recording, route: Route, ask_id: str, prepared: Prepared) -> Staging:
     """Upload the copy, and remove it: afterwards nobody needs it here."""
-    preparer = _evidence(route.preparer)
     try:
-        with preparer.open(prepared) as stream:
-            published = _timed_publish(
-                route,
-                Source(
-                    path=recording.path,
-                    stream=stream,
-                    size=prepared.size,
-                    extension=extension_of(prepared.container, os.fsencode(prepared.name)),
-                    mime=mime_of(prepared.container, os.fsencode(prepared.name)),
-                ),
-                ask_id=ask_id,
-                model=_evidence(recording.reading).plan.model,
-            )
+        return _published_copy(recording, route, ask_id, prepared)
     finally:
-        preparer.discard(prepared)
+        _evidence(route.preparer).discard(prepared)
+
+
+def _published_copy(recording: Recording, route: Route, ask_id: str, prepared: Prepared) -> Staging:
+    """Upload the copy; it stays in the spool, too."""
+    with _evidence(route.preparer).open(prepared) as stream:
+        published = _timed_publish(
+            route,
+            Source(
+                path=recording.path,
+                stream=stream,
+                size=prepared.size,
+                extension=extension_of(prepared.container, os.fsencode(prepared.name)),
+                mime=mime_of(prepared.container, os.fsencode(prepared.name)),
+            ),
+            ask_id=ask_id,
+            model=_evidence(recording.reading).plan.model,
+        )
     return Staging(
         ask_id=ask_id, prepared=prepared, url=published.url, url_expires=published.expires
     )
@@ -611,7 +698,18 @@ def heard(recording: Recording, route: Route) -> Transcript:
     )
 
 
+def _understand(recording: Recording, route: Route, clock: Clock) -> Recording:
+    """A piece is done once its answer can be read; its recording is delivered when all of them are."""
+    reading, answer = _evidence(recording.reading), _evidence(recording.answer)
+    _transcript(answer, route.engines[reading.plan.engine])
+    discard(recording, route)
+    now = clock()
+    return recording.deliver(Delivery(delivered_at=now, outputs=(), original=None), now=now)
+
+
 def _transcript(answer: Answer, engine: Engine[Any]) -> Transcript:
+    if joining.is_joined(answer):
+        return joining.read(answer, engine.read)
     return silence.transcript() if silence.is_silence(answer) else engine.read(answer)
 
 
@@ -627,9 +725,10 @@ def tidy_up(recording: Recording, route: Route) -> None:
 
 
 def discard(recording: Recording, route: Route) -> None:
-    """Remove the re-encoded copy of a recording that needs it no longer."""
-    if recording.staging is not None and route.preparer is not None:
-        route.preparer.discard(recording.staging.prepared)
+    """Remove the re-encoded copy of a recording, or piece, that needs it no longer."""
+    if route.preparer is not None:
+        route.preparer.discard(recording.staging.prepared if recording.staging else None)
+        route.preparer.discard(recording.piece.copy if recording.piece else None)
 
 
 def sweep_spool(
@@ -640,7 +739,13 @@ def sweep_spool(
 ) -> None:
     """Remove re-encoded copies that nobody needs; those of recordings that wait to be asked about stay."""
     needed = frozenset(
-        one.staging.prepared.name for one in waiting if one.staging and one.staging.prepared
+        copy.name
+        for one in waiting
+        for copy in (
+            one.piece.copy if one.piece else None,
+            one.staging.prepared if one.staging else None,
+        )
+        if copy is not None
     )
     for preparer in {id(route.preparer): route.preparer for route in routes.values()}.values():
         if preparer is not None:
@@ -665,6 +770,7 @@ def plan_for(question: Question, route: Route) -> Plan:
         engine=choice.engine,
         model=engine.options.model,
         preparation=choice.preparation,
+        cut=choice.cut,
         options=sent.options,
         left_out=sent.left_out,
         reasons=(

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from asrwatch import logs
 from asrwatch.config import WebSettings
 from asrwatch.errors import AsrwatchError
-from asrwatch.web import acting, listed, overview, sound, story
+from asrwatch.web import acting, listed, overview, probes, sound, story
 from asrwatch.web.bell import Bell
 from asrwatch.web.guard import Guard
 from asrwatch.web.live import Live
@@ -33,6 +33,7 @@ log = logs.get("web")
 ROUTES: Final[tuple[Callable[[Sight, Rendering], list[BaseRoute]], ...]] = (
     overview.routes,
     listed.routes,
+    probes.routes,
     story.routes,
     sound.routes,
     acting.routes,
@@ -100,7 +101,7 @@ def build_app(sight: Sight, web: WebSettings, token: str | None, bell: Bell) -> 
         hosts=web.hosts,
         sessions=sessions,
         cookie=cookie,
-        opened=OPEN,
+        opened=(*OPEN, *(probes.PROBES if web.address.is_private else ())),
         clock=sight.clock,
     )
     return Served(app=guard, living=live.living)

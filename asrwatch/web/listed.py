@@ -18,7 +18,14 @@ from asrwatch.web.sight import Sight
 __all__ = ["GROUPS", "routes"]
 
 GROUPS = {
-    "waiting": (State.SETTLED, State.STAGED, State.ASKING, State.SUBMITTED, State.TRANSCRIBED),
+    "waiting": (
+        State.SETTLED,
+        State.CUT,
+        State.STAGED,
+        State.ASKING,
+        State.SUBMITTED,
+        State.TRANSCRIBED,
+    ),
     "person": (State.FAILED, State.PARKED),
 }
 """States that are asked for together."""

@@ -20,6 +20,10 @@ WINDOW = RATE // 50
 SHORTEST_PAUSE = RATE * 3 // 10
 FLOOR, SPEECH = 10, 95
 """Percentiles of loudness that stand for the room and for whoever speaks in it."""
+LEAST_SPEECH = 15
+"""Windows that a speaker is heard in at least, who has a channel of his own."""
+REACH = 40.0
+"""Decibels below a channel's speaker: what is fainter comes from elsewhere, such as the other end of the line."""
 LEAST_CONTRAST = 10.0
 """Decibels between the two below which there are no pauses to be told from speech."""
 PAUSE_SHARE = 0.25
@@ -41,6 +45,7 @@ def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) ->
         power, difference = 0.0, 0.0
         loudness: list[NDArray[np.uint8]] = []
         rest = np.zeros(0, dtype=np.float32)
+        ears: list[_Ear] = []
         told, early = 0, False
         for sound in source.sound():
             count += sound.shape[1]
@@ -53,6 +58,10 @@ def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) ->
             power += float(np.square(wide[0]).sum())
             if len(wide) > 1:
                 difference += float(np.square(wide[1:] - wide[0]).sum(axis=1).max())
+            if order.by_channel:
+                ears = ears or [_Ear() for _ in wide]
+                for ear, channel in zip(ears, wide, strict=True):
+                    ear.hear(np.square(channel))
             rest = np.concatenate([rest, np.square(wide).max(axis=0)])
             whole = len(rest) // WINDOW * WINDOW
             loudness.append(_decibels(rest[:whole].reshape(-1, WINDOW).mean(axis=1)))
@@ -77,8 +86,30 @@ def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) ->
             broken=source.broken,
             tracks=source.tracks,
             track=source.track,
+            channel_pauses=tuple(ear.pauses(count) for ear in ears),
             ended_early=early,
         )
+
+
+class _Ear:
+    """Hears one channel by itself."""
+
+    def __init__(self) -> None:
+        self._loudness: list[NDArray[np.uint8]] = []
+        self._rest = np.zeros(0, dtype=np.float32)
+
+    def hear(self, power: NDArray[np.float32]) -> None:
+        """The next samples, squared."""
+        self._rest = np.concatenate([self._rest, power])
+        whole = len(self._rest) // WINDOW * WINDOW
+        self._loudness.append(_decibels(self._rest[:whole].reshape(-1, WINDOW).mean(axis=1)))
+        self._rest = self._rest[whole:]
+
+    def pauses(self, count: int) -> tuple[tuple[int, int], ...]:
+        """Where nobody speaks in it; somebody may speak seldom there, and others be heard faintly."""
+        heard = np.concatenate(self._loudness) if self._loudness else np.zeros(0, dtype=np.uint8)
+        seldom = 100 * (1 - LEAST_SPEECH / max(len(heard), 1))
+        return pauses(heard, count, speech_at=max(SPEECH, seldom), reach=REACH)
 
 
 def _decibels(power: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -88,14 +119,27 @@ def _decibels(power: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.clip(level, 0, 255).astype(np.uint8)
 
 
-def pauses(loudness: NDArray[np.uint8], count: int) -> tuple[tuple[int, int], ...]:
-    """Where nobody speaks, in samples, from the loudness of each window; nothing where speech cannot be told."""
+def pauses(
+    loudness: NDArray[np.uint8],
+    count: int,
+    *,
+    speech_at: float = SPEECH,
+    reach: float = math.inf,
+) -> tuple[tuple[int, int], ...]:
+    """Where nobody speaks, in samples; nothing where speech cannot be told.
+
+    Args:
+        loudness: of each window.
+        count: samples in all.
+        speech_at: the percentile of loudness that stands for whoever speaks.
+        reach: decibels below that which are a pause in any case.
+    """
     if not len(loudness):
         return ()
-    room, speech = np.percentile(loudness, (FLOOR, SPEECH))
+    room, speech = np.percentile(loudness, (FLOOR, speech_at))
     if speech - room < LEAST_CONTRAST:
         return ()
-    quiet = loudness < room + max((speech - room) * PAUSE_SHARE, 3.0)
+    quiet = loudness < max(room + max((speech - room) * PAUSE_SHARE, 3.0), speech - reach)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]]).astype(np.int8)))
     found = []
     for start, end in zip(edges[::2] * WINDOW, edges[1::2] * WINDOW, strict=True):

@@ -37,33 +37,35 @@ _INBOXES = text(
 )
 _IN_PLACE = text(
     "SELECT id FROM recordings INDEXED BY recordings_by_place"
-    " WHERE inbox = :inbox AND state = :state AND id < :before ORDER BY id DESC LIMIT :most"
+    " WHERE part_of IS NULL AND inbox = :inbox AND state = :state AND id < :before ORDER BY id DESC LIMIT :most"
 )
 _NAMED_IN_PLACE = text(
     "SELECT id FROM recordings INDEXED BY recordings_by_place"
-    " WHERE inbox = :inbox AND state = :state AND id < :before"
+    " WHERE part_of IS NULL AND inbox = :inbox AND state = :state AND id < :before"
     " AND CAST(path AS TEXT) LIKE :like ESCAPE '\\' ORDER BY id DESC LIMIT :most"
 )
 _NAMED = text(
     "SELECT id FROM recordings INDEXED BY recordings_by_path"
-    " WHERE CAST(path AS TEXT) LIKE :like ESCAPE '\\' AND id < :before ORDER BY id DESC"
+    " WHERE part_of IS NULL AND CAST(path AS TEXT) LIKE :like ESCAPE '\\' AND id < :before ORDER BY id DESC"
 )
 _COUNTS = text(
-    "SELECT inbox, state, count(*) FROM recordings INDEXED BY recordings_by_place GROUP BY inbox, state"
+    "SELECT inbox, state, count(*) FROM recordings INDEXED BY recordings_by_place WHERE part_of IS NULL"
+    " GROUP BY inbox, state"
 )
 _WAITING_LONGEST = text(
     "WITH RECURSIVE named(inbox) AS ("
-    "SELECT min(inbox) FROM recordings WHERE state NOT IN ('delivered', 'failed', 'parked') UNION ALL"
-    " SELECT (SELECT min(inbox) FROM recordings WHERE inbox > named.inbox"
-    " AND state NOT IN ('delivered', 'failed', 'parked')) FROM named WHERE named.inbox IS NOT NULL)"
+    "SELECT min(inbox) FROM recordings WHERE part_of IS NULL AND state NOT IN ('delivered', 'failed', 'parked')"
+    " UNION ALL SELECT (SELECT min(inbox) FROM recordings WHERE inbox > named.inbox"
+    " AND part_of IS NULL AND state NOT IN ('delivered', 'failed', 'parked')) FROM named"
+    " WHERE named.inbox IS NOT NULL)"
     " SELECT inbox, (SELECT id FROM recordings WHERE inbox = named.inbox"
-    " AND state NOT IN ('delivered', 'failed', 'parked') ORDER BY found_at LIMIT 1),"
+    " AND part_of IS NULL AND state NOT IN ('delivered', 'failed', 'parked') ORDER BY found_at LIMIT 1),"
     " (SELECT min(found_at) FROM recordings WHERE inbox = named.inbox"
-    " AND state NOT IN ('delivered', 'failed', 'parked')) FROM named WHERE inbox IS NOT NULL"
+    " AND part_of IS NULL AND state NOT IN ('delivered', 'failed', 'parked')) FROM named WHERE inbox IS NOT NULL"
 )
 _COUNTED = text(
     "SELECT count(*) FROM (SELECT 1 FROM recordings INDEXED BY recordings_by_place"
-    " WHERE inbox = :inbox AND state = :state LIMIT :most)"
+    " WHERE part_of IS NULL AND inbox = :inbox AND state = :state LIMIT :most)"
 )
 _WAIT = type_coerce(_table.c.delivered_at, Integer) - type_coerce(_table.c.found_at, Integer)
 _DELIVERED = select(
@@ -71,7 +73,11 @@ _DELIVERED = select(
     func.sum(type_coerce(_table.c.audio, Integer)).label("audio"),
     func.avg(_WAIT).label("waited"),
     func.max(_WAIT).label("longest"),
-).where(_table.c.delivered_at >= bindparam("begin"), _table.c.delivered_at < bindparam("until"))
+).where(
+    _table.c.delivered_at >= bindparam("begin"),
+    _table.c.delivered_at < bindparam("until"),
+    _table.c.part_of.is_(None),
+)
 _CHOSEN = text(
     "SELECT id FROM recordings WHERE id IN (SELECT value FROM json_each(:ids))"
     " AND (:inboxes IS NULL OR inbox IN (SELECT value FROM json_each(:inboxes)))"
@@ -225,7 +231,9 @@ class Listing(Database):
 
     def newest_at(self, path: bytes) -> int | None:
         """The number of the newest recording at a path."""
-        newest = select(func.max(_table.c.id)).where(_table.c.path == path)
+        newest = select(func.max(_table.c.id)).where(
+            _table.c.path == path, _table.c.part_of.is_(None)
+        )
         with self.transaction():
             return self._connection.execute(newest).scalar_one_or_none()
 
@@ -266,7 +274,9 @@ class Listing(Database):
         if not wanted.named:
             if not wanted.states and not wanted.inbox:
                 newest = (
-                    select(_table.c.id).where(_table.c.id < before).order_by(_table.c.id.desc())
+                    select(_table.c.id)
+                    .where(_table.c.id < before, _table.c.part_of.is_(None))
+                    .order_by(_table.c.id.desc())
                 )
                 return list(self._connection.execute(newest.limit(most)).scalars()), None
             return self._in_places(_IN_PLACE, wanted, {"before": before, "most": most}), None
