@@ -1,4 +1,7 @@
-"""What a person does from the page: retry, forget, another engine. The daemon's own thread does it, as for commands."""
+"""What a person does from the page: retry, forget, another engine.
+
+The daemon's own thread does it, as for commands.
+"""
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
