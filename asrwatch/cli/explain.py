@@ -24,6 +24,7 @@ from asrwatch.desk.reports import (
     Reason,
     RecordingLine,
     Story,
+    Untold,
     to_json,
 )
 from asrwatch.journey.journey import Route
@@ -139,6 +140,8 @@ def _story(story: Story) -> Iterator[Row]:
         yield "moved to", printable(story.original)
     for number, paid in enumerate(story.paid):
         yield ("" if number else "asked"), _paid(paid)
+    for number, each in enumerate(story.untold):
+        yield ("" if number else "not told"), _untold(each)
     for number, event in enumerate(story.events):
         said = f"{local(event.at)}  {event.state.value:<11}  {event.note}"
         yield ("" if number else "story"), said.rstrip()
@@ -200,6 +203,13 @@ def _audio(
     if channels is not None:
         told.append(counted(channels, "channel"))
     return ", ".join(told)
+
+
+def _untold(each: Untold) -> str:
+    told = f"{each.kind}, to {each.notifier}, {counted(each.attempts, 'attempt')}"
+    if each.given_up:
+        return f"{told}; given up ({each.given_up}): asrwatch notify --again"
+    return f"{told}; next attempt {local(each.next_at)}" if each.next_at else told
 
 
 def _paid(paid: Paid) -> str:

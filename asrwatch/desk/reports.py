@@ -25,6 +25,7 @@ __all__ = [
     "AskLog",
     "AskRetry",
     "AskStatus",
+    "AskTellAgain",
     "AskTranscripts",
     "Booked",
     "BudgetLine",
@@ -40,6 +41,7 @@ __all__ = [
     "Log",
     "LogLine",
     "Money",
+    "NotifierLine",
     "OutputLine",
     "Paid",
     "Piece",
@@ -53,10 +55,12 @@ __all__ = [
     "Story",
     "Stuck",
     "TaskLine",
+    "ToldAgain",
     "TranscriptLine",
     "Transcripts",
     "Treated",
     "Treatment",
+    "Untold",
     "from_json",
     "question_from_json",
     "to_json",
@@ -173,6 +177,14 @@ class AskLog:
     ask: Literal["log"] = "log"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskTellAgain:
+    """Try again what no notifier took; with `drop`: throw it away."""
+
+    drop: bool = False
+    ask: Literal["tell-again"] = "tell-again"
+
+
 Question = (
     AskAnother
     | AskStatus
@@ -183,6 +195,7 @@ Question = (
     | AskForget
     | AskTranscripts
     | AskLog
+    | AskTellAgain
 )
 
 
@@ -354,6 +367,42 @@ class Doubt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NotifierLine:
+    """How a notifier does: messages that wait for it and that it never took (`untold`), and what it failed with.
+
+    `told_at` is when it last took one; `gone` since when it wants none.
+    """
+
+    notifier: str
+    inboxes: tuple[str, ...]
+    waiting: int
+    untold: int
+    told_at: datetime | None = None
+    failures: int = 0
+    next_at: datetime | None = None
+    gone: datetime | None = None
+    trouble: Reason | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Untold:
+    """A message that was not told: of `count` things, the first of them `about` a file.
+
+    `given_up` says why it is not tried any more; otherwise `next_at` is when it is.
+    """
+
+    message: str
+    notifier: str
+    kind: str
+    since: datetime
+    attempts: int
+    count: int
+    about: str | None = None
+    given_up: str | None = None
+    next_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Stuck:
     """A thread beyond its deadline: what it does, and for how long it has not moved."""
 
@@ -397,6 +446,8 @@ class Status:
     page: str | None = None
     page_trouble: Reason | None = None
     budget: tuple[BudgetLine, ...] = ()
+    notifiers: tuple[NotifierLine, ...] = ()
+    untold: tuple[Untold, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -491,6 +542,7 @@ class Story:
     original: FileName | None = None
     paid: tuple[Paid, ...] = ()
     events: tuple[EventLine, ...] = ()
+    untold: tuple[Untold, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -620,11 +672,19 @@ class Log:
     newest: int
 
 
-Report = Status | Health | Explanation | Treatment | Booked | Transcripts | Log
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToldAgain:
+    """How many messages are tried again, or were thrown away."""
+
+    running: bool
+    messages: int
+
+
+Report = Status | Health | Explanation | Treatment | Booked | Transcripts | Log | ToldAgain
 
 _ADAPTERS: Mapping[type[Any], TypeAdapter[Any]] = {
     kind: TypeAdapter(kind)
-    for kind in (Status, Health, Explanation, Treatment, Booked, Transcripts, Log)
+    for kind in (Status, Health, Explanation, Treatment, Booked, Transcripts, Log, ToldAgain)
 }
 _QUESTIONS: TypeAdapter[Question] = TypeAdapter(Annotated[Question, Discriminator("ask")])
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from asrwatch.audio.cutting import Stretch
 from asrwatch.errors import OurBug
+from asrwatch.journey.channels import ordinal
 from asrwatch.journey.recording import Failure, Piece, Preparation, Recording, State
 
 __all__ = ["IN_FLIGHT", "as_recording", "failure_of", "name_of", "stretches"]
@@ -16,16 +17,16 @@ IN_FLIGHT = frozenset({State.ASKING, State.SUBMITTED, State.TRANSCRIBED})
 
 
 def stretches(pieces: Sequence[Piece]) -> tuple[Stretch, ...]:
-    """Where a recording was cut; pieces of several channels have their places in common."""
-    places = {
+    """Where a recording was cut."""
+    return tuple(
         Stretch(
             begin=piece.begin // _MILLISECOND,
             end=piece.end // _MILLISECOND,
             overlap=piece.overlap // _MILLISECOND,
-        ): None
+            channel=piece.channel,
+        )
         for piece in pieces
-    }
-    return tuple(places)
+    )
 
 
 def as_recording(whole: Recording, piece: Piece, *, now: datetime) -> Recording:
@@ -52,7 +53,7 @@ def as_recording(whole: Recording, piece: Piece, *, now: datetime) -> Recording:
 
 def name_of(piece: Piece) -> str:
     """How a piece is called where people read it: "Piece 7 of 12, 18:00-21:00"."""
-    channel = "" if piece.channel is None else f", channel {piece.channel}"
+    channel = "" if piece.channel is None else f", the {ordinal(piece.channel)} channel"
     return f"Piece {piece.number} of {piece.of}, {_clock(piece.begin)}-{_clock(piece.end)}{channel}"
 
 

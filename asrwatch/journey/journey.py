@@ -765,7 +765,7 @@ def plan_for(question: Question, route: Route) -> Plan:
     question = replace(question, can_encode=able, can_publish=route.storage.copies, wishes=wishes)
     choice = choose(question, [candidate_of(engine) for engine in route.engines.values()])
     engine = route.engines[choice.engine]
-    sent = engine.sent(wishes)
+    sent = engine.sent(channels.left_to_the_engine(wishes, choice.cut))
     plan = Plan(
         engine=choice.engine,
         model=engine.options.model,
@@ -779,8 +779,9 @@ def plan_for(question: Question, route: Route) -> Plan:
             *channels.billing(
                 facts,
                 asked=len(wishes.channels),
-                billed=engine.billed_channels(wishes),
+                billed=channels.billed(choice.cut, engine.billed_channels(wishes)),
                 can_split=engine.channels,
+                cut=choice.cut,
             ),
         ),
         channels=wishes.channels,

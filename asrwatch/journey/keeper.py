@@ -27,7 +27,6 @@ from asrwatch.journey.book import Book
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.handing_out import HandingOut
-from asrwatch.journey.heard import text_of
 from asrwatch.journey.herald import Herald, Wish
 from asrwatch.journey.journey import Route
 from asrwatch.journey.next_step import NextStep
@@ -114,7 +113,6 @@ class Keeper:
         self.herald = Herald(
             self.book,
             wishes,
-            text_of=lambda recording: text_of(recording, routes),
             currency=currency,
             chance=chance,
         )

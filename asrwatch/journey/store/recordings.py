@@ -261,7 +261,9 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Outbox):
     def for_a_person(self, inboxes: Collection[str], *, limit: int) -> tuple[Recording, ...]:
         """What waits for a person in these inboxes, what is parked first, then the newest."""
         chosen = _WITH_ANSWER.where(
-            _table.c.state.in_((State.PARKED, State.FAILED)), _table.c.inbox.in_(inboxes)
+            _table.c.state.in_((State.PARKED, State.FAILED)),
+            _table.c.inbox.in_(inboxes),
+            _WHOLE,
         )
         parked_first = (_table.c.state != State.PARKED.value, _NEWEST_FIRST)
         return self._many(chosen.order_by(*parked_first).limit(limit))
@@ -542,7 +544,9 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Outbox):
 
     def remember_cut(self, purchase: str, places: Sequence[Stretch]) -> None:
         """Where a recording was cut: the same content is never cut elsewhere by the same rules, and paid again."""
-        written = json.dumps([[place.begin, place.end, place.overlap] for place in places])
+        written = json.dumps(
+            [[place.begin, place.end, place.overlap, place.channel] for place in places]
+        )
         with self.transaction():
             self._connection.execute(
                 upsert(tables.cuts)
@@ -556,8 +560,8 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Outbox):
         with self.transaction():
             places = self._connection.execute(wanted).scalar()
         return tuple(
-            Stretch(begin=begin, end=end, overlap=overlap)
-            for begin, end, overlap in json.loads(places or "[]")
+            Stretch(begin=begin, end=end, overlap=overlap, channel=channel[0] if channel else None)
+            for begin, end, overlap, *channel in json.loads(places or "[]")
         )
 
     def pieces_left(self, recording_id: int) -> bool:

@@ -298,6 +298,8 @@ asks = Table(
         "price",
         "sent",
     ),
+    # Grouped already, so that sums of everything ever asked come in one pass.
+    Index("asks_by_engine", "engine", "outcome", "billed", "price", "sent"),
     Index(
         "asks_still_out",
         "outcome",
