@@ -17,6 +17,7 @@ from asrwatch.journey.recording import State
 
 __all__ = [
     "Ailment",
+    "AskAnother",
     "AskBooked",
     "AskExplain",
     "AskForget",
@@ -139,6 +140,15 @@ class AskRetry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AskAnother:
+    """Transcribe this recording again, with this engine, whatever its inbox says; that is paid for."""
+
+    recording: int
+    engine: str
+    ask: Literal["another"] = "another"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AskForget:
     """Drop what is known of these files and of everything below these folders (absolute)."""
 
@@ -177,7 +187,8 @@ class AskTellAgain:
 
 
 Question = (
-    AskStatus
+    AskAnother
+    | AskStatus
     | AskHealth
     | AskExplain
     | AskBooked
