@@ -17,6 +17,7 @@ from asrwatch.journey.recording import State
 
 __all__ = [
     "Ailment",
+    "AskAnother",
     "AskBooked",
     "AskExplain",
     "AskForget",
@@ -44,6 +45,7 @@ __all__ = [
     "OutputLine",
     "Paid",
     "Piece",
+    "PieceLine",
     "Question",
     "Reason",
     "RecordingLine",
@@ -139,6 +141,15 @@ class AskRetry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AskAnother:
+    """Transcribe this recording again, with this engine, whatever its inbox says; that is paid for."""
+
+    recording: int
+    engine: str
+    ask: Literal["another"] = "another"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AskForget:
     """Drop what is known of these files and of everything below these folders (absolute)."""
 
@@ -177,7 +188,8 @@ class AskTellAgain:
 
 
 Question = (
-    AskStatus
+    AskAnother
+    | AskStatus
     | AskHealth
     | AskExplain
     | AskBooked
@@ -485,6 +497,7 @@ class Paid:
     billed: Span | None
     cost: Sum | None = None
     currency: str = ""
+    piece: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -517,6 +530,20 @@ class SoundLine:
     tracks: int | None
     track: int
     pictures: bool | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PieceLine:
+    """A piece of a recording that was cut: its place, how far it is (None: not on its way), and what was paid."""
+
+    number: int
+    begin: Span
+    end: Span
+    channel: int | None = None
+    state: State | None = None
+    ticket: str | None = None
+    billed: Span | None = None
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -554,6 +581,7 @@ class Story:
     outputs: tuple[OutputLine, ...] = ()
     original: FileName | None = None
     paid: tuple[Paid, ...] = ()
+    pieces: tuple[PieceLine, ...] = ()
     events: tuple[EventLine, ...] = ()
     sound: SoundLine | None = None
     untold: tuple[Untold, ...] = ()
