@@ -13,6 +13,7 @@ import typer
 from asrwatch.bootstrap import build_parts
 from asrwatch.cli._house import absolute, consult, settings_for
 from asrwatch.cli._options import AsJson, ConfigFile
+from asrwatch.cli._pieces import rows_of_pieces
 from asrwatch.cli._printing import Row, local, print_json, show
 from asrwatch.config import Settings
 from asrwatch.desk.foresight import foresee
@@ -131,6 +132,7 @@ def _story(story: Story) -> Iterator[Row]:
     yield from _plan(story)
     if story.ticket is not None:
         yield "task", story.ticket
+    yield from rows_of_pieces(story.pieces)
     for number, output in enumerate(story.outputs):
         yield (
             "" if number else "transcript",

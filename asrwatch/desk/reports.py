@@ -17,6 +17,7 @@ from asrwatch.journey.recording import State
 
 __all__ = [
     "Ailment",
+    "AskAnother",
     "AskBooked",
     "AskExplain",
     "AskForget",
@@ -44,6 +45,7 @@ __all__ = [
     "OutputLine",
     "Paid",
     "Piece",
+    "PieceLine",
     "Question",
     "Reason",
     "RecordingLine",
@@ -138,6 +140,15 @@ class AskRetry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AskAnother:
+    """Transcribe this recording again, with this engine, whatever its inbox says; that is paid for."""
+
+    recording: int
+    engine: str
+    ask: Literal["another"] = "another"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AskForget:
     """Drop what is known of these files and of everything below these folders (absolute)."""
 
@@ -176,7 +187,8 @@ class AskTellAgain:
 
 
 Question = (
-    AskStatus
+    AskAnother
+    | AskStatus
     | AskHealth
     | AskExplain
     | AskBooked
@@ -484,6 +496,7 @@ class Paid:
     billed: Span | None
     cost: Sum | None = None
     currency: str = ""
+    piece: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -493,6 +506,20 @@ class OutputLine:
     format: str
     path: FileName
     written: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PieceLine:
+    """A piece of a recording that was cut: its place, how far it is (None: not on its way), and what was paid."""
+
+    number: int
+    begin: Span
+    end: Span
+    channel: int | None = None
+    state: State | None = None
+    ticket: str | None = None
+    billed: Span | None = None
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -530,6 +557,7 @@ class Story:
     outputs: tuple[OutputLine, ...] = ()
     original: FileName | None = None
     paid: tuple[Paid, ...] = ()
+    pieces: tuple[PieceLine, ...] = ()
     events: tuple[EventLine, ...] = ()
     untold: tuple[Untold, ...] = ()
 
