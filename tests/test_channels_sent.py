@@ -100,6 +100,38 @@ def test_a_call_becomes_a_conversation(tmp_path: Path) -> None:
         assert places == sorted(places)
 
 
+def test_a_call_at_once(tmp_path: Path) -> None:
+    """With `cut: true` each channel goes to the sync model turn by turn: one timeline; only what is said is paid."""
+    with Sandbox(recogniser=PocketSphinx(workers=1), knobs=KNOBS) as sandbox:
+        world = Installed(root=tmp_path, url=sandbox.url, key=sandbox.key)
+        world.inbox_keys = {
+            "channels": "split",
+            "speakers": ["agent", "customer"],
+            "cut": True,
+            "formats": ["txt", "srt", "json"],
+        }
+        file = a_call(world.inbox / "call.wav")
+        priced = json.loads(world.call("plan", "--json").stdout)["files"][0]
+        done = world.call("once")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert {line.model for line in sandbox.bill} == {"qwen3-asr-flash"}
+        assert not sandbox.bill.paid_twice
+        assert sandbox.bill.seconds < 13 < priced["billed_seconds"] == 20
+        paid = sandbox.bill.seconds
+    story = world.call("explain", str(file)).stdout
+    assert "each of one channel, so that it is known who speaks when" in story
+    assert "each of 2 channels is transcribed, and billed: 2 x 10s at most" in story
+    first, second = SHORT_SAMPLE.sentences
+    turns = [("agent", first), ("customer", LONG_SAMPLE.sentences[-1]), ("agent", second)]
+    assert world.text_of("call") == "\n\n".join(f"{who}:\n{what}" for who, what in turns) + "\n"
+    told = json.loads(world.text_of("call", ".json"))
+    assert [(each["speaker"], each["text"]) for each in told["sentences"]] == turns
+    begins = [each["begin_ms"] / 1000 for each in told["sentences"]]
+    assert begins == [pytest.approx(time, abs=0.5) for time in (0.3, 3.6, 6.4)]
+    assert told["provenance"]["billed_seconds"] == paid
+    assert told["provenance"]["options_left_out"] == []
+
+
 def test_what_is_not_worth_sending_is_not_sent(
     world: Installed, sandbox: Sandbox, heard: Attentive
 ) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -31,6 +32,7 @@ from asrwatch.metrics.exposition import exposition, gone
 from asrwatch.metrics.measured import Measured, Spending, measure
 from asrwatch.metrics.textfile import TextFile, metrics_file
 from asrwatch.metrics.vitals import Vitals
+from asrwatch.web.remembering import Remembering
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -404,3 +406,22 @@ def test_only_threads_that_matter_cost_the_life(tmp_path: Path) -> None:
     (waits,) = vitals(tmp_path, late=lambda: [late(vital=False)]).alive()
     assert waits.is_well
     assert "running" in wrong(vitals(tmp_path, ending=lambda: True))
+
+
+def test_what_is_dear_is_found_less_often() -> None:
+    """Finding takes its share of a processor at most: after a dear answer the same is told for a while."""
+    clock, found = [0.0], []
+    remembering = Remembering(lambda: clock[0])
+
+    def dear() -> int:
+        begun = time.thread_time()
+        while time.thread_time() - begun < 0.02:
+            pass
+        found.append(1)
+        return len(found)
+
+    assert remembering.recall_within("sums", 0.01, dear) == 1
+    clock[0] = 1.9
+    assert remembering.recall_within("sums", 0.01, dear) == 1
+    clock[0] = 1000.0
+    assert remembering.recall_within("sums", 0.01, dear) == 2

@@ -5,13 +5,13 @@ cut once more is the same piece, bought already.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from asrwatch.audio.orders import RATE
 from asrwatch.journey.recording import Cut
 
-__all__ = ["Stretch", "about", "cut", "for_cues", "near"]
+__all__ = ["Stretch", "about", "cut", "cut_apart", "for_cues", "near"]
 
 LONGEST_CUE = timedelta(seconds=15)
 CUE = timedelta(seconds=10)
@@ -26,11 +26,15 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stretch:
-    """From where to where a piece goes, in milliseconds; `overlap` of its beginning the piece before has, too."""
+    """From where to where a piece goes, in milliseconds; `overlap` of its beginning the piece before has, too.
+
+    `channel` is the one that it is of, counted from 0; None is all of them.
+    """
 
     begin: int
     end: int
     overlap: int = 0
+    channel: int | None = None
 
 
 def near(target: timedelta, longest: timedelta) -> Cut:
@@ -84,6 +88,27 @@ def cut(count: int, pauses: Sequence[tuple[int, int]], how: Cut) -> tuple[Stretc
     )
 
 
+def cut_apart(
+    count: int, pauses: Sequence[Sequence[tuple[int, int]]], how: Cut
+) -> tuple[Stretch, ...]:
+    """Cut each channel of `how` by itself, at its own pauses.
+
+    Args:
+        count: samples at `RATE` that the recording has.
+        pauses: of every channel there is.
+        how: the rules, which name the channels.
+
+    Returns:
+        The stretches of all channels, in the order in which they begin.
+    """
+    stretches = [
+        replace(stretch, channel=channel)
+        for channel in how.channels or ()
+        for stretch in cut(count, pauses[channel], how)
+    ]
+    return tuple(sorted(stretches, key=lambda each: (each.begin, each.channel)))
+
+
 def _divided(begin: int, end: int, quiet: Sequence[tuple[int, int]], how: Cut) -> Iterator[Stretch]:
     """One stretch cut into as few as the target asks for, all of about the same length."""
     target, most = how.target // _MILLISECOND, _most(how) // _MILLISECOND
@@ -94,7 +119,7 @@ def _divided(begin: int, end: int, quiet: Sequence[tuple[int, int]], how: Cut) -
         pause = _pause_near(aim, at, quiet, how)
         to = aim if pause is None else pause
         yield Stretch(begin=at, end=to, overlap=overlap)
-        overlap = 0 if pause is not None else min(how.overlap // _MILLISECOND, (to - at) // 2)
+        overlap = 0 if pause is not None else min(how.overlap // _MILLISECOND, (to - at) // 8)
         at = to - overlap
     yield Stretch(begin=at, end=end, overlap=overlap)
 

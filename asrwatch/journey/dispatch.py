@@ -9,7 +9,7 @@ takes the longest pieces.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from asrwatch.audio import cutting
@@ -136,13 +136,14 @@ def _cut_as_wanted(
         reasons.append("not cut, although the inbox wants it: nothing here can decode it")
         return None
     for candidate in ordered:
-        times = question.wishes.timestamps and not candidate.timestamps
+        apart = _pieces_of_channels(question, candidate)
+        times = not candidate.timestamps and (question.wishes.timestamps or len(apart) > 1)
         if question.wishes.words and not candidate.timestamps:
             continue  # the place of a piece tells when a sentence was said, and not when a word was
         if _lasting(question, candidate, cut=True) or not _can_encode(question, candidate):
             continue
         how = (cutting.for_cues if times else cutting.near)(target, candidate.longest)
-        if cutting.about(duration, how) == 1 and not times:
+        if cutting.about(duration, how) == 1 and not times and not apart:
             reasons.append(
                 f"not cut: {_seconds(duration)} is no more than a piece of {_seconds(how.target)}"
             )
@@ -162,21 +163,36 @@ def _cut_as_needed(
         for candidate in ordered
         if _can_encode(question, candidate)
         and not _lasting(question, candidate, cut=True)
-        and not _no_times(question, candidate)
+        and (not _no_times(question, candidate) or _is_cut_at_turns(question, candidate))
     ]
     if not able:
         return None
     best = max(able, key=lambda candidate: candidate.longest)
-    how = cutting.near(best.longest, best.longest)
+    cut_at = cutting.for_cues if _is_cut_at_turns(question, best) else cutting.near
+    how = cut_at(best.longest, best.longest)
     return _cut_for(question, best, how, reasons)
 
 
+def _pieces_of_channels(question: Question, candidate: Candidate) -> tuple[int, ...]:
+    """The channels that an engine which hears one is given piece by piece; none where all are sent as one."""
+    wanted = question.wishes.channels
+    return () if candidate.channels or wanted == (0,) else wanted
+
+
+def _is_cut_at_turns(question: Question, candidate: Candidate) -> bool:
+    """Whether the place of its pieces tells who speaks when: as exactly as sentences, and not as words."""
+    return len(_pieces_of_channels(question, candidate)) > 1 and not question.wishes.words
+
+
 def _cut_for(question: Question, candidate: Candidate, how: Cut, reasons: Sequence[str]) -> Choice:
+    how = replace(how, channels=_pieces_of_channels(question, candidate) or None)
     duration = question.facts.duration or timedelta(0)
     number = cutting.about(duration, how)
     pieces = "pieces" if number > 1 else "piece"
     said = f"{candidate.name}: cut at pauses into about {number} {pieces} of {_seconds(how.target)}"
     why = ", so that subtitles have their times" if how.cues else ""
+    if how.channels is not None:
+        why = ", each of one channel, so that it is known who speaks when"
     billed = "; each is paid by itself, its last second begun counts as whole"
     return Choice(
         engine=candidate.name,
@@ -201,7 +217,7 @@ def _lasting(question: Question, candidate: Candidate, *, cut: bool = False) -> 
             _refused_before(question, candidate),
             _elsewhere(question, candidate),
             "" if cut else _no_times(question, candidate),
-            _one_channel(question, candidate),
+            "" if cut else _one_channel(question, candidate),
             "" if cut else _too_long(question, candidate),
         )
         if obstacle

@@ -43,7 +43,7 @@ class CutOrder:
     """How a recording is to be cut.
 
     Args:
-        how: the rules; with channels of its own, there is a piece for each of them.
+        how: the rules; with channels of its own, each of them has pieces of its own.
         name: of the cut; unique. Its copies' names begin with it.
         channels: that each copy keeps apart, where the rules name none; None mixes them.
         largest: bytes that a copy may have.
@@ -58,17 +58,16 @@ class CutOrder:
 
     def pieces_at(self, places: Sequence[Stretch]) -> tuple[Piece, ...]:
         """The pieces, without their copies."""
-        wanted = [(place, channel) for place in places for channel in self.how.channels or (None,)]
         return tuple(
             Piece(
                 number=number,
-                of=len(wanted),
+                of=len(places),
                 begin=timedelta(milliseconds=place.begin),
                 end=timedelta(milliseconds=place.end),
                 overlap=timedelta(milliseconds=place.overlap),
-                channel=channel,
+                channel=place.channel,
             )
-            for number, (place, channel) in enumerate(wanted, start=1)
+            for number, place in enumerate(places, start=1)
         )
 
 
@@ -150,7 +149,9 @@ class Preparer:
         if heard.track:
             return self.listen(recording, facts, track=heard.track)
         whole = not falls_short(heard.samples, facts.duration)
-        return replace(facts, silent=heard.silent and whole, tracks=heard.tracks)
+        return replace(
+            facts, silent=heard.silent and whole, tracks=heard.tracks, pictures=heard.pictures
+        )
 
     def _heard(self, recording: BinaryIO, order: Survey) -> Surveyed:
         """The track that is meant; of tracks that are all silent the first choice."""
@@ -218,11 +219,20 @@ class Preparer:
         longest = samples(min(max(LONGEST, (facts.duration or LONGEST) * 1.1), _LONGEST_CUT))
         places = order.places
         if not places:
-            survey = Survey(demuxers=_demuxers(facts), longest=longest)
+            survey = Survey(
+                demuxers=_demuxers(facts),
+                longest=longest,
+                track=_track(facts),
+                by_channel=order.how.channels is not None,
+            )
             heard = self._studio.survey(recording, survey)
             if falls_short(heard.samples, facts.duration):
                 raise _damaged(span(heard.samples), facts)
-            places = cutting.cut(heard.samples, heard.pauses, order.how)
+            places = (
+                cutting.cut(heard.samples, heard.pauses, order.how)
+                if order.how.channels is None
+                else cutting.cut_apart(heard.samples, heard.channel_pauses, order.how)
+            )
         pieces = order.pieces_at(places)
         made: dict[int, Prepared] = {}
         with ExitStack() as on_trouble:
@@ -278,6 +288,7 @@ class Preparer:
                         for piece, out in zip(job.pieces, outs, strict=True)
                     ),
                     channels=job.channels,
+                    track=_track(job.facts),
                 )
                 encoded = self._studio.encode(job.recording, order)
                 digests = []
@@ -435,8 +446,13 @@ def _order(
         codec=codec,
         pieces=(Written(descriptor=descriptor),),
         channels=channels,
-        track=facts.track if facts.tracks is not None else None,
+        track=_track(facts),
     )
+
+
+def _track(facts: AudioFacts) -> int | None:
+    """The stream of sound that was chosen, if there was a choice."""
+    return facts.track if facts.tracks is not None else None
 
 
 def _prepared(name: str, codec: Codec, encoded: Encoded, digest: str, number: int = 0) -> Prepared:
@@ -470,6 +486,8 @@ def _listened(facts: AudioFacts, heard: Surveyed) -> AudioFacts:
         silent_channels=heard.silent_channels if whole else (),
         tracks=heard.tracks,
         track=heard.track,
+        decoded=told.duration is None,
+        pictures=heard.pictures,
     )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import timedelta
@@ -27,6 +28,8 @@ log = logs.get("metrics")
 
 _TURN: Final = timedelta(seconds=60)
 _END: Final = 3.0
+_SHARE: Final = 0.01
+"""Of a processor's time at most: a very large database is looked at less often than was asked for."""
 
 
 def metrics_file(
@@ -105,9 +108,11 @@ class TextFile:
 
         with self._hearts.pulse("writing the metrics file", usual=_TURN, vital=False):
             while not self._ending.is_set():
+                begun = time.thread_time()
                 self._write(lambda: exposition(self._measure(), process=False))
+                dear = (time.thread_time() - begun) / _SHARE
                 with idle():
-                    self._ending.wait(self._every.total_seconds())
+                    self._ending.wait(max(self._every.total_seconds(), dear))
             self._write(gone)
 
     def _write(self, content: Callable[[], bytes]) -> None:

@@ -86,7 +86,7 @@ class Figures(Database):
                     func.coalesce(func.sum(billed * price), 0),
                     func.coalesce(func.sum(asks.c.sent), 0),
                 )
-                .with_hint(asks, "INDEXED BY asks_by_date", "sqlite")
+                .with_hint(asks, "INDEXED BY asks_by_engine", "sqlite")
                 .group_by(asks.c.engine, asks.c.outcome)
             ).all()
         return tuple(_requests(row) for row in rows)
