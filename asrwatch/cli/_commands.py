@@ -28,6 +28,7 @@ _ORDER = (
     "retry",
     "forget",
     "check",
+    "notify",
     "unit",
     "parts",
     "demo",
