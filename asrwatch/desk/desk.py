@@ -10,9 +10,12 @@ from asrwatch.clock import utc_now
 from asrwatch.cloud.regions import currency_of
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
+from asrwatch.desk.another import another
 from asrwatch.desk.lookups import lately, transcripts
 from asrwatch.desk.outbox import tell_again, untold_about
+from asrwatch.desk.pieces import lines_of
 from asrwatch.desk.reports import (
+    AskAnother,
     AskBooked,
     AskExplain,
     AskForget,
@@ -72,6 +75,8 @@ class Desk:
                 return retry(self._scene, question, now)
             case AskTellAgain():
                 return tell_again(self._scene, question, now)
+            case AskAnother():
+                return another(self._scene, question, now)
             case AskForget():
                 return forget(self._scene, question, now)
             case AskTranscripts():
@@ -146,5 +151,6 @@ class Desk:
             around,
             events=store.story(recording.id),
             bought=store.bought_for(recording.id),
+            pieces=lines_of(self._scene, recording),
         )
         return replace(told, untold=untold_about(self._scene, recording.id))

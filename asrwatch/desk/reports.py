@@ -17,6 +17,7 @@ from asrwatch.journey.recording import State
 
 __all__ = [
     "Ailment",
+    "AskAnother",
     "AskBooked",
     "AskExplain",
     "AskForget",
@@ -44,11 +45,13 @@ __all__ = [
     "OutputLine",
     "Paid",
     "Piece",
+    "PieceLine",
     "Question",
     "Reason",
     "RecordingLine",
     "Report",
     "Settling",
+    "SoundLine",
     "Span",
     "Status",
     "Story",
@@ -138,6 +141,15 @@ class AskRetry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AskAnother:
+    """Transcribe this recording again, with this engine, whatever its inbox says; that is paid for."""
+
+    recording: int
+    engine: str
+    ask: Literal["another"] = "another"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AskForget:
     """Drop what is known of these files and of everything below these folders (absolute)."""
 
@@ -176,7 +188,8 @@ class AskTellAgain:
 
 
 Question = (
-    AskStatus
+    AskAnother
+    | AskStatus
     | AskHealth
     | AskExplain
     | AskBooked
@@ -484,6 +497,7 @@ class Paid:
     billed: Span | None
     cost: Sum | None = None
     currency: str = ""
+    piece: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -493,6 +507,43 @@ class OutputLine:
     format: str
     path: FileName
     written: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SoundLine:
+    """What a recording is, as far as that is known; None is unknown.
+
+    `duration_from` is `headers`, `decoding` or empty. `silent`: nobody could hear anything in it; `same_channels`:
+    all carry the same sound; `silent_channels` and `track` (of `tracks` streams of sound) count from 0;
+    `pictures`: it is a video.
+    """
+
+    container: str | None
+    codec: str | None
+    duration: Span | None
+    duration_from: str
+    sample_rate: int | None
+    channels: int | None
+    silent: bool | None
+    same_channels: bool | None
+    silent_channels: tuple[int, ...]
+    tracks: int | None
+    track: int
+    pictures: bool | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PieceLine:
+    """A piece of a recording that was cut: its place, how far it is (None: not on its way), and what was paid."""
+
+    number: int
+    begin: Span
+    end: Span
+    channel: int | None = None
+    state: State | None = None
+    ticket: str | None = None
+    billed: Span | None = None
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -530,7 +581,9 @@ class Story:
     outputs: tuple[OutputLine, ...] = ()
     original: FileName | None = None
     paid: tuple[Paid, ...] = ()
+    pieces: tuple[PieceLine, ...] = ()
     events: tuple[EventLine, ...] = ()
+    sound: SoundLine | None = None
     untold: tuple[Untold, ...] = ()
 
 
@@ -554,6 +607,7 @@ class Foresight:
     reasons: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     advice: str = ""
+    sound: SoundLine | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -285,8 +285,11 @@ class Keeper:
             now=now,
             patience=route.patience if route else DEFAULT_PATIENCE,
             rest_within=route.rest_within if route else DEFAULT_PATIENCE,
-            # another engine would have its own pieces
-            automatic=route is not None and route.engine is None and before.part_of is None,
+            # another engine would have its own pieces; one that was asked for by name is not replaced
+            automatic=route is not None
+            and route.engine is None
+            and before.part_of is None
+            and before.engine_wanted is None,
             chance=self._chance,
         )
         if after.state is State.FAILED:
