@@ -203,6 +203,8 @@ def _route(
         diet=inbox.diet,
         care=Care(root=inbox.root, foreign_links=inbox.hard_links == "any"),
         rest_within=inbox.wait_for_rest,
+        error_notes=inbox.error_notes,
+        skip_marker=inbox.skip_marker,
     )
 
 

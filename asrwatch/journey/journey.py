@@ -121,7 +121,8 @@ class Route:
     which are silent; those are sent only with `send_silence`. `diet` says whether smaller copies are uploaded.
     `presence` tells a file that
     is gone from one whose share is away. `care` is None for files a person names himself; `rest_within` is how long
-    a file that is not whole may wait for its rest.
+    a file that is not whole may wait for its rest. With `error_notes` a note lies where a transcript is missing;
+    a folder that holds `skip_marker` is left alone.
     """
 
     inbox: str
@@ -139,6 +140,8 @@ class Route:
     diet: Diet = Diet.OFF
     presence: Presence | None = None
     care: source.Care | None = None
+    error_notes: bool = False
+    skip_marker: str | None = None
     rest_within: timedelta = timedelta(hours=1)
 
 
@@ -162,6 +165,7 @@ def advance(
     """
     match recording.state:
         case State.SETTLED:
+            source.must_not_be_skipped(recording, route.care, route.skip_marker)
             with patient(recording, route.presence):
                 first = recording.reading is None
                 return (_read if first else _stage)(recording, route, clock)
@@ -428,6 +432,7 @@ def ask(recording: Recording, route: Route, *, clock: Clock) -> Recording:
     Raises:
         AnswerLost: it may have been accepted; every other error says that it was not.
     """
+    source.must_not_be_skipped(recording, route.care, route.skip_marker)
     crash_point("before-request")
     with patient(recording, route.presence):
         outcome = send(recording, route)

@@ -188,6 +188,16 @@ def _messages_are_kept_until_they_are_told(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX outbox_by_due ON outbox (notifier, dead, due)")
 
 
+def _notes_lie_in_folders(connection: Connection) -> None:
+    """What was written beside recordings that failed is known."""
+    connection.exec_driver_sql(
+        "CREATE TABLE notes (recording INTEGER NOT NULL PRIMARY KEY, inbox TEXT NOT NULL, path BLOB NOT NULL,"
+        " content TEXT, wanted TEXT NOT NULL, sha256 TEXT NOT NULL, device INTEGER NOT NULL,"
+        " waits INTEGER NOT NULL) STRICT"
+    )
+    connection.exec_driver_sql("CREATE INDEX notes_by_path ON notes (path)")
+
+
 MIGRATIONS: tuple[Step, ...] = (
     _asks_tell_what_they_cost,
     _inboxes_take_turns,
@@ -200,6 +210,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _what_was_said_is_found,
     _lists_are_quick,
     _messages_are_kept_until_they_are_told,
+    _notes_lie_in_folders,
 )
 """From schema 1 on: the first of them makes schema 2, and so forth."""
 
