@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asrwatch import engines, formats, logs, notifiers, parts, storages
-from asrwatch.audio.studio import Studio
+from asrwatch.audio.studio import INSTALL_CODECS, WITHOUT_CODECS, Studio
 from asrwatch.cloud import Cloud, KeyRing
 from asrwatch.cloud.regions import currency_of
 from asrwatch.config import AUTOMATIC, InboxSettings, PartChoice, Settings
@@ -156,9 +156,7 @@ def build_parts(settings: Settings) -> Parts:
     meter = Speedometer(settings.state_dir / SPEEDS)
     preparer = Preparer(Studio(), settings.state_dir / "spool", meter)
     if not preparer.can_encode:
-        log.warning(
-            "no-codecs", advice="PyAV is not installed; `asrwatch check` says what that means."
-        )
+        log.warning("no-codecs", error=WITHOUT_CODECS, advice=INSTALL_CODECS)
     routes = {
         inbox.name: _route(inbox, settings, cloud, shared, reach, preparer=preparer)
         for inbox in settings.inboxes
@@ -205,6 +203,8 @@ def _route(
         rest_within=inbox.wait_for_rest,
         error_notes=inbox.error_notes,
         skip_marker=inbox.skip_marker,
+        longest=inbox.longest,
+        cut=inbox.cut.target if inbox.cut else None,
     )
 
 
@@ -260,7 +260,7 @@ def build_daemon(
     built.spool.sweep(
         {
             recording.staging.ask_id
-            for recording in store.in_state(State.ASKING, State.PARKED)
+            for recording in store.in_state(State.ASKING, State.PARKED, pieces=True)
             if recording.staging is not None
         }
     )
@@ -285,7 +285,8 @@ def build_daemon(
             if settings.backup and not until_quiet
             else None,
             until_quiet=until_quiet,
-            on_change=(partial(_let_go, built.spool), *on_change),
+            on_change=on_change,
+            on_every_change=(partial(_let_go, built.spool),),
         )
     )
 

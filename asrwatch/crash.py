@@ -37,13 +37,29 @@ PLACES: Final[Mapping[str, str]] = MappingProxyType(
         # Every save, by the state that it leads to; every transaction; every step.
         **{
             f"saving:{state}": f"a recording is {state}, not committed"
-            for state in ("settled", "staged", "asking", "submitted", "transcribed", "delivered")
+            for state in (
+                "settled",
+                "cut",
+                "staged",
+                "asking",
+                "submitted",
+                "transcribed",
+                "delivered",
+            )
         },
         "saving:failed": "a recording is failed, not committed",
         "saving:parked": "a recording is parked, not committed",
         **{
             f"saved:{state}": f"a recording is {state}, committed, nobody told"
-            for state in ("settled", "staged", "asking", "submitted", "transcribed", "delivered")
+            for state in (
+                "settled",
+                "cut",
+                "staged",
+                "asking",
+                "submitted",
+                "transcribed",
+                "delivered",
+            )
         },
         "saved:failed": "a recording is failed, committed, nobody told",
         "saved:parked": "a recording is parked, committed, nobody told",
@@ -56,6 +72,10 @@ PLACES: Final[Mapping[str, str]] = MappingProxyType(
         "read": "a file was read to its end, nothing is planned",
         "planned": "where a recording goes is decided, in memory only",
         "prepared": "a re-encoded copy is complete in the spool, nothing is saved",
+        "cut": "copies of all pieces are complete in the spool, nothing is saved",
+        "cut-up": "the pieces have their rows, not committed",
+        "joined": "all pieces are heard and joined, not committed",
+        "piece-published": "a piece's upload was accepted, nothing is saved",
         "policy-got": "the cloud permits an upload",
         "upload-begun": "the first bytes of an upload left",
         "upload-half-sent": "the file left, not the end of its form",

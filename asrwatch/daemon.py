@@ -112,7 +112,7 @@ class House:
     `lookouts` makes an inbox's lookout from what is known already; `until_quiet` ends the daemon once
     everything there is has been dealt with (`asrwatch once`). `budget` is what may be asked for, in `currency`;
     `notifiers`, by key, are told what the `wishes` of the inboxes say; `reserve` is what must stay free on
-    disks, None looks at none.
+    disks, None looks at none. `on_change` is told of recordings, `on_every_change` also of pieces of them.
     """
 
     store: Store
@@ -128,6 +128,7 @@ class House:
     currency: str = ""
     until_quiet: bool = False
     on_change: Sequence[Callable[[Change], None]] = field(default=())
+    on_every_change: Sequence[Callable[[Change], None]] = field(default=())
     notifiers: Mapping[str, MessageNotifier[Any]] = field(default_factory=dict)
     wishes: Sequence[Wish] = ()
     clock: Clock = SYSTEM
@@ -517,7 +518,8 @@ class Daemon:
         """After a commit: what it ended is no longer under way, and whoever listens is told."""
         self.slots.let_go()
         for change in self.keeper.take_news():
-            for tell in self.house.on_change:
+            listeners = self.house.on_change if change.after.part_of is None else ()
+            for tell in (*self.house.on_every_change, *listeners):
                 try:
                     tell(change)
                 except Exception:  # a listener's trouble is not the recordings'
@@ -955,6 +957,7 @@ _DOING = {
     State.SETTLED: "reading",
     State.ASKING: "asking about",
     State.TRANSCRIBED: "delivering",
+    State.CUT: "",
     State.STAGED: "staging",
     State.SUBMITTED: "polling",
     State.DELIVERED: "",

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -41,7 +42,7 @@ from asrwatch.inbox.mounts import WatchMode
 from asrwatch.inbox.signs import SKIP
 from asrwatch.notifiers import Notifier
 from asrwatch.storages import Storage
-from asrwatch.values import Duration, Size, parse_duration, parse_size, printable
+from asrwatch.values import Duration, Size, format_duration, parse_duration, parse_size, printable
 
 __all__ = [
     "AUTOMATIC",
@@ -49,6 +50,7 @@ __all__ = [
     "NO_SUCH_KEY",
     "CloudSettings",
     "InboxSettings",
+    "MetricsSettings",
     "MoveTo",
     "PartChoice",
     "Settings",
@@ -221,6 +223,24 @@ def _after(written: Any, info: ValidationInfo) -> Any:
     raise ValueError(msg)
 
 
+class CutSettings(_Frozen):
+    """`cut: {target: 180s}`: about how long pieces are to be."""
+
+    target: Annotated[Duration, AfterValidator(lambda span: _at_least(span, "10s"))] = (
+        parse_duration("180s")
+    )
+
+
+def _cut(written: Any) -> Any:
+    match written:
+        case True:
+            return {}
+        case False:
+            return None
+        case _:
+            return written
+
+
 def _language(code: str) -> str:
     if not re.fullmatch(r"[a-z]{2,3}", code):
         msg = "must be one code such as en; leave it out if unknown or mixed"
@@ -303,6 +323,7 @@ class InboxSettings(_Frozen):
     marker: Annotated[str, Field(min_length=1), AfterValidator(_plain_name)] | None = None
     settle: Duration = parse_duration("5s")
     at_once: bool = True
+    longest: Annotated[Duration, AfterValidator(lambda span: _at_least(span, "1s"))] | None = None
     scan_every: Annotated[Duration, AfterValidator(lambda span: _at_least(span, "1s"))] = (
         parse_duration("60s")
     )
@@ -327,6 +348,7 @@ class InboxSettings(_Frozen):
     send_silence: bool = False
     error_notes: bool = True
     skip_marker: Annotated[str | None, BeforeValidator(_skip_marker)] = SKIP
+    cut: Annotated[CutSettings | None, BeforeValidator(_cut)] = None
     diet: Annotated[Diet, BeforeValidator(_off)] = Diet.LOSSLESS
     notify: tuple[NotifierChoice, ...] = ()
 
@@ -442,6 +464,30 @@ class BackupSettings(_Frozen):
 
 
 _LEAST_TOKEN = 16
+_SHORTEST_EVERY = timedelta(seconds=1)
+
+
+class MetricsSettings(_Frozen):
+    """Where figures are written for a node exporter's textfile collector, and how often; /metrics needs nothing."""
+
+    textfile: AnyPath | None = None
+    every: Duration = timedelta(seconds=30)
+
+    @field_validator("textfile")
+    @classmethod
+    def _is_collected(cls, path: Path | None) -> Path | None:
+        if path is not None and path.suffix != ".prom":
+            msg = "must end in .prom, since node exporters read no other files"
+            raise ValueError(msg)
+        return path
+
+    @field_validator("every")
+    @classmethod
+    def _is_not_at_once(cls, every: timedelta) -> timedelta:
+        if every < _SHORTEST_EVERY:
+            msg = f"must be at least {format_duration(_SHORTEST_EVERY)}"
+            raise ValueError(msg)
+        return every
 
 
 class WebSettings(_Frozen):
@@ -510,6 +556,7 @@ class Settings(_Frozen):
     engines: Annotated[Mapping[str, Mapping[str, Any] | None], AfterValidator(_engine_options)] = {}
     budget: BudgetSettings = BudgetSettings()
     web: Annotated[WebSettings | None, BeforeValidator(_on_or_off)] = WebSettings()
+    metrics: MetricsSettings = MetricsSettings()
     inboxes: tuple[InboxSettings, ...] = ()
 
     @model_validator(mode="after")
@@ -594,6 +641,7 @@ _PARTS: Mapping[str, tuple[Any, type[Any]]] = {
 _SECTIONS: Mapping[str, type[BaseModel]] = {
     "cloud": CloudSettings,
     "backup": BackupSettings,
+    "metrics": MetricsSettings,
     "web": WebSettings,
     "budget": BudgetSettings,
 }
@@ -621,8 +669,8 @@ def _keys_beside(place: tuple[Any, ...], written: Mapping[str, Any]) -> Collecti
             return AllowanceSettings.model_fields
         case ("inboxes", int()):
             return InboxSettings.model_fields
-        case ("inboxes", int(), "after", *_):
-            return MoveTo.model_fields
+        case ("inboxes", int(), ("cut" | "after") as key, *_):
+            return (CutSettings if key == "cut" else MoveTo).model_fields
         case ("engines", str(name)):
             return _options(engines, Engine, name)
         case ("storage" as kind, *_) | (

@@ -50,6 +50,7 @@ def a_recording(
     delivery = Delivery(delivered_at=now, outputs=written, original=path)
     return {
         State.SETTLED: settled,
+        State.CUT: settled.read(reading, now=now).cut_up(Staging(ask_id="c" * 32), now=now),
         State.STAGED: staged,
         State.ASKING: asking,
         State.SUBMITTED: submitted,

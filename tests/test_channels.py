@@ -1,13 +1,24 @@
 """Channels: each is a speaker, each is paid for, so copies and silent ones are not sent, and all of it is said."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from format_helpers import PROVENANCE, TWO_CHANNELS, part
+from test_dispatch import FILETRANS, FLASH, candidates
 
+from asrwatch.audio.cutting import Stretch, cut_apart, for_cues
+from asrwatch.audio.orders import RATE
 from asrwatch.errors import RecordingError
 from asrwatch.journey.channels import billing, choose, named, needs_listening, voices
+from asrwatch.journey.cutting_up import stretches
+from asrwatch.journey.dispatch import Question
+from asrwatch.journey.dispatch import choose as choose_engine
+from asrwatch.journey.preparing import CutOrder
 from asrwatch.journey.recording import AudioFacts, Sentence, Transcript, Wishes
+from asrwatch.journey.store import Store
 
 CALL = AudioFacts(
     container="wav", duration=timedelta(minutes=12), channels=2, same_channels=False, tracks=1
@@ -156,3 +167,74 @@ def test_a_single_voice_is_named() -> None:
     heard = named(sync, {0: "Desk", 1: "Caller"}, heard=(1,))
     assert part("txt").render(heard, PROVENANCE) == "Caller:\nhello there\n"
     assert "**Caller:** hello there" in part("md").render(heard, PROVENANCE)
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "region", "engine", "cut"),
+    [
+        ({}, "beijing", FILETRANS, None),
+        ({"cut": timedelta(minutes=3)}, "beijing", FLASH, (0, 1)),
+        ({}, "us", FLASH, (0, 1)),
+        ({"engine": FLASH}, "beijing", FLASH, (0, 1)),
+        ({"wishes": Wishes(channels=(0, 1), timestamps=True)}, "us", FLASH, (0, 1)),
+        ({"wishes": Wishes(channels=(1,))}, "beijing", FILETRANS, None),
+        ({"wishes": Wishes(channels=(1,))}, "us", FLASH, (1,)),
+        ({"wishes": Wishes(channels=(0,)), "cut": timedelta(minutes=3)}, "us", FLASH, None),
+    ],
+)
+def test_who_hears_channels(
+    asked_for: Mapping[str, Any], region: str, engine: str, cut: tuple[int, ...] | None
+) -> None:
+    """Channels go to the task model; to the sync model, one by one, where it is cut, named, or all there is."""
+    question = Question(
+        **{
+            "facts": CALL,
+            "size": 9_000_000,
+            "wishes": Wishes(channels=(0, 1)),
+            "region": region,
+            "can_encode": True,
+            "can_publish": True,
+            **asked_for,
+        }
+    )
+    choice = choose_engine(question, candidates(region))
+    assert choice.engine == engine
+    assert (choice.cut.channels if choice.cut else None) == cut
+    if cut is not None and len(cut) > 1:
+        assert choice.cut is not None
+        assert choice.cut.cues
+        assert "so that it is known who speaks when" in choice.reasons[-1]
+
+
+def test_times_of_words_are_not_to_be_had_by_cutting() -> None:
+    """In the US words of two channels fail, with the reason."""
+    question = Question(
+        facts=CALL,
+        size=100,
+        wishes=Wishes(channels=(0, 1), words=True),
+        region="us",
+        can_encode=True,
+    )
+    with pytest.raises(RecordingError, match="words are wanted"):
+        choose_engine(question, candidates("us"))
+
+
+def test_each_channel_is_cut_at_its_own_pauses() -> None:
+    """Pieces of channels come in the order in which they begin, and none holds what only the other channel says."""
+    how = replace(for_cues(timedelta(seconds=180), timedelta(seconds=295)), channels=(0, 1))
+    second = RATE
+    first, other = [(10 * second, 30 * second)], [(0, 10 * second), (20 * second, 30 * second)]
+    assert cut_apart(30 * second, [first, other], how) == (
+        Stretch(begin=0, end=10_300, channel=0),
+        Stretch(begin=9_700, end=20_300, channel=1),
+    )
+
+
+def test_a_cut_is_remembered_by_channel(store: Store) -> None:
+    """Where each channel was cut is known again; so are cuts that were written before channels were."""
+    places = (Stretch(begin=0, end=9), Stretch(begin=5, end=7, overlap=1, channel=1))
+    store.remember_cut("purchase", places)
+    assert store.cut_of("purchase") == places
+    how = for_cues(timedelta(seconds=10), timedelta(seconds=15))
+    order = CutOrder(how=how, name="x", channels=None, largest=9)
+    assert stretches(order.pieces_at(places)) == places

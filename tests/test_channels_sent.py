@@ -16,6 +16,7 @@ from journey_helpers import a_recording
 from test_daemon import Scripted as Quiet
 from test_daemon import World
 from test_preparing import Attentive
+from transcribe_helpers import Bench
 
 from asrwatch.audio.orders import RATE, Survey, samples
 from asrwatch.audio.studio import Studio
@@ -97,6 +98,38 @@ def test_a_call_becomes_a_conversation(tmp_path: Path) -> None:
         text = " ".join(world.text_of("call", ending).split())
         places = [text.index(pattern.format(who, what)) for who, what in turns]
         assert places == sorted(places)
+
+
+def test_a_call_at_once(tmp_path: Path) -> None:
+    """With `cut: true` each channel goes to the sync model turn by turn: one timeline; only what is said is paid."""
+    with Sandbox(recogniser=PocketSphinx(workers=1), knobs=KNOBS) as sandbox:
+        world = Installed(root=tmp_path, url=sandbox.url, key=sandbox.key)
+        world.inbox_keys = {
+            "channels": "split",
+            "speakers": ["agent", "customer"],
+            "cut": True,
+            "formats": ["txt", "srt", "json"],
+        }
+        file = a_call(world.inbox / "call.wav")
+        priced = json.loads(world.call("plan", "--json").stdout)["files"][0]
+        done = world.call("once")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert {line.model for line in sandbox.bill} == {"qwen3-asr-flash"}
+        assert not sandbox.bill.paid_twice
+        assert sandbox.bill.seconds < 13 < priced["billed_seconds"] == 20
+        paid = sandbox.bill.seconds
+    story = world.call("explain", str(file)).stdout
+    assert "each of one channel, so that it is known who speaks when" in story
+    assert "each of 2 channels is transcribed, and billed: 2 x 10s at most" in story
+    first, second = SHORT_SAMPLE.sentences
+    turns = [("agent", first), ("customer", LONG_SAMPLE.sentences[-1]), ("agent", second)]
+    assert world.text_of("call") == "\n\n".join(f"{who}:\n{what}" for who, what in turns) + "\n"
+    told = json.loads(world.text_of("call", ".json"))
+    assert [(each["speaker"], each["text"]) for each in told["sentences"]] == turns
+    begins = [each["begin_ms"] / 1000 for each in told["sentences"]]
+    assert begins == [pytest.approx(time, abs=0.5) for time in (0.3, 3.6, 6.4)]
+    assert told["provenance"]["billed_seconds"] == paid
+    assert told["provenance"]["options_left_out"] == []
 
 
 def test_what_is_not_worth_sending_is_not_sent(
@@ -251,3 +284,27 @@ def test_the_books_count_each_channel(tmp_path: Path, store: Store, now: datetim
         )
         assert asked.asking is not None
         assert asked.asking.expected == timedelta(seconds=seconds)
+
+
+def test_one_call_now(tmp_path: Path, sandbox: Sandbox) -> None:
+    """`transcribe --channels split` names the speakers, too; channels that are not there are refused, unpaid."""
+    config = tmp_path / "asrwatch.yaml"
+    config.write_text(
+        f"cloud: {{base_url: '{sandbox.url}'}}\n"
+        "engines: {qwen3-asr-flash-filetrans: {first_poll: 50ms}}\n"
+    )
+    bench = Bench(sandbox=sandbox, config=config, folder=tmp_path)
+    file = media.write(
+        tmp_path / "call.wav",
+        media.channels(media.tone(3), media.tone(3, pitch=300)),
+        codec="pcm_s16le",
+    )
+    asked = ("--channels", "split", "--speakers", "agent,customer", "--model", "auto")
+    done = bench.run(file, *asked, "--format", "txt")
+    assert done.stdout == "agent:\nHello.\n\ncustomer:\nHello.\n"
+    assert sandbox.bill.seconds == 6
+    missing = bench.run(file, "--channels", "0,2", "--model", "auto")
+    assert "The third channel is wanted" in missing.stderr
+    assert missing.returncode == 1
+    assert bench.run(file, "--channels", "both").returncode == 2
+    assert sandbox.bill.seconds == 6

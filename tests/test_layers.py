@@ -92,6 +92,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "starlette": ("sandbox/", "web/"),
     "uvicorn": ("sandbox/", "web/"),
     "jinja2": ("web/",),
+    "prometheus_client": ("metrics/",),
     "typer": ("cli/",),
     "rich": ("cli/",),
     "structlog": ("logs.py", "loglines.py"),

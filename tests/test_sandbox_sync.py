@@ -256,6 +256,14 @@ def test_latency_comes_after_the_bill(sandbox: Sandbox, customer: Customer) -> N
     assert len(sandbox.bill) == 1
 
 
+def test_a_recogniser_is_as_quick_as_its_knob_says(sandbox: Sandbox, customer: Customer) -> None:
+    """Three seconds of sound at ten seconds a second take three tenths, before anything is billed."""
+    sandbox.knobs = replace(sandbox.knobs, recogniser_speed=10.0)
+    answer = customer.chat()
+    assert answer.elapsed >= timedelta(milliseconds=290)
+    assert len(sandbox.bill) == 1
+
+
 def test_request_id(sandbox: Sandbox, customer: Customer) -> None:
     """The id in the body is the one in the header, which can be left out."""
     answer = customer.generate()

@@ -6,6 +6,7 @@ import os
 import struct
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from audio_helpers import encode
@@ -50,14 +51,15 @@ SAYING = [
     ("wav", "pcm_s16le"), ("w64", "pcm_s16le"), ("aiff", "pcm_s16be"), ("caf", "pcm_s16le"),
     ("au", "pcm_s16be"), ("flac", "flac"), ("ogg", "libopus"), ("ogg", "flac"),
     ("matroska", "libopus"), ("webm", "libopus"), ("mp4", "aac"), ("mov", "aac"),
-    ("avi", "libmp3lame"), ("mp3", "libmp3lame"),
+    ("avi", "libmp3lame"), ("mp3", "libmp3lame"), ("asf", "wmav2"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("container", "codec"), SAYING)
 def test_a_closed_container_says_so(container: str, codec: str) -> None:
     """Closed files are told from their beginnings, from more behind them, and from space that was reserved [C06]."""
-    whole = encode(container, codec, seconds=2)
+    more: dict[str, Any] = {"rate": 44_100, "bit_rate": 64_000} if codec == "wmav2" else {}
+    whole = encode(container, codec, seconds=2, **more)
     stream = io.BytesIO(whole)
     stream.seek(3)
     assert is_closed(stream) is True
@@ -93,6 +95,9 @@ def test_a_growing_rf64_and_an_mp4_in_fragments_are_not_whole() -> None:
     long = b"RF64" + b"\xff" * 4 + head + whole[12:40] + b"\xff" * 4 + whole[44:]
     assert is_closed(io.BytesIO(long)) is True
     assert is_closed(io.BytesIO(long.replace(struct.pack("<Q", 64_072), bytes(8)))) is False
+    real = encode("mp4", "aac", 2, container_options={"movflags": "frag_keyframe+empty_moov"})
+    assert b"moof" in real
+    assert is_closed(io.BytesIO(real)) is True
     pieces = box(b"ftyp", 16) + box(b"moov", 500) + (box(b"moof", 100) + box(b"mdat", 900)) * 3
     assert is_closed(io.BytesIO(pieces)) is None
     assert is_closed(io.BytesIO(pieces[:-1])) is not True

@@ -113,8 +113,14 @@ def _help(node: ast.AST, module: str) -> Iterator[str]:
             for paragraph in docstring.split("\n\n"):
                 yield " ".join(paragraph.split())
     a_part = parts[0] in {"engines", "storages", "formats", "notifiers"} and len(parts) > 1
-    if a_part and isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+    if a_part and isinstance(node, ast.ClassDef) and _is_chosen(node, parts[-1]):
         yield docstring.partition("\n")[0]
+
+
+def _is_chosen(node: ast.ClassDef, file: str) -> bool:
+    """Whether a class is a part that the configuration names, and not its options."""
+    bases = {ast.unparse(base).partition("[")[0] for base in node.bases}
+    return not file.startswith("_") and bool(bases & {"Engine", "Storage", "Format", "Notifier"})
 
 
 def _forms(node: ast.JoinedStr) -> Iterator[str]:
@@ -194,7 +200,7 @@ def _numbered(form: str) -> str:
 
 def _trimmed(text: str) -> str:
     """Without what joins it to its neighbours."""
-    return text.strip().lstrip(",;").rstrip(",;").strip().removesuffix(":").strip()
+    return text.strip().lstrip(",;:").rstrip(",;").strip().removesuffix(":").strip()
 
 
 def _silent(tree: ast.Module) -> set[int]:  # noqa: C901, PLR0912 - one case per place nobody reads

@@ -4,13 +4,18 @@ from collections.abc import Iterator
 
 from asrwatch.audio.reader import HeaderError, HeaderReader
 from asrwatch.audio.riff import parse_format
-from asrwatch.audio.sound import NoSoundError, Sound
+from asrwatch.audio.sound import NoSoundError, ProtectedError, Sound
 
 __all__ = ["asf", "asf_closed"]
 
 _FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _STREAM = bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365")
 _SOUND = bytes.fromhex("409e69f84d5bcf11a8fd00805f5c442b")
+_ENCRYPTED = (
+    bytes.fromhex("fbb31122 23bdd211b4b700a0c955fc6e"),
+    bytes.fromhex("14e68a29 2226174cb935dae07ee9289c"),
+)
+"""Content Encryption and Extended Content Encryption objects (ASF specification, section 3)."""
 _OBJECT = 24
 _MOST_OBJECTS = 1_000
 _BROADCAST = 1
@@ -23,6 +28,7 @@ def asf(reader: HeaderReader) -> Sound:
 
     Raises:
         NoSoundError: streams of pictures only.
+        ProtectedError: encrypted.
         HeaderError: not to be made sense of.
     """
     seconds: float | None = None
@@ -36,6 +42,8 @@ def asf(reader: HeaderReader) -> Sound:
             if not flags & _BROADCAST and file_size <= reader.size:
                 # Play time in 100 ns includes the preroll, which is in milliseconds.
                 seconds = play / 1e7 - preroll / 1e3
+        elif name in _ENCRYPTED:
+            raise ProtectedError("its sound is encrypted")
         elif name == _STREAM:
             streams += 1
             if sound is None and reader.at(begin, 16) == _SOUND:

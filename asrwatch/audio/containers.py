@@ -81,6 +81,8 @@ _TAKEN = (
                 "m4a": "audio/mp4",
                 "m4b": "audio/mp4",
                 "m4v": "video/mp4",
+                "m4p": "audio/mp4",
+                "aax": "audio/vnd.audible.aax",
                 "mov": "video/quicktime",
                 "qt": "video/quicktime",
                 "3gp": "video/3gpp",

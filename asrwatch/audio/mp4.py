@@ -28,7 +28,7 @@ _CODECS = {
     b"ulaw": "pcm_mulaw",
     b"alaw": "pcm_alaw",
 }
-_ENCRYPTED = {b"enca", b"drms"}
+_ENCRYPTED = {b"enca", b"drms", b"aavd"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

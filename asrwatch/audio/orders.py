@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 __all__ = [
+    "NO_CODECS",
     "RATE",
     "READ_FAILED",
     "SILENT_BELOW",
@@ -39,6 +40,8 @@ RATE = 16_000
 SILENT_BELOW = -80.0
 """Decibels of full scale: a recording of 16 bits whose loudest sample is below is silent throughout. That is three
 steps of the finest there are; finer recordings are silent only if they hold nothing at all."""
+NO_CODECS = "no-codecs"
+"""The code of a refusal that lies in this machine: PyAV is there and cannot be loaded."""
 READ_FAILED = "read-failed"
 """The code of a refusal that lies in the disk or share, not in the recording."""
 

@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import IO, BinaryIO, TypeVar, assert_never
 
 from asrwatch.audio.orders import (
+    NO_CODECS,
     RATE,
     READ_FAILED,
     Encode,
@@ -35,7 +36,16 @@ from asrwatch.audio.orders import (
 from asrwatch.errors import OurBug, RecordingError, StartupError, TemporaryError
 from asrwatch.heartbeats import beat
 
-__all__ = ["DEMUXERS", "DIED", "EVERY_DEMUXER", "Limits", "Studio", "has_codecs"]
+__all__ = [
+    "DEMUXERS",
+    "DIED",
+    "EVERY_DEMUXER",
+    "INSTALL_CODECS",
+    "WITHOUT_CODECS",
+    "Limits",
+    "Studio",
+    "has_codecs",
+]
 
 DEMUXERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -78,6 +88,13 @@ _ADVICE: Mapping[str, str] = MappingProxyType(
         "no-such-channel": f"{_UNPAID} Correct `channels` of its inbox.",
     }
 )
+WITHOUT_CODECS = (
+    "PyAV is not installed: recordings that an engine does not take as they are fail, uploads are not made smaller, "
+    "and silent ones are sent and paid."
+)
+INSTALL_CODECS = (
+    "`pip install av numpy` where there are wheels for this machine; everything else works without."
+)
 DIED = "booth-died"
 """The code of the error that says so."""
 _GRACE = 5.0
@@ -119,9 +136,10 @@ class Studio:
         limits: of each booth.
         stopping: asked about twice a second; once it is true, booths are ended and `TemporaryError` is raised.
         codecs: tells, once, whether there is anything to decode with.
+        python: what booths are run with.
 
     Attributes:
-        has_codecs: what that said.
+        has_codecs: what that said, until they turn out not to work.
     """
 
     def __init__(
@@ -130,9 +148,11 @@ class Studio:
         *,
         stopping: Callable[[], bool] = lambda: False,
         codecs: Callable[[], bool] = has_codecs,
+        python: str = sys.executable,
     ) -> None:
         self._limits = limits or Limits()
         self._stopping = stopping
+        self._python = python
         self.has_codecs = codecs()
 
     def survey(
@@ -168,8 +188,8 @@ class Studio:
         if not self.has_codecs:
             raise StartupError(
                 "PyAV is not installed, so recordings cannot be decoded or re-encoded here.",
-                code="no-codecs",
-                advice="`pip install av`; what can be sent as it is is transcribed all the same.",
+                code=NO_CODECS,
+                advice="`pip install av numpy`; what can be sent as it is is transcribed all the same.",
             )
         with tempfile.TemporaryFile() as complaints:
             booth = self._begin(recording, order, complaints)
@@ -178,6 +198,13 @@ class Studio:
                 report = self._listen(booth, order, progress)
             finally:
                 _end(booth, answered=report is not None)
+            if isinstance(report, Refusal) and report.code == NO_CODECS:
+                self.has_codecs = False
+                raise TemporaryError(
+                    f"PyAV is installed and cannot be loaded: {report.message}.",
+                    code=NO_CODECS,
+                    advice="Install it anew; until then asrwatch goes on as if it was not there.",
+                )
             if isinstance(report, Refusal) and report.code == READ_FAILED:
                 raise TemporaryError(
                     f"While it was decoded {report.message}.",
@@ -202,7 +229,7 @@ class Studio:
         try:
             return subprocess.Popen(  # noqa: S603 - our own Python, our own module, an order that we wrote
                 [
-                    *(sys.executable, "-I", "-m", "asrwatch.audio.booth"),
+                    *(self._python, "-I", "-m", "asrwatch.audio.booth"),
                     written(order).decode(),
                     *map(str, limits),
                 ],

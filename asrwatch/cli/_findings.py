@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from asrwatch.audio.studio import has_codecs
+from asrwatch.audio.studio import INSTALL_CODECS, WITHOUT_CODECS, has_codecs
 from asrwatch.bootstrap import Parts
 from asrwatch.cli._finding import Finding, bad, doubtful, good
 from asrwatch.cli._folders import (
@@ -71,8 +71,8 @@ def codecs_finding(*, present: bool) -> Finding:
         return good("codecs", "recordings can be decoded and re-encoded")
     return doubtful(
         "codecs",
-        "PyAV is not installed: recordings that an engine does not take as they are fail",
-        "`pip install av numpy` where there are wheels for this machine; everything else works without.",
+        WITHOUT_CODECS,
+        INSTALL_CODECS,
     )
 
 

@@ -53,6 +53,8 @@ def _all(settings: Settings) -> Iterator[Need]:
         yield Need(path=inbox.path, why=f"inbox {inbox.name}", write=False)
         for what, folder in written_folders(inbox).items():
             yield Need(path=folder, why=f"{what} of inbox {inbox.name}", write=True)
+    if settings.metrics.textfile is not None:
+        yield Need(path=settings.metrics.textfile.parent, why="metrics", write=True)
     for folder in _read_by_storage(settings):
         yield Need(path=folder, why=f"storage {settings.storage.use}", write=False)
 

@@ -18,6 +18,7 @@ from asrwatch.errors import EngineError
 from asrwatch.journey.book import Change
 from asrwatch.journey.store import Store
 from asrwatch.mail import Call, Stop
+from asrwatch.metrics.textfile import metrics_file
 from asrwatch.web.bell import Bell
 from asrwatch.web.serving import PageServer
 
@@ -49,6 +50,7 @@ def work(
         around.enter_context(ControlServer(settings.state_dir, daemon, desk.answer))
         if not until_quiet:
             around.enter_context(PageServer(settings, daemon, desk, bell))
+            around.enter_context(metrics_file(settings, daemon, desk.answer))
         daemon.run()
     return daemon
 

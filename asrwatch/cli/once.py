@@ -31,7 +31,7 @@ from asrwatch.words import shown as in_words
 
 __all__ = ["once"]
 
-_LEFT = (State.SETTLED, State.STAGED, State.ASKING, State.SUBMITTED, State.TRANSCRIBED)
+_LEFT = (State.SETTLED, State.CUT, State.STAGED, State.ASKING, State.SUBMITTED, State.TRANSCRIBED)
 
 
 @stoppable(1)

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -52,8 +52,16 @@ def transcribe(  # noqa: PLR0913 - the seed's request, option by option
         list[str] | None, typer.Option("--timestamp-granularities", help="sentence, word, or both.")
     ] = None,
     channels: Annotated[
-        list[int] | None,
-        typer.Option("--channels", min=0, help="Channels to transcribe, from 0; each is billed."),
+        list[str] | None,
+        typer.Option(
+            "--channels",
+            metavar="NUMBER|split",
+            help="Channels to transcribe, from 0, or split: each there is, as a speaker. Each is billed.",
+        ),
+    ] = None,
+    speakers: Annotated[
+        list[str] | None,
+        typer.Option("--speakers", help="Names of the channels, such as agent,customer."),
     ] = None,
     sample_rate: Annotated[
         int | None, typer.Option(min=1, help="In Hz; these models read it from the file.")
@@ -133,7 +141,8 @@ def transcribe(  # noqa: PLR0913 - the seed's request, option by option
                 context=context,
                 words=words,
                 timestamp_granularities=(*_listed(timestamp_granularities), *output.granularities),
-                channels=channels or (0,),
+                channels=_channels(channels),
+                speakers=_listed(speakers),
                 sample_rate=sample_rate,
                 vocabulary_id=vocabulary_id,
                 disfluency_removal_enabled=disfluency_removal_enabled,
@@ -162,6 +171,18 @@ def transcribe(  # noqa: PLR0913 - the seed's request, option by option
 def _listed(given: list[str] | None) -> tuple[str, ...]:
     """`--hints en --hints zh` and `--hints en,zh` alike."""
     return tuple(part.strip() for text in given or () for part in text.split(",") if part.strip())
+
+
+def _channels(given: list[str] | None) -> tuple[int, ...] | Literal["split"]:
+    listed = _listed(given)
+    if listed == ("split",):
+        return "split"
+    try:
+        return tuple(int(number) for number in listed) or (0,)
+    except ValueError as error:
+        raise UsageError(
+            f"--channels: numbers from 0, or split, not {', '.join(listed)}.", code="bad-channels"
+        ) from error
 
 
 def _timeout(written: str | None) -> timedelta | None:

@@ -143,7 +143,12 @@ def _planned(path: bytes, size: int, route: Route) -> Foresight:
             facts = probe(stream, path, whole=True)  # what it is, even if it cannot be decoded
             facts = facts_of(stream, path, route)
         question = Question(
-            facts=facts, size=size, wishes=route.wishes, region=route.region, engine=route.engine
+            facts=facts,
+            size=size,
+            wishes=route.wishes,
+            region=route.region,
+            engine=route.engine,
+            cut=route.cut,
         )
         plan = plan_for(question, route)
     except AsrwatchError as error:

@@ -16,6 +16,7 @@ from asrwatch.errors import AsrwatchError
 from asrwatch.files import open_recording
 from asrwatch.inbox.scan import Folder, scan
 from asrwatch.journey import silence
+from asrwatch.journey.channels import billed as billed_channels
 from asrwatch.journey.channels import wished
 from asrwatch.journey.cost import expected_bill
 from asrwatch.journey.dispatch import Question
@@ -115,7 +116,12 @@ def _one(path: bytes, size: int, route: Route) -> Planned:
             facts = probe(stream, path)
             facts = facts_of(stream, path, route)
         question = Question(
-            facts=facts, size=size, wishes=route.wishes, region=route.region, engine=route.engine
+            facts=facts,
+            size=size,
+            wishes=route.wishes,
+            region=route.region,
+            engine=route.engine,
+            cut=route.cut,
         )
         decided = plan_for(question, route)
     except AsrwatchError as error:
@@ -126,7 +132,7 @@ def _one(path: bytes, size: int, route: Route) -> Planned:
         unsent = _failing(path, size, route, facts, silence.REASON)
         return replace(unsent, silent=True)
     engine = route.engines[decided.engine]
-    channels = engine.billed_channels(wished(route.wishes, decided))
+    channels = billed_channels(decided.cut, engine.billed_channels(wished(route.wishes, decided)))
     billed = expected_bill(facts, size, longest=engine.options.longest, channels=channels)
     seconds = Decimal(round(billed.total_seconds()))
     regions = [region for region in REGIONS if not engine.regions or region in engine.regions]

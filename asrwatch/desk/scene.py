@@ -86,6 +86,7 @@ class Scene:
             wishes=route.wishes,
             region=route.region,
             refused=(*recording.engines_refused, reading.plan.engine),
+            cut=route.cut,
         )
         try:
             plan_for(question, route)

@@ -56,12 +56,18 @@ class Circumstances:
 def in_words(recording: Recording, *, under_way: bool) -> str:
     """What is true of a recording now, as a sentence."""
     engine = recording.reading.plan.engine if recording.reading else ""
+    cut = recording.reading.plan.cut if recording.reading and not recording.piece else None
     match recording.state:
         case State.SETTLED if recording.reading is None:
             now, next_step = "It is being read.", "The file stopped changing; next it is read."
+        case State.SETTLED if cut is not None:
+            now = f"It is being cut for {engine}."
+            next_step = f"It was read; next it is cut for {engine}."
         case State.SETTLED:
             now = f"It is being uploaded for {engine}."
             next_step = f"It was read; next it is uploaded for {engine}."
+        case State.CUT:
+            now = next_step = f"It was cut; its pieces are on their way to {engine}."
         case State.STAGED:
             now = next_step = f"It is ready to be sent to {engine}."
         case State.ASKING:

@@ -44,7 +44,7 @@ def no_times(wishes: Wishes, model: str) -> tuple[str, ...]:
         said.append(f"words: {model} gives no times; qwen3-asr-flash-filetrans does.")
     if wishes.timestamps:
         said.append(f"timestamps: {model} gives no times; qwen3-asr-flash-filetrans does.")
-    if wishes.channels != (0,):
+    if wishes.channels != (0,) or wishes.split:
         said.append(
             f"channels: {model} hears all channels as one; qwen3-asr-flash-filetrans separates them."
         )

@@ -12,7 +12,7 @@ from asrwatch.formats import Format, FormatOptions
 from asrwatch.formats._alignment import milliseconds
 from asrwatch.formats._loops import loops
 from asrwatch.formats._text import joined
-from asrwatch.journey.recording import AudioFacts, Provenance, Sentence, Transcript
+from asrwatch.journey.recording import AudioFacts, PieceTold, Provenance, Sentence, Transcript
 from asrwatch.values import printable
 
 # what UTF-8 cannot hold, and what would steer a terminal that shows the file
@@ -108,6 +108,17 @@ def _provenance(transcript: Transcript, provenance: Provenance) -> JsonValue:
         "asked_at": _date(provenance.asked_at),
         "answered_at": _date(provenance.answered_at),
         "asrwatch": provenance.asrwatch,
+        **({"pieces": [_piece(piece) for piece in provenance.pieces]} if provenance.pieces else {}),
+    }
+
+
+def _piece(piece: PieceTold) -> JsonValue:
+    return {
+        "begin_ms": _ms(piece.begin),
+        "end_ms": _ms(piece.end),
+        "channel": piece.channel,
+        "task_id": piece.task_id,
+        "billed_seconds": None if piece.billed is None else piece.billed.total_seconds(),
     }
 
 

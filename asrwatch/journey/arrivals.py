@@ -38,8 +38,8 @@ class Arrivals:
 
     def bring_home(self, now: datetime) -> None:
         """Unfinished recordings of an inbox that was renamed go on, also where their files are gone."""
-        unfinished = (*STEPS_LEFT, State.SUBMITTED)
-        for recording in self._book.store.in_state(*unfinished):
+        unfinished = (*STEPS_LEFT, State.CUT, State.SUBMITTED)
+        for recording in self._book.store.in_state(*unfinished, pieces=True):
             if recording.inbox in self._routes:
                 continue
             for name, route in self._routes.items():
@@ -144,7 +144,9 @@ class Arrivals:
         """The files of these failed recordings were taken away: nothing is left to say about them."""
         for recording in recordings:
             current = self._book.store.get(recording.id)
-            if current is not None and current.state is State.FAILED and current.answer is None:
+            if current is None or self._book.store.in_flight(current.id):
+                continue
+            if current.state is State.FAILED and current.answer is None:
                 self._book.store.drop(current)
                 log.info("taken-away", recording=current.id, file=printable(current.path))
 
@@ -156,7 +158,7 @@ class Arrivals:
 
     def inbox_back(self, inbox: str, *, now: datetime) -> None:
         """An inbox that was away is back: what waited for it goes on."""
-        for recording in self._book.store.in_state(*away.WAIT_FOR_IT):
+        for recording in self._book.store.in_state(*away.WAIT_FOR_IT, pieces=True):
             home = away.come_home(recording, now=now) if recording.inbox == inbox else None
             if home is not None:
                 self._book.save(recording, home, note="its inbox is back")

@@ -45,6 +45,7 @@ class Book:
         self._memories: list[_Memory] = []
         self.suspects = Suspects(self.memory)
         self.in_trouble: Remembered[int, str] = self.memory()
+        self._follow: Callable[[Recording, Recording], None] | None = None
         self._news: list[Change] = []
         self._to_log: list[Callable[[], None]] = []
         self.tell: Callable[[Recording | None, Recording], None] = lambda _, __: None
@@ -58,6 +59,10 @@ class Book:
     def remembers(self, memory: _Memory) -> None:
         """From now on, this is kept or goes back with the transaction."""
         self._memories.append(memory)
+
+    def follow(self, told: Callable[[Recording, Recording], None]) -> None:
+        """After every save, inside its transaction, tell what became of what."""
+        self._follow = told
 
     def add(self, recording: Recording, *, note: str) -> Recording:
         """A recording that nobody knew."""
@@ -84,6 +89,8 @@ class Book:
         crash_point(f"saving:{after.state.value}")
         if after.state is not before.state or note:
             self._news.append(Change(before=before, after=after, note=note))
+        if self._follow is not None:
+            self._follow(before, after)
 
     def _repeats(self, before: Recording, after: Recording, note: str) -> bool:
         """Whether its story says the same of it already: what is tried every minute must not fill books."""
@@ -139,7 +146,8 @@ class Book:
     @staticmethod
     def _log(change: Change) -> None:
         after = change.after
-        write = log.error if after.state in {State.FAILED, State.PARKED} else log.info
+        calm = log.info if after.part_of is None else log.debug
+        write = log.error if after.state in {State.FAILED, State.PARKED} else calm
         failure = after.failure
         planned = after.state is State.SETTLED and after.reading is not None
         write(
@@ -147,6 +155,8 @@ class Book:
             recording=after.id,
             inbox=after.inbox,
             file=printable(after.path),
+            **({"part_of": after.part_of} if after.part_of is not None else {}),
+            **({"piece": after.piece.number} if after.piece else {}),
             **({"note": printable(change.note)} if change.note else {}),
             **({"code": failure.code, "advice": failure.advice} if failure else {}),
         )

@@ -10,10 +10,21 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from asrwatch.errors import RecordingError
-from asrwatch.journey.recording import AudioFacts, Plan, Sentence, Transcript, Wishes
+from asrwatch.journey.recording import AudioFacts, Cut, Plan, Sentence, Transcript, Wishes
 from asrwatch.values import counted, format_duration
 
-__all__ = ["Choice", "billing", "choose", "named", "needs_listening", "ordinal", "voices", "wished"]
+__all__ = [
+    "Choice",
+    "billed",
+    "billing",
+    "choose",
+    "left_to_the_engine",
+    "named",
+    "needs_listening",
+    "ordinal",
+    "voices",
+    "wished",
+]
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
@@ -68,7 +79,25 @@ def wished(wishes: Wishes, plan: Plan) -> Wishes:
     return replace(wishes, channels=plan.channels, split=False)
 
 
-def billing(facts: AudioFacts, *, asked: int, billed: int, can_split: bool) -> tuple[str, ...]:
+def left_to_the_engine(wishes: Wishes, cut: Cut | None) -> Wishes:
+    """What an engine is asked for itself, where cutting sees to times, or to channels, by the place of each piece."""
+    if cut is None:
+        return wishes
+    return replace(
+        wishes,
+        channels=wishes.channels if cut.channels is None else (0,),
+        timestamps=wishes.timestamps and not cut.cues,
+    )
+
+
+def billed(cut: Cut | None, by_the_engine: int) -> int:
+    """How many channels are paid for: as many as are cut out each by itself, else what the engine counts."""
+    return by_the_engine if cut is None or cut.channels is None else len(cut.channels)
+
+
+def billing(
+    facts: AudioFacts, *, asked: int, billed: int, can_split: bool, cut: Cut | None = None
+) -> tuple[str, ...]:
     """What is said of the bill: that each channel counts; or that channels are left unheard.
 
     Args:
@@ -76,12 +105,14 @@ def billing(facts: AudioFacts, *, asked: int, billed: int, can_split: bool) -> t
         asked: how many channels the engine is asked about.
         billed: how many it bills.
         can_split: whether it could have been asked about each.
+        cut: how it is cut, if it is: then only what is said in each is sent.
     """
     if billed > 1:
         length = ""
         if facts.duration is not None:
             seconds = timedelta(seconds=math.ceil(facts.duration.total_seconds()))
-            length = f": {billed} x {format_duration(seconds)}"
+            most = " at most" if cut is not None and cut.cues else ""
+            length = f": {billed} x {format_duration(seconds)}{most}"
         return (f"each of {billed} channels is transcribed, and billed{length}",)
     there = facts.channels or 1
     if can_split and asked == 1 < there and not facts.same_channels:

@@ -3,17 +3,20 @@
 The rules, in the order they are tried (design section 5): an engine named by the inbox is the only
 candidate; otherwise every automatic engine of the region, those that take the bytes in the request first,
 because they answer at once. A candidate that cannot give what is wanted, or takes no recording of this length,
-is passed over with the reason. One against which only the file's form or size speaks gets it re-encoded.
+is passed over with the reason. One against which only the file's form or size speaks gets it re-encoded. What an
+inbox wants cut is cut for the first that only lacks length or times; what is too long for all, for the one that
+takes the longest pieces.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from asrwatch.audio import cutting
 from asrwatch.audio.containers import taken_by
 from asrwatch.errors import RecordingError
 from asrwatch.journey.channels import ordinal
-from asrwatch.journey.recording import AudioFacts, Preparation, Wishes
+from asrwatch.journey.recording import AudioFacts, Cut, Preparation, Wishes
 from asrwatch.values import format_duration, format_size
 
 __all__ = ["Candidate", "Choice", "Question", "choose", "decoded_size", "encoded_size"]
@@ -44,7 +47,8 @@ class Question:
 
     `engine` is None for automatic choice; `refused` names engines that refused this recording before.
     `size` is None where the audio is a URL that nobody has measured. `can_encode` says that the file can be
-    re-encoded here, `can_publish` that a re-encoded copy can be given a URL.
+    re-encoded here, `can_publish` that a re-encoded copy can be given a URL. `cut` is the length of the pieces that
+    the inbox wants it cut into; None has it cut only where nothing takes it whole.
     """
 
     facts: AudioFacts
@@ -55,15 +59,17 @@ class Question:
     refused: tuple[str, ...] = ()
     can_encode: bool = False
     can_publish: bool = False
+    cut: timedelta | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """The engine, the preparation, and the reasons in the order they were found."""
+    """The engine, the preparation, how it is cut if it is, and the reasons in the order they were found."""
 
     engine: str
     preparation: Preparation
     reasons: tuple[str, ...]
+    cut: Cut | None = None
 
 
 def encoded_size(size: int) -> int:
@@ -84,6 +90,10 @@ def choose(question: Question, candidates: Sequence[Candidate]) -> Choice:
     """
     reasons: list[str] = []
     ordered = _in_order(question, candidates)
+    if question.cut is not None:
+        wanted = _cut_as_wanted(question, ordered, reasons)
+        if wanted is not None:
+            return wanted
     for candidate in ordered:
         lasting, in_form = _lasting(question, candidate), _in_form(question, candidate)
         if not lasting and not in_form:
@@ -97,6 +107,9 @@ def choose(question: Question, candidates: Sequence[Candidate]) -> Choice:
                 engine=candidate.name, preparation=Preparation.RE_ENCODE, reasons=tuple(reasons)
             )
         reasons.extend(f"not {candidate.name}: {obstacle}" for obstacle in (*lasting, *in_form))
+    needed = _cut_as_needed(question, ordered, reasons)
+    if needed is not None:
+        return needed
     last = _best_of_a_bad_lot(question, ordered)
     if last is not None:
         reasons.append(
@@ -112,6 +125,83 @@ def choose(question: Question, candidates: Sequence[Candidate]) -> Choice:
     )
 
 
+def _cut_as_wanted(
+    question: Question, ordered: Sequence[Candidate], reasons: list[str]
+) -> Choice | None:
+    """For the first engine that takes it once it is cut; None where none does, or one piece is all of it."""
+    duration, target = question.facts.duration, question.cut
+    if duration is None or target is None:
+        return None
+    if not question.can_encode:
+        reasons.append("not cut, although the inbox wants it: nothing here can decode it")
+        return None
+    for candidate in ordered:
+        apart = _pieces_of_channels(question, candidate)
+        times = not candidate.timestamps and (question.wishes.timestamps or len(apart) > 1)
+        if question.wishes.words and not candidate.timestamps:
+            continue  # the place of a piece tells when a sentence was said, and not when a word was
+        if _lasting(question, candidate, cut=True) or not _can_encode(question, candidate):
+            continue
+        how = (cutting.for_cues if times else cutting.near)(target, candidate.longest)
+        if cutting.about(duration, how) == 1 and not times and not apart:
+            reasons.append(
+                f"not cut: {_seconds(duration)} is no more than a piece of {_seconds(how.target)}"
+            )
+            return None
+        return _cut_for(question, candidate, how, (*reasons, "the inbox wants it cut"))
+    return None
+
+
+def _cut_as_needed(
+    question: Question, ordered: Sequence[Candidate], reasons: Sequence[str]
+) -> Choice | None:
+    """For the engine that takes the longest pieces, where nothing but its length speaks against it."""
+    if question.facts.duration is None:
+        return None
+    able = [
+        candidate
+        for candidate in ordered
+        if _can_encode(question, candidate)
+        and not _lasting(question, candidate, cut=True)
+        and (not _no_times(question, candidate) or _is_cut_at_turns(question, candidate))
+    ]
+    if not able:
+        return None
+    best = max(able, key=lambda candidate: candidate.longest)
+    cut_at = cutting.for_cues if _is_cut_at_turns(question, best) else cutting.near
+    how = cut_at(best.longest, best.longest)
+    return _cut_for(question, best, how, reasons)
+
+
+def _pieces_of_channels(question: Question, candidate: Candidate) -> tuple[int, ...]:
+    """The channels that an engine which hears one is given piece by piece; none where all are sent as one."""
+    wanted = question.wishes.channels
+    return () if candidate.channels or wanted == (0,) else wanted
+
+
+def _is_cut_at_turns(question: Question, candidate: Candidate) -> bool:
+    """Whether the place of its pieces tells who speaks when: as exactly as sentences, and not as words."""
+    return len(_pieces_of_channels(question, candidate)) > 1 and not question.wishes.words
+
+
+def _cut_for(question: Question, candidate: Candidate, how: Cut, reasons: Sequence[str]) -> Choice:
+    how = replace(how, channels=_pieces_of_channels(question, candidate) or None)
+    duration = question.facts.duration or timedelta(0)
+    number = cutting.about(duration, how)
+    pieces = "pieces" if number > 1 else "piece"
+    said = f"{candidate.name}: cut at pauses into about {number} {pieces} of {_seconds(how.target)}"
+    why = ", so that subtitles have their times" if how.cues else ""
+    if how.channels is not None:
+        why = ", each of one channel, so that it is known who speaks when"
+    billed = "; each is paid by itself, its last second begun counts as whole"
+    return Choice(
+        engine=candidate.name,
+        preparation=Preparation.CUT,
+        reasons=(*reasons, f"{said}{why}{billed}"),
+        cut=how,
+    )
+
+
 def _in_order(question: Question, candidates: Sequence[Candidate]) -> list[Candidate]:
     if question.engine is not None:
         return [candidate for candidate in candidates if candidate.name == question.engine]
@@ -119,16 +209,16 @@ def _in_order(question: Question, candidates: Sequence[Candidate]) -> list[Candi
     return sorted(automatic, key=lambda candidate: (candidate.tasks, candidate.name))
 
 
-def _lasting(question: Question, candidate: Candidate) -> list[str]:
-    """Everything that speaks against a candidate whatever is done to the file, in words."""
+def _lasting(question: Question, candidate: Candidate, *, cut: bool = False) -> list[str]:
+    """Everything that speaks against a candidate whatever is done to the file but to `cut` it, in words."""
     return [
         obstacle
         for obstacle in (
             _refused_before(question, candidate),
             _elsewhere(question, candidate),
-            _no_times(question, candidate),
-            _one_channel(question, candidate),
-            _too_long(question, candidate),
+            "" if cut else _no_times(question, candidate),
+            "" if cut else _one_channel(question, candidate),
+            "" if cut else _too_long(question, candidate),
         )
         if obstacle
     ]

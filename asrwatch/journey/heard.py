@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from asrwatch.errors import AsrwatchError
-from asrwatch.journey import silence
-from asrwatch.journey.journey import Route
+from asrwatch.journey.journey import Route, transcript_of
 from asrwatch.journey.recording import Recording
 
 __all__ = ["text_of"]
@@ -19,10 +18,8 @@ def text_of(recording: Recording, routes: Mapping[str, Route]) -> str:
     route, reading, answer = routes.get(recording.inbox), recording.reading, recording.answer
     if route is None or reading is None or answer is None or len(answer.raw) > LARGEST:
         return ""
-    if silence.is_silence(answer):
-        return ""
     engine = route.engines.get(reading.plan.engine)
     try:
-        return engine.read(answer).text if engine else ""
+        return transcript_of(answer, engine).text if engine else ""
     except AsrwatchError:
         return ""

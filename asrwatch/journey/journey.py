@@ -18,6 +18,7 @@ from uuid import uuid4
 from asrwatch import logs
 from asrwatch.audio import quiet
 from asrwatch.audio.containers import extension_of, mime_of
+from asrwatch.audio.cutting import Stretch
 from asrwatch.audio.diet import Diet, Upload, judge
 from asrwatch.audio.facts import probe
 from asrwatch.audio.orders import Codec
@@ -47,11 +48,11 @@ from asrwatch.files import check_unchanged, hash_whole, sweep
 from asrwatch.formats import Format
 from asrwatch.heartbeats import vital
 from asrwatch.inbox.presence import Presence
-from asrwatch.journey import channels, delivery, silence, source
+from asrwatch.journey import admission, channels, delivery, joining, silence, source
 from asrwatch.journey.away import patient
 from asrwatch.journey.cost import expected_bill
 from asrwatch.journey.dispatch import Candidate, Question, choose, decoded_size
-from asrwatch.journey.preparing import CODECS, Preparer
+from asrwatch.journey.preparing import CODECS, CutOrder, Preparer
 from asrwatch.journey.provenance import provenance_of
 from asrwatch.journey.recording import (
     Answer,
@@ -59,6 +60,7 @@ from asrwatch.journey.recording import (
     AudioFacts,
     Delivery,
     Failure,
+    Piece,
     Plan,
     Preparation,
     Prepared,
@@ -91,6 +93,7 @@ __all__ = [
     "send",
     "sweep_spool",
     "tidy_up",
+    "transcript_of",
     "utc_now",
 ]
 
@@ -121,8 +124,9 @@ class Route:
     which are silent; those are sent only with `send_silence`. `diet` says whether smaller copies are uploaded.
     `presence` tells a file that
     is gone from one whose share is away. `care` is None for files a person names himself; `rest_within` is how long
-    a file that is not whole may wait for its rest. With `error_notes` a note lies where a transcript is missing;
-    a folder that holds `skip_marker` is left alone.
+    a file that is not whole may wait for its rest; `cut` is the length of the pieces that recordings are to be cut
+    into, None cuts only what is too long. What is longer than `longest` is refused. With
+    `error_notes` a note lies where a transcript is missing; a folder that holds `skip_marker` is left alone.
     """
 
     inbox: str
@@ -143,6 +147,8 @@ class Route:
     error_notes: bool = False
     skip_marker: str | None = None
     rest_within: timedelta = timedelta(hours=1)
+    longest: timedelta | None = None
+    cut: timedelta | None = None
 
 
 def advance(
@@ -151,6 +157,7 @@ def advance(
     *,
     clock: Clock,
     known: frozenset[str] = frozenset(),
+    places: Sequence[Stretch] = (),
 ) -> Recording:
     """Take the one step that is next, and return what is then true.
 
@@ -159,26 +166,43 @@ def advance(
         route: of the recording's inbox.
         clock: tells the date of what has become true, when it has; aware, UTC.
         known: tickets that belong to other recordings (reconciling needs them).
+        places: where the same content was cut before: it is cut there again.
 
     Raises:
         AsrwatchError: what the daemon does next is in the class (see `journey.trouble`).
     """
     match recording.state:
         case State.SETTLED:
-            source.must_not_be_skipped(recording, route.care, route.skip_marker)
+            _must_not_be_skipped(recording, route)
             with patient(recording, route.presence):
-                first = recording.reading is None
-                return (_read if first else _stage)(recording, route, clock)
+                if recording.reading is None:
+                    return _read(recording, route, clock)
+                return _stage(recording, route, clock, places)
         case State.ASKING:
             return _reconcile(recording, route, clock, known)
+        case State.TRANSCRIBED if recording.piece is not None:
+            return _understand(recording, route, clock)
         case State.TRANSCRIBED:
             with patient(recording, route.presence):
                 return _deliver(recording, route, clock)
-        case State.STAGED | State.SUBMITTED | State.DELIVERED | State.FAILED | State.PARKED:
+        case (
+            State.CUT
+            | State.STAGED
+            | State.SUBMITTED
+            | State.DELIVERED
+            | State.FAILED
+            | State.PARKED
+        ):
             msg = f"no worker's step leads out of {recording.state}"
             raise OurBug(msg)
         case _:
             assert_never(recording.state)
+
+
+def _must_not_be_skipped(recording: Recording, route: Route) -> None:
+    """A piece is asked about all the same: others of its recording may be paid for already."""
+    if recording.piece is None:
+        source.must_not_be_skipped(recording, route.care, route.skip_marker)
 
 
 def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
@@ -198,6 +222,7 @@ def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
         region=route.region,
         engine=route.engine,
         refused=recording.engines_refused,
+        cut=route.cut,
     )
     read = recording.read(
         Reading(sha256=sha256, facts=facts, plan=plan_for(question, route)), now=clock()
@@ -212,10 +237,20 @@ def facts_of(stream: BinaryIO, path: bytes, route: Route) -> AudioFacts:
     """What a recording is: told by its headers, and by decoding it where they do not tell enough.
 
     Raises:
-        RecordingError: it is no recording, or cannot be decoded.
+        RecordingError: it is no recording, cannot be decoded, or is longer than the inbox allows.
         TemporaryError: the process that decoded it died.
     """
     facts = probe(stream, path, whole=route.care is not None)
+    admission.check_length(facts, path, route.longest)
+    try:
+        facts = _listened(stream, facts, route)
+    except RecordingError as error:
+        raise admission.named(error, facts, path) from error
+    admission.check_length(facts, path, route.longest)
+    return facts
+
+
+def _listened(stream: BinaryIO, facts: AudioFacts, route: Route) -> AudioFacts:
     preparer = route.preparer
     if preparer is None or not preparer.can_encode:
         return facts
@@ -235,10 +270,14 @@ def _is_ready(recording: Recording, route: Route) -> bool:
     return as_it_is and not _needs_url(recording, route)
 
 
-def _stage(recording: Recording, route: Route, clock: Clock) -> Recording:
-    """Make the audio reachable: re-encode it, upload it, or neither."""
+def _stage(
+    recording: Recording, route: Route, clock: Clock, places: Sequence[Stretch] = ()
+) -> Recording:
+    """Make the audio reachable: re-encode it, cut it, upload it, or neither."""
     reading = _evidence(recording.reading)
     ask_id = uuid4().hex
+    if reading.piece is not None:
+        return recording.stage(_stage_piece(recording, route, reading.piece, ask_id), now=clock())
     try:
         match reading.plan.preparation:
             case Preparation.AS_IT_IS:
@@ -249,6 +288,9 @@ def _stage(recording: Recording, route: Route, clock: Clock) -> Recording:
                 staging = _prepare(recording, route, ask_id)
             case Preparation.DIET:
                 staging = _on_diet(recording, route, ask_id)
+            case Preparation.CUT:
+                pieces = _cut(recording, route, ask_id, places)
+                return recording.cut_up(Staging(ask_id=ask_id, pieces=pieces), now=clock())
             case _:
                 assert_never(reading.plan.preparation)
     except TooLargeToUpload as error:
@@ -298,49 +340,101 @@ def _copied(
     """A re-encoded copy in the spool, of the content that was read."""
     reading, preparer = _evidence(recording.reading), _evidence(route.preparer)
     engine = route.engines[reading.plan.engine]
-    fits = decoded_size(engine.options.largest) if engine.base64 else engine.options.largest
+    fits = _most_bytes(engine)
     with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
         prepared = preparer.re_encode(
             stream,
             reading.facts,
             name=ask_id,
-            channels=tuple(range(max(_wishes(recording, route).channels) + 1))
-            if engine.channels
-            else None,
+            channels=_channels_kept(recording, route),
             largest=fits if largest is None else min(fits, largest),
             codecs=codecs,
         )
-        root = route.care.root if route.care else None
-        check_unchanged(stream, recording.path, recording.fingerprint, root=root)
-        if hash_whole(stream) != reading.sha256:
-            preparer.discard(prepared)
-            raise SourceChanged(
-                "The file changed while it was being re-encoded.",
-                code="changed-while-prepared",
-                advice="It is taken up again once it has settled.",
-            )
+        _check_prepared(stream, recording, route, (prepared,))
     return prepared
+
+
+def _cut(
+    recording: Recording, route: Route, ask_id: str, places: Sequence[Stretch]
+) -> tuple[Piece, ...]:
+    """Cut it; the copies of its pieces stay in the spool until each was heard."""
+    reading, preparer = _evidence(recording.reading), _evidence(route.preparer)
+    engine, how = route.engines[reading.plan.engine], _evidence(reading.plan.cut)
+    with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
+        order = CutOrder(
+            how=how,
+            name=ask_id,
+            channels=_channels_kept(recording, route),
+            largest=_most_bytes(engine),
+            places=tuple(places),
+        )
+        pieces = preparer.cut(stream, reading.facts, order)
+        _check_prepared(stream, recording, route, [piece.copy for piece in pieces if piece.copy])
+    return pieces
+
+
+def _stage_piece(recording: Recording, route: Route, piece: Piece, ask_id: str) -> Staging:
+    """A piece's copy goes in the request, or is uploaded."""
+    copy, engine = _evidence(piece.copy), route.engines[_evidence(recording.reading).plan.engine]
+    if engine.takes_bytes:
+        return Staging(ask_id=ask_id, prepared=copy)
+    with source.opened(recording, route.care, fingerprint=recording.fingerprint):
+        staging = _published_copy(recording, route, ask_id, copy)
+    crash_point("piece-published")
+    return staging
+
+
+def _check_prepared(
+    stream: BinaryIO, recording: Recording, route: Route, copies: Sequence[Prepared]
+) -> None:
+    """What was prepared must be of what was read when the purchase was decided."""
+    root = route.care.root if route.care else None
+    check_unchanged(stream, recording.path, recording.fingerprint, root=root)
+    if hash_whole(stream) != _evidence(recording.reading).sha256:
+        for prepared in copies:
+            _evidence(route.preparer).discard(prepared)
+        raise SourceChanged(
+            "The file changed while it was being re-encoded.",
+            code="changed-while-prepared",
+            advice="It is taken up again once it has settled.",
+        )
+
+
+def _channels_kept(recording: Recording, route: Route) -> tuple[int, ...] | None:
+    """The channels of a copy for an engine that tells them apart; None mixes them."""
+    if not route.engines[_evidence(recording.reading).plan.engine].channels:
+        return None
+    return tuple(range(max(_wishes(recording, route).channels) + 1))
+
+
+def _most_bytes(engine: Engine[Any]) -> int:
+    largest = engine.options.largest
+    return decoded_size(largest) if engine.base64 else largest
 
 
 def _publish_copy(recording: Recording, route: Route, ask_id: str, prepared: Prepared) -> Staging:
     """Upload the copy, and remove it: afterwards nobody needs it here."""
-    preparer = _evidence(route.preparer)
     try:
-        with preparer.open(prepared) as stream:
-            published = _timed_publish(
-                route,
-                Source(
-                    path=recording.path,
-                    stream=stream,
-                    size=prepared.size,
-                    extension=extension_of(prepared.container, os.fsencode(prepared.name)),
-                    mime=mime_of(prepared.container, os.fsencode(prepared.name)),
-                ),
-                ask_id=ask_id,
-                model=_evidence(recording.reading).plan.model,
-            )
+        return _published_copy(recording, route, ask_id, prepared)
     finally:
-        preparer.discard(prepared)
+        _evidence(route.preparer).discard(prepared)
+
+
+def _published_copy(recording: Recording, route: Route, ask_id: str, prepared: Prepared) -> Staging:
+    """Upload the copy; it stays in the spool, too."""
+    with _evidence(route.preparer).open(prepared) as stream:
+        published = _timed_publish(
+            route,
+            Source(
+                path=recording.path,
+                stream=stream,
+                size=prepared.size,
+                extension=extension_of(prepared.container, os.fsencode(prepared.name)),
+                mime=mime_of(prepared.container, os.fsencode(prepared.name)),
+            ),
+            ask_id=ask_id,
+            model=_evidence(recording.reading).plan.model,
+        )
     return Staging(
         ask_id=ask_id, prepared=prepared, url=published.url, url_expires=published.expires
     )
@@ -432,7 +526,7 @@ def ask(recording: Recording, route: Route, *, clock: Clock) -> Recording:
     Raises:
         AnswerLost: it may have been accepted; every other error says that it was not.
     """
-    source.must_not_be_skipped(recording, route.care, route.skip_marker)
+    _must_not_be_skipped(recording, route)
     crash_point("before-request")
     with patient(recording, route.presence):
         outcome = send(recording, route)
@@ -576,7 +670,7 @@ def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
     reading, answer = _evidence(recording.reading), _evidence(recording.answer)
     source.check_still_current(recording, route.care, route.presence)
     transcript = channels.named(
-        _transcript(answer, route.engines[reading.plan.engine]),
+        transcript_of(answer, route.engines[reading.plan.engine]),
         channels.voices(route.wishes, reading.facts),
         heard=reading.plan.channels,
     )
@@ -605,7 +699,23 @@ def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
     return recording.deliver(delivered, now=now)
 
 
-def _transcript(answer: Answer, engine: Engine[Any]) -> Transcript:
+def _understand(recording: Recording, route: Route, clock: Clock) -> Recording:
+    """A piece is done once its answer can be read; its recording is delivered when all of them are."""
+    reading, answer = _evidence(recording.reading), _evidence(recording.answer)
+    transcript_of(answer, route.engines[reading.plan.engine])
+    discard(recording, route)
+    now = clock()
+    return recording.deliver(Delivery(delivered_at=now, outputs=(), original=None), now=now)
+
+
+def transcript_of(answer: Answer, engine: Engine[Any]) -> Transcript:
+    """What an answer says, whoever it came from: the engine, the joining of pieces, our own ears.
+
+    Raises:
+        RecordingError: it holds no usable transcript.
+    """
+    if joining.is_joined(answer):
+        return joining.read(answer, engine.read)
     return silence.transcript() if silence.is_silence(answer) else engine.read(answer)
 
 
@@ -621,9 +731,10 @@ def tidy_up(recording: Recording, route: Route) -> None:
 
 
 def discard(recording: Recording, route: Route) -> None:
-    """Remove the re-encoded copy of a recording that needs it no longer."""
-    if recording.staging is not None and route.preparer is not None:
-        route.preparer.discard(recording.staging.prepared)
+    """Remove the re-encoded copy of a recording, or piece, that needs it no longer."""
+    if route.preparer is not None:
+        route.preparer.discard(recording.staging.prepared if recording.staging else None)
+        route.preparer.discard(recording.piece.copy if recording.piece else None)
 
 
 def sweep_spool(
@@ -634,7 +745,13 @@ def sweep_spool(
 ) -> None:
     """Remove re-encoded copies that nobody needs; those of recordings that wait to be asked about stay."""
     needed = frozenset(
-        one.staging.prepared.name for one in waiting if one.staging and one.staging.prepared
+        copy.name
+        for one in waiting
+        for copy in (
+            one.piece.copy if one.piece else None,
+            one.staging.prepared if one.staging else None,
+        )
+        if copy is not None
     )
     for preparer in {id(route.preparer): route.preparer for route in routes.values()}.values():
         if preparer is not None:
@@ -654,11 +771,12 @@ def plan_for(question: Question, route: Route) -> Plan:
     question = replace(question, can_encode=able, can_publish=route.storage.copies, wishes=wishes)
     choice = choose(question, [candidate_of(engine) for engine in route.engines.values()])
     engine = route.engines[choice.engine]
-    sent = engine.sent(wishes)
+    sent = engine.sent(channels.left_to_the_engine(wishes, choice.cut))
     plan = Plan(
         engine=choice.engine,
         model=engine.options.model,
         preparation=choice.preparation,
+        cut=choice.cut,
         options=sent.options,
         left_out=sent.left_out,
         reasons=(
@@ -667,8 +785,9 @@ def plan_for(question: Question, route: Route) -> Plan:
             *channels.billing(
                 facts,
                 asked=len(wishes.channels),
-                billed=engine.billed_channels(wishes),
+                billed=channels.billed(choice.cut, engine.billed_channels(wishes)),
                 can_split=engine.channels,
+                cut=choice.cut,
             ),
         ),
         channels=wishes.channels,

@@ -34,6 +34,7 @@ from asrwatch.journey.journey import Route
 from asrwatch.journey.next_step import NextStep
 from asrwatch.journey.outstanding import Outstanding, ticket_of
 from asrwatch.journey.permission import Permission
+from asrwatch.journey.pieces import Pieces
 from asrwatch.journey.purchases import Purchases
 from asrwatch.journey.recording import SUPERSEDED, UNPAID, Recording, State
 from asrwatch.journey.room import Room
@@ -52,6 +53,8 @@ DEFAULT_PATIENCE = timedelta(days=3)
 
 _WITH_COPIES = (State.STAGED, State.ASKING)
 """Whoever is in another state needs no re-encoded copy any more."""
+_PIECES_WITH_COPIES = (State.SETTLED, *_WITH_COPIES, State.SUBMITTED)
+"""A piece needs its copy until it was heard: it may have to be uploaded afresh."""
 SWEEP_EVERY = timedelta(days=1)
 
 _ANOTHERS_TASK = AnswerLost(
@@ -92,6 +95,7 @@ class Keeper:
         self.book = Book(store, self.fuse)
         self.suspects = self.book.suspects
         self.purchases = Purchases(self.book)
+        self.pieces = Pieces(self.book, routes, self.purchases)
         self.arrivals = Arrivals(self.book, routes)
         self.permission = Permission(self.book, gate, routes, key_digest)
         self.shortages = Shortages(self.book, self.room)
@@ -105,6 +109,7 @@ class Keeper:
             purchases=self.purchases,
             room=self.room,
             shortages=self.shortages,
+            pieces=self.pieces,
             clock=clock,
         )
         self.herald = Herald(
@@ -142,13 +147,13 @@ class Keeper:
 
     def open_up(self, now: datetime) -> None:
         """At start: requests that were under way when asrwatch ended are now unknown, and said to be."""
-        journey.sweep_spool(self.store.in_state(*_WITH_COPIES), self.routes)
+        journey.sweep_spool(self._with_copies(), self.routes)
         with self.store.transaction():
             self.arrivals.bring_home(now)
             self._count_deaths()
             self._compare_clock(now)
             self.arrivals.seen(self.store.in_state(State.SETTLED))
-            for recording in self.store.in_state(State.ASKING):
+            for recording in self.store.in_state(State.ASKING, pieces=True):
                 self.book.save(
                     recording,
                     replace(recording, due=now, changed_at=now),
@@ -163,8 +168,11 @@ class Keeper:
         if clock < self._next_sweep:
             return
         self._next_sweep = clock + SWEEP_EVERY.total_seconds()
-        needed = self.store.in_state(*_WITH_COPIES)
-        journey.sweep_spool(needed, self.routes, unchanged_for=SWEEP_EVERY)
+        journey.sweep_spool(self._with_copies(), self.routes, unchanged_for=SWEEP_EVERY)
+
+    def _with_copies(self) -> tuple[Recording, ...]:
+        needed = self.store.in_state(*_PIECES_WITH_COPIES, pieces=True)
+        return tuple(one for one in needed if one.piece is not None or one.state in _WITH_COPIES)
 
     def _count_deaths(self) -> None:
         """What was under way when asrwatch died is suspected of having been the reason."""
@@ -186,7 +194,7 @@ class Keeper:
         if last is None or not is_set(now) or last <= now + timedelta(minutes=1):
             return
         log.warning("clock-went-back", now=now.isoformat(), last=last.isoformat())
-        for recording in self.store.in_state(*STEPS_LEFT, State.SUBMITTED):
+        for recording in self.store.in_state(*STEPS_LEFT, State.SUBMITTED, pieces=True):
             self.book.save(recording, timeshift.pulled_in(recording, now))
         self.gate.open_now(now)
 
@@ -198,7 +206,7 @@ class Keeper:
             slept=step.slept.total_seconds(),
             now=now.isoformat(),
         )
-        for recording in self.store.in_state(*STEPS_LEFT, State.SUBMITTED):
+        for recording in self.store.in_state(*STEPS_LEFT, State.SUBMITTED, pieces=True):
             self.book.save(recording, timeshift.moved(recording, step))
         for hold in self.gate.clock_set(step):
             self.store.hold(hold)
@@ -234,6 +242,10 @@ class Keeper:
         if before.state is State.ASKING and after.reading is not None:
             self.permission.request_ended(after.reading.plan.engine, before, now)
         if before.state is State.SETTLED and self.arrivals.absorbed(before, after, now):
+            return
+        if after.state is State.CUT:
+            self.pieces.cut_up(before, after, now)
+            self.arrivals.settle_newer(after, now)
             return
         outcome = retelling.outcome(before, after, self.routes)
         if outcome == "again":
@@ -281,16 +293,22 @@ class Keeper:
             now=now,
             patience=route.patience if route else DEFAULT_PATIENCE,
             rest_within=route.rest_within if route else DEFAULT_PATIENCE,
-            automatic=route is not None and route.engine is None,
+            # another engine would have its own pieces
+            automatic=route is not None and route.engine is None and before.part_of is None,
             chance=self._chance,
         )
         if after.state is State.FAILED:
             # Names decided and never written to are free for whoever comes to that path next.
             after = after.owning(tuple(output for output in after.outputs if output.sha256))
-        if route is not None and (after.staging is None or after.state not in _WITH_COPIES):
+        gone = after.staging is None or after.state not in _WITH_COPIES
+        if route is not None and gone and before.part_of is None:
             journey.discard(before, route)
         self.book.save(before, after, note=note, outcome=outcome)
-        self.arrivals.settle_newer(after, now)
+        whole = self.pieces.whole_of(before)
+        if whole is None:
+            self.arrivals.settle_newer(after, now)
+        elif isinstance(error, SourceChanged) and whole.state is State.CUT:
+            self.suffered(whole, error, now=now)
 
     def _let_go(self, recording: Recording, error: Skipped) -> None:
         """A person wants its folder left alone: it is as if it had not been found, until that is over."""
@@ -312,7 +330,8 @@ class Keeper:
         latest = self.store.latest_at(before.path)
         if (
             not isinstance(error, SourceChanged)
-            or before.state not in UNPAID
+            or before.state not in {*UNPAID, State.CUT}
+            or before.part_of is not None
             or latest is None
             or latest.id == before.id
         ):
@@ -347,6 +366,6 @@ class Keeper:
                 and each.reading is not None
                 and not held.isdisjoint({each.reading.plan.engine, EVERY_ENGINE})
             )
-            for each in self.store.in_state(*STEPS_LEFT, State.SUBMITTED)
+            for each in self.store.in_state(*STEPS_LEFT, State.SUBMITTED, pieces=True)
             if each.inbox in self.routes
         )

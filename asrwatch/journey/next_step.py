@@ -11,6 +11,7 @@ from asrwatch.journey.book import Book
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.journey import Route
 from asrwatch.journey.permission import Permission
+from asrwatch.journey.pieces import Pieces
 from asrwatch.journey.purchases import Purchases
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.room import Room
@@ -39,6 +40,7 @@ class NextStep:
         purchases: Purchases,
         room: Room,
         shortages: Shortages,
+        pieces: Pieces,
         clock: Callable[[], datetime],
     ) -> None:
         self._book = book
@@ -48,6 +50,7 @@ class NextStep:
         self._purchases = purchases
         self._room = room
         self._shortages = shortages
+        self._pieces = pieces
         self._clock = clock
 
     def begin(self, recording: Recording, now: datetime, barred: Collection[str]) -> Step | None:
@@ -89,12 +92,15 @@ class NextStep:
                 return None
             case State.STAGED:
                 return self._announce(self._probe(recording, now, barred), now)
-            case State.TRANSCRIBED:
+            case State.TRANSCRIBED if recording.part_of is None:
                 recording = self._with_outputs(recording, route)
             case _:
                 pass
         known = self._book.store.known_tickets() if recording.state is State.ASKING else frozenset()
-        return recording, partial(journey.advance, recording, route, clock=self._clock, known=known)
+        places = self._pieces.places(recording) if recording.state is State.SETTLED else ()
+        return recording, partial(
+            journey.advance, recording, route, clock=self._clock, known=known, places=places
+        )
 
     def _probe(self, recording: Recording, now: datetime, barred: Collection[str]) -> Recording:
         """A held engine is tried with the shortest recording that waits for it: the cheapest question there is."""

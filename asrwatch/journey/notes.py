@@ -75,6 +75,8 @@ class Done:
 def text_about(recording: Recording, *, now: datetime) -> Text | None:
     """What a note about a recording is to say; None where there is none to be."""
     failure, trouble = recording.failure, recording.trouble
+    if recording.piece is not None:  # the recording it is a piece of has one
+        return None
     if recording.state in {State.FAILED, State.PARKED}:
         if failure is None or failure.code in _NOTHING_TO_DO:
             return None

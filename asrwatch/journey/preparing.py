@@ -5,22 +5,25 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from asrwatch.audio.orders import Codec, Encode, Encoded, Piece, Survey, Surveyed, samples, span
+from asrwatch.audio import cutting
+from asrwatch.audio.cutting import Stretch
+from asrwatch.audio.orders import Codec, Encode, Encoded, Survey, Surveyed, samples, span
+from asrwatch.audio.orders import Piece as Written
 from asrwatch.audio.studio import DEMUXERS, EVERY_DEMUXER, Studio
 from asrwatch.crash import crash_point
 from asrwatch.errors import RecordingError, SourceChanged
 from asrwatch.files.folders import open_folder
 from asrwatch.files.oserrors import trouble
-from asrwatch.journey.recording import AudioFacts, Prepared
+from asrwatch.journey.recording import AudioFacts, Cut, Piece, Prepared
 from asrwatch.journey.speeds import Speedometer
 from asrwatch.values import format_duration
 
-__all__ = ["CODECS", "Preparer", "falls_short"]
+__all__ = ["CODECS", "CutOrder", "Preparer", "falls_short"]
 
 LONGEST = timedelta(hours=24)
 """Decoding stops there: no engine takes half of it (contract section 4.1), and a header may promise anything."""
@@ -29,6 +32,62 @@ CODECS = (Codec.FLAC, Codec.OPUS)
 MOST_TRACKS = 32
 """That are looked through for one with a sound."""
 _COPY_AT_ONCE = 1 << 20
+_AT_ONCE = 64
+"""Pieces that one pass over the recording writes: each has a file open meanwhile."""
+_LONGEST_CUT = timedelta(days=7)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutOrder:
+    """How a recording is to be cut.
+
+    Args:
+        how: the rules; with channels of its own, each of them has pieces of its own.
+        name: of the cut; unique. Its copies' names begin with it.
+        channels: that each copy keeps apart, where the rules name none; None mixes them.
+        largest: bytes that a copy may have.
+        places: where it was cut before, so that the same pieces come of it; empty: it is listened to.
+    """
+
+    how: Cut
+    name: str
+    channels: tuple[int, ...] | None
+    largest: int
+    places: tuple[Stretch, ...] = ()
+
+    def pieces_at(self, places: Sequence[Stretch]) -> tuple[Piece, ...]:
+        """The pieces, without their copies."""
+        return tuple(
+            Piece(
+                number=number,
+                of=len(places),
+                begin=timedelta(milliseconds=place.begin),
+                end=timedelta(milliseconds=place.end),
+                overlap=timedelta(milliseconds=place.overlap),
+                channel=place.channel,
+            )
+            for number, place in enumerate(places, start=1)
+        )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Pieces that one pass over a recording writes, all of one channel."""
+
+    recording: BinaryIO
+    facts: AudioFacts
+    order: CutOrder
+    pieces: tuple[Piece, ...]
+
+    @property
+    def channels(self) -> tuple[int, ...] | None:
+        """What their copies keep apart."""
+        one = self.pieces[0].channel
+        return self.order.channels if one is None else (one,)
+
+    def of(self, pieces: tuple[Piece, ...]) -> "_Job":
+        """The same for other pieces."""
+        return replace(self, pieces=pieces)
 
 
 class Preparer:
@@ -131,7 +190,7 @@ class Preparer:
             prepared = self._encoded(recording, facts, f"{name}.{codec.extension}", codec, channels)
             if falls_short(samples(prepared.duration), facts.duration):
                 self.discard(prepared)
-                raise _damaged(prepared, facts)
+                raise _damaged(prepared.duration, facts)
             if prepared.size <= largest:
                 crash_point("prepared")
                 return prepared
@@ -141,6 +200,111 @@ class Preparer:
             code="fits-nowhere",
             advice="Nothing was sent or paid. Split it.",
         )
+
+    def cut(self, recording: BinaryIO, facts: AudioFacts, order: CutOrder) -> tuple[Piece, ...]:
+        """Put a copy of every piece into the spool, complete and durable.
+
+        Args:
+            recording: open.
+            facts: what is known of it.
+            order: how, and what the copies are to be like.
+
+        Raises:
+            RecordingError: it cannot be decoded, or a piece does not fit in any form.
+            TemporaryError: no room, or the child process died.
+        """
+        longest = samples(min(max(LONGEST, (facts.duration or LONGEST) * 1.1), _LONGEST_CUT))
+        places = order.places
+        if not places:
+            survey = Survey(
+                demuxers=_demuxers(facts),
+                longest=longest,
+                track=_track(facts),
+                by_channel=order.how.channels is not None,
+            )
+            heard = self._studio.survey(recording, survey)
+            if falls_short(heard.samples, facts.duration):
+                raise _damaged(span(heard.samples), facts)
+            places = (
+                cutting.cut(heard.samples, heard.pauses, order.how)
+                if order.how.channels is None
+                else cutting.cut_apart(heard.samples, heard.channel_pauses, order.how)
+            )
+        pieces = order.pieces_at(places)
+        made: dict[int, Prepared] = {}
+        with ExitStack() as on_trouble:
+            on_trouble.callback(self._discard_all, order.name)
+            for channel in order.how.channels or (None,):
+                waiting = [piece for piece in pieces if piece.channel == channel]
+                for first in range(0, len(waiting), _AT_ONCE):
+                    job = _Job(recording, facts, order, tuple(waiting[first : first + _AT_ONCE]))
+                    made |= self._copies(job, longest)
+            on_trouble.pop_all()
+        crash_point("cut")
+        return tuple(replace(piece, copy=made[piece.number]) for piece in pieces)
+
+    def _copies(self, job: "_Job", longest: int) -> dict[int, Prepared]:
+        """By number, a copy of each; those that are too large in one form are written in the next."""
+        made: dict[int, Prepared] = {}
+        left, largest = job, job.order.largest
+        for codec in CODECS:
+            for piece, copy in zip(left.pieces, self._written(left, codec, longest), strict=True):
+                if falls_short(samples(copy.duration), piece.end - piece.begin):
+                    raise _damaged(piece.begin + copy.duration, job.facts)
+                if copy.size <= largest:
+                    made[piece.number] = copy
+                else:
+                    self.discard(copy)
+            left = left.of(tuple(piece for piece in left.pieces if piece.number not in made))
+            if not left.pieces:
+                return made
+        length = format_duration(left.pieces[0].end - left.pieces[0].begin)
+        raise RecordingError(
+            f"Re-encoded as {CODECS[-1]} a piece of {length} still has more than the {largest:,} bytes that its "
+            "engine takes.",
+            code="fits-nowhere",
+            advice="Nothing was sent or paid. Have it cut shorter (`cut: {target: ...}` of its inbox).",
+        )
+
+    def _written(self, job: "_Job", codec: Codec, longest: int) -> tuple[Prepared, ...]:
+        """All pieces of a job in one pass over the recording."""
+        names = [f"{job.order.name}-{piece.number}.{codec.extension}" for piece in job.pieces]
+        try:
+            with open_folder(os.fsencode(self._spool)) as folder, ExitStack() as files:
+                outs = [files.enter_context(self._path(name).open("xb+")) for name in names]
+                order = Encode(
+                    demuxers=_demuxers(job.facts),
+                    longest=longest,
+                    codec=codec,
+                    pieces=tuple(
+                        Written(
+                            descriptor=out.fileno(),
+                            start=samples(piece.begin),
+                            end=samples(piece.end),
+                        )
+                        for piece, out in zip(job.pieces, outs, strict=True)
+                    ),
+                    channels=job.channels,
+                    track=_track(job.facts),
+                )
+                encoded = self._studio.encode(job.recording, order)
+                digests = []
+                for out in outs:
+                    os.fsync(out.fileno())
+                    digests.append(_digest(out))
+                os.fsync(folder.descriptor)
+        except OSError as error:
+            raise trouble(error, "prepare pieces in", os.fsencode(self._spool)) from error
+        return tuple(
+            _prepared(name, codec, encoded, digest, number)
+            for number, (name, digest) in enumerate(zip(names, digests, strict=True))
+        )
+
+    def _discard_all(self, name: str) -> None:
+        """What a cut that failed has written so far."""
+        with suppress(OSError):
+            for path in self._spool.glob(f"{name}-*"):
+                path.unlink(missing_ok=True)
 
     def open(self, prepared: Prepared) -> BinaryIO:
         """A prepared file, open at its start.
@@ -232,10 +396,10 @@ def _naming(facts: AudioFacts) -> Iterator[None]:
         raise RecordingError(message, code=error.code, advice=error.advice) from error
 
 
-def _damaged(prepared: Prepared, facts: AudioFacts) -> RecordingError:
+def _damaged(decoded: timedelta, facts: AudioFacts) -> RecordingError:
     promised = format_duration(facts.duration) if facts.duration is not None else "?"
     return RecordingError(
-        f"Only {format_duration(prepared.duration)} of its {promised} can be decoded.",
+        f"Only {format_duration(decoded)} of its {promised} can be decoded.",
         code="cut-off",
         advice="Nothing was sent or paid. Copy it once more, or repair it.",
     )
@@ -248,19 +412,24 @@ def _order(
         demuxers=_demuxers(facts),
         longest=samples(LONGEST),
         codec=codec,
-        pieces=(Piece(descriptor=descriptor),),
+        pieces=(Written(descriptor=descriptor),),
         channels=channels,
-        track=facts.track if facts.tracks is not None else None,
+        track=_track(facts),
     )
 
 
-def _prepared(name: str, codec: Codec, encoded: Encoded, digest: str) -> Prepared:
+def _track(facts: AudioFacts) -> int | None:
+    """The stream of sound that was chosen, if there was a choice."""
+    return facts.track if facts.tracks is not None else None
+
+
+def _prepared(name: str, codec: Codec, encoded: Encoded, digest: str, number: int = 0) -> Prepared:
     return Prepared(
         name=name,
         container=codec.container,
-        size=encoded.sizes[0],
+        size=encoded.sizes[number],
         sha256=digest,
-        duration=span(encoded.samples[0]),
+        duration=span(encoded.samples[number]),
         channels=encoded.channels,
         tracks=encoded.tracks,
     )

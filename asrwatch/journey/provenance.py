@@ -1,16 +1,14 @@
 """Where a transcript comes from, told from the recording alone, so that a repeated delivery says the same."""
 
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import JsonValue
-
 from asrwatch import __version__
+from asrwatch.journey.joining import parsed, pieces_in
 from asrwatch.journey.recording import (
-    Answer,
     AudioFacts,
+    PieceTold,
     Plan,
     Preparation,
     Provenance,
@@ -52,6 +50,16 @@ def provenance_of(recording: Recording, transcript: Transcript, *, region: str) 
         raw=parsed(answer) if answer else None,
         facts=facts,
         track=_track(plan, facts),
+        pieces=tuple(
+            PieceTold(
+                begin=piece.begin,
+                end=piece.end,
+                channel=piece.channel,
+                task_id=piece.ticket,
+                billed=piece.billed,
+            )
+            for piece in (pieces_in(answer) if answer else ())
+        ),
     )
 
 
@@ -61,15 +69,6 @@ def _track(plan: Plan | None, facts: AudioFacts | None) -> int | None:
         return None
     chosen = facts.tracks == 1 or plan.preparation is not Preparation.AS_IT_IS
     return facts.track if chosen else None
-
-
-def parsed(answer: Answer) -> JsonValue:
-    """The raw answer as JSON; as text where it is not JSON."""
-    try:
-        value: JsonValue = json.loads(answer.raw)
-    except ValueError:
-        return answer.raw.decode("utf-8", "replace")
-    return value
 
 
 def _moment(mtime_ns: int) -> datetime | None:

@@ -25,10 +25,13 @@ __all__ = [
     "Answer",
     "Asking",
     "AudioFacts",
+    "Cut",
     "Delivery",
     "Failure",
     "Fingerprint",
     "Output",
+    "Piece",
+    "PieceTold",
     "Plan",
     "Preparation",
     "Prepared",
@@ -51,6 +54,7 @@ class State(StrEnum):
     """What is already true of a recording, and on disk."""
 
     SETTLED = "settled"
+    CUT = "cut"
     STAGED = "staged"
     ASKING = "asking"
     SUBMITTED = "submitted"
@@ -63,7 +67,11 @@ class State(StrEnum):
 NEXT: Mapping[State, frozenset[State]] = MappingProxyType(
     {
         # read (stays settled, with sha256 and plan), published, or found among the answers paid already
-        State.SETTLED: frozenset({State.SETTLED, State.STAGED, State.TRANSCRIBED, State.FAILED}),
+        State.SETTLED: frozenset(
+            {State.SETTLED, State.CUT, State.STAGED, State.TRANSCRIBED, State.FAILED}
+        ),
+        # its last piece was heard, the file is no longer what it was, or a piece waits for a person
+        State.CUT: frozenset({State.SETTLED, State.TRANSCRIBED, State.FAILED, State.PARKED}),
         # announced; or the file or its URL is no longer what it was
         State.STAGED: frozenset({State.ASKING, State.SETTLED, State.TRANSCRIBED, State.FAILED}),
         # accepted, answered, refused (staged or settled again), lost
@@ -97,7 +105,7 @@ another recording, even if `lstat` says the same of both."""
 UNPAID = frozenset({State.SETTLED, State.STAGED})
 """Nothing was asked for these, or what was asked is known to have cost nothing."""
 
-_KEEPS_TROUBLE = frozenset({State.SETTLED, State.STAGED, State.ASKING, State.SUBMITTED})
+_KEEPS_TROUBLE = frozenset({State.SETTLED, State.CUT, State.STAGED, State.ASKING, State.SUBMITTED})
 """Until an answer is in hand, patience counts from the first trouble."""
 
 
@@ -162,6 +170,25 @@ class Preparation(StrEnum):
     RE_ENCODE = "re_encode"
     DIET = "diet"
     """A smaller copy is uploaded; where none can be made, the original."""
+    CUT = "cut"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cut:
+    """How a recording is cut: pieces of about `target`, none longer than `longest`.
+
+    A pause is looked for as far as `reach` from where a piece should end; where there is none, the next piece
+    begins `overlap` before that. With `cues` every piece is about one stretch of speech, so that its place tells
+    when it was said, and pauses between pieces are not sent. `channels` are pieces of their own, counted from 0;
+    None mixes all of them into one (or leaves them to an engine that tells channels apart).
+    """
+
+    target: timedelta
+    longest: timedelta
+    reach: timedelta
+    overlap: timedelta = timedelta(seconds=2)
+    cues: bool = False
+    channels: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,31 +198,19 @@ class Plan:
     `options` are those that go over the wire and can change the answer; `left_out` names the wishes the
     engine cannot honour, one sentence each; `reasons` explain the choice, in the order they were found; `sends` is
     about how many bytes go up, None where that is the file as it is. `channels` are those that are asked about,
-    counted from 0; None in plans of versions that took the inbox's.
+    counted from 0; None in plans of versions that took the inbox's. `cut` says how it is cut where the preparation is
+    to cut it.
     """
 
     engine: str
     model: str
     preparation: Preparation = Preparation.AS_IT_IS
+    cut: Cut | None = None
     options: Mapping[str, JsonValue] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     channels: tuple[int, ...] | None = None
     sends: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)  # no slots: the purchase is worked out once
-class Reading:
-    """Evidence of having read the file once from end to end."""
-
-    sha256: str
-    facts: AudioFacts
-    plan: Plan
-
-    @cached_property
-    def purchase(self) -> str:
-        """What would be bought: same content, engine and options are never paid for twice."""
-        return purchase_key(self.sha256, self.plan)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,15 +230,68 @@ class Prepared:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """One piece of a recording that was cut, which is asked about, paid for and remembered by itself.
+
+    It is a row among the recordings, whose `part_of` is the recording it was cut from; it travels like any other
+    and is `delivered` once its answer can be read. When all pieces of a cut are, their transcripts are joined.
+
+    Args:
+        number: from 1 to `of`, in the order of `begin`, then `channel`.
+        begin: where it lies in the recording, in whole milliseconds; `end` likewise.
+        overlap: how much of its beginning the piece before it (of the same channel) ends with, as no pause was
+            near; words that both have are joined into one.
+        channel: which one it is, counted from 0. None: all mixed into one, or all kept apart for an engine whose
+            answer names channels itself. With a channel, every sentence of its transcript gets that channel when
+            pieces are joined: `channels: split` on an engine that hears one channel is a `Cut` with `channels`,
+            one piece for each of them (times as many as its length needs).
+        copy: its audio in the spool.
+    """
+
+    number: int
+    of: int
+    begin: timedelta
+    end: timedelta
+    overlap: timedelta = timedelta(0)
+    channel: int | None = None
+    copy: Prepared | None = None
+
+    @property
+    def place(self) -> tuple[timedelta, timedelta, int | None]:
+        """What is bought with it: from where to where, of which channel."""
+        return self.begin, self.end, self.channel
+
+
+@dataclass(frozen=True, kw_only=True)  # no slots: the purchase is worked out once
+class Reading:
+    """Evidence of having read the file once from end to end.
+
+    Of a `piece` the facts are its own; the hash is that of the whole file.
+    """
+
+    sha256: str
+    facts: AudioFacts
+    plan: Plan
+    piece: Piece | None = None
+
+    @cached_property
+    def purchase(self) -> str:
+        """What would be bought: same content, engine and options are never paid for twice."""
+        return purchase_key(self.sha256, self.plan, self.piece)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Staging:
     """Evidence that the engine can reach the audio.
 
     `url` is None where the bytes go in the request, `prepared` where they are the recording's own. With both, a copy
-    was uploaded, and `prepared` tells what it was: it is not in the spool any more.
+    was uploaded, and `prepared` tells what it was: it is not in the spool any more. `pieces` are those that it was cut
+    into; each of them is a row with its copy in the spool.
     """
 
     ask_id: str
     prepared: Prepared | None = None
+    pieces: tuple[Piece, ...] = ()
     url: str | None = None
     url_expires: datetime | None = None
 
@@ -332,7 +400,8 @@ class Recording:
     """A file in an inbox and everything that is true of it. Immutable: every move returns a new value.
 
     `id` is 0 until the store has given it one. `due` is the date before which nothing is to be done.
-    `attempts` counts paid requests announced, before they are made.
+    `attempts` counts paid requests announced, before they are made. `part_of` is the id of the recording that this
+    is a piece of (see `Piece`); None of all that people dropped.
     """
 
     inbox: str
@@ -342,6 +411,7 @@ class Recording:
     changed_at: datetime
     due: datetime
     id: int = 0
+    part_of: int | None = None
     state: State = State.SETTLED
     attempts: int = 0
     engines_refused: tuple[str, ...] = ()
@@ -375,11 +445,20 @@ class Recording:
             due=now,
         )
 
+    @property
+    def piece(self) -> Piece | None:
+        """Which piece of its recording it is; None of a whole one."""
+        return self.reading.piece if self.reading else None
+
     # Moves, in travel order.
 
     def read(self, reading: Reading, *, now: datetime) -> "Recording":
         """The content was read once, and where it goes is decided."""
         return self._to(State.SETTLED, now, reading=reading)
+
+    def cut_up(self, staging: Staging, *, now: datetime) -> "Recording":
+        """It was cut; its pieces are on their way, and it waits for them."""
+        return self._to(State.CUT, now, staging=staging)
 
     def stage(self, staging: Staging, *, now: datetime) -> "Recording":
         """The engine can reach the audio."""
@@ -484,7 +563,7 @@ class Recording:
         if state not in NEXT[self.state]:
             msg = f"recording {self.id} cannot go from {self.state} to {state}"
             raise OurBug(msg)
-        start_over = state is State.SETTLED
+        start_over = state is State.SETTLED and self.part_of is None
         keep_staging = state in {State.ASKING, State.SUBMITTED, State.TRANSCRIBED, State.PARKED}
         return replace(
             self,
@@ -552,11 +631,22 @@ class Transcript:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PieceTold:
+    """One of the pieces that a transcript was joined from, and what was paid for it."""
+
+    begin: timedelta
+    end: timedelta
+    channel: int | None
+    task_id: str | None
+    billed: timedelta | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
     """Where a transcript comes from: everything the JSON output tells beside the words.
 
     `raw` is the answer as it came, already parsed; dates are aware, UTC. `facts` are those of the recording;
-    `track` is which of its streams of sound was heard, None where the engine chose.
+    `track` is which of its streams of sound was heard, None where the engine chose. `pieces` are there if it was cut.
     """
 
     source: str
@@ -578,16 +668,18 @@ class Provenance:
     raw: JsonValue
     facts: AudioFacts | None = None
     track: int | None = None
+    pieces: tuple[PieceTold, ...] = ()
 
 
-def purchase_key(sha256: str, plan: Plan) -> str:
-    """Name what would be bought, stable over versions: content, engine, model and options sent.
+def purchase_key(sha256: str, plan: Plan, piece: Piece | None = None) -> str:
+    """Name what would be bought, stable over versions: content, engine, model, options sent, and which piece.
 
     Args:
         sha256: of the recording's content, in hexadecimal.
-        plan: whose engine, model and options decide the answer; how the audio travels does not.
+        plan: whose engine, model and options decide the answer, and how it is cut; how the audio travels does not.
+        piece: of which nothing but its place counts, however the rest of the recording was cut.
     """
-    bought = {
+    bought: dict[str, JsonValue] = {
         "version": 1,
         "sha256": sha256,
         "engine": plan.engine,
@@ -595,5 +687,23 @@ def purchase_key(sha256: str, plan: Plan) -> str:
         "preparation": Preparation.AS_IT_IS.value,  # of the first version, when there was no other
         "options": dict(plan.options),
     }
+    if piece is not None:
+        bought["piece"] = [
+            _milliseconds(piece.begin),
+            _milliseconds(piece.end),
+            -1 if piece.channel is None else piece.channel,
+        ]
+    elif plan.cut is not None:
+        cut = plan.cut
+        bought["cut"] = {
+            "target": _milliseconds(cut.target),
+            "longest": _milliseconds(cut.longest),
+            "cues": cut.cues,
+            "channels": list(cut.channels) if cut.channels is not None else None,
+        }
     canonical = json.dumps(bought, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _milliseconds(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)

@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     NonNegativeInt,
+    PositiveFloat,
     PositiveInt,
     TypeAdapter,
     ValidationError,
@@ -71,6 +72,7 @@ class Knobs:
         latency: how long a synchronous answer takes beyond recognition, after it was billed.
         queue_time: how long a task stays PENDING.
         work_time: how long a task stays RUNNING beyond recognition.
+        recogniser_speed: how many seconds of sound are recognised in a second, at most; None: as many as can be.
         sync_failures: code by file name, URL, sha256 or pattern of these (`*.bad.wav`): synchronous refusal.
         task_failures: the same for tasks: the task becomes FAILED with that code.
         silent_sync: how silence is answered synchronously.
@@ -110,6 +112,7 @@ class Knobs:
     latency: Duration = timedelta(0)
     queue_time: Duration = timedelta(0)
     work_time: Duration = timedelta(0)
+    recogniser_speed: PositiveFloat | None = None
     sync_failures: Mapping[str, str] = field(default_factory=dict)
     task_failures: Mapping[str, str] = field(default_factory=dict)
     silent_sync: SilentSync = SilentSync.EMPTY_CONTENT

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from asrwatch.sandbox.knobs import Knobs
 from asrwatch.sandbox.limits import Limit, Pace, per_second_of
 from asrwatch.sandbox.media import Media
 from asrwatch.sandbox.models import Model
-from asrwatch.sandbox.recogniser import Recogniser
+from asrwatch.sandbox.recogniser import Listening, Recogniser, Sound
 from asrwatch.sandbox.refusals import Refusal
 from asrwatch.sandbox.results import Results
 from asrwatch.sandbox.signing import Signer
@@ -109,6 +109,18 @@ class Service:
                 await asyncio.wait_for(turned.wait(), left)
             except TimeoutError:
                 continue
+
+    async def listen(
+        self, sound: Sound, *, channels: Sequence[int] | None, longest: timedelta
+    ) -> Listening:
+        """As the recogniser's own, and no quicker than the knob `recogniser_speed` says."""
+        begun = asyncio.get_running_loop().time()
+        listening = await self.recogniser.listen(sound, channels=channels, longest=longest)
+        speed = self.knobs.recogniser_speed
+        if speed is not None:
+            took = asyncio.get_running_loop().time() - begun
+            await asyncio.sleep(max(listening.duration.total_seconds() / speed - took, 0))
+        return listening
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Work on something after its request was answered."""

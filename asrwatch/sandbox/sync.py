@@ -94,9 +94,7 @@ async def recognise(service: Service, ask: Ask, caller: Caller, request_id: str)
         ) as sound:
             sha256 = sound.sha256
             _check_forced(service, sound, ask.source)
-            listening = await service.recogniser.listen(
-                sound, channels=None, longest=ask.model.longest
-            )
+            listening = await service.listen(sound, channels=None, longest=ask.model.longest)
         _check_heard(service, ask, listening)
     except Refusal as refusal:
         _bill_attempt(service, ask, caller, request_id, sha256, refusal)

@@ -174,7 +174,7 @@ class Tasks:
                 code = forced(service.knobs.task_failures, sha256)
                 if code is not None:
                     raise _Failed(code, sha256)
-                listening = await service.recogniser.listen(
+                listening = await service.listen(
                     sound, channels=order.channels, longest=order.model.longest
                 )
         except Unreachable as problem:

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Literal, TypedDict, Unpack
 
 from asrwatch import config as configuration
 from asrwatch.errors import UsageError
@@ -34,7 +34,8 @@ def transcribe(  # noqa: PLR0913 - the seed's request, option by option
     language: str | None = None,
     context: str = "",
     words: bool = False,
-    channels: Sequence[int] = (0,),
+    channels: Sequence[int] | Literal["split"] = (0,),
+    speakers: Sequence[str] = (),
     wait: bool = True,
     timeout: timedelta | None = None,
     config: str | os.PathLike[str] | None = None,
@@ -56,7 +57,8 @@ def transcribe(  # noqa: PLR0913 - the seed's request, option by option
         language: one code, such as `en`.
         context: names and terms to expect.
         words: times of words.
-        channels: which to transcribe, from 0; each is billed.
+        channels: which to transcribe, from 0, or `split`: each there is, as a speaker. Each is billed.
+        speakers: their names, from the first channel on.
         wait: False returns as soon as the task is accepted; `collect` gets its transcript.
         timeout: how long to wait for a task at most.
         config: configuration file; default: where the daemon looks for it.
@@ -92,6 +94,7 @@ def transcribe(  # noqa: PLR0913 - the seed's request, option by option
             context=context,
             words=words,
             channels=channels,
+            speakers=speakers,
         ),
     )
     settings = configuration.load(configuration.find_file(Path(config) if config else None))

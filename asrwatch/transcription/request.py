@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from asrwatch import engines, parts
 from asrwatch.config import AUTOMATIC
@@ -54,7 +54,8 @@ def wishes_of(
     language: str | None = None,
     context: str = "",
     words: bool = False,
-    channels: Sequence[int] = (0,),
+    channels: Sequence[int] | Literal["split"] = (0,),
+    speakers: Sequence[str] = (),
 ) -> Wishes:
     """The normalized request's options as wishes.
 
@@ -64,9 +65,18 @@ def wishes_of(
     granularities = _several(timestamp_granularities)
     if strange := set(granularities) - {_WORDS, _SENTENCES}:
         raise unknown("timestamp granularity", min(strange), (_SENTENCES, _WORDS))
-    if not channels or len(set(channels)) < len(channels) or min(channels) < 0:
+    split = channels == "split"
+    numbers = (0,) if channels == "split" else tuple(channels)
+    if not numbers or len(set(numbers)) < len(numbers) or min(numbers) < 0:
         raise UsageError(
-            f"channels are different numbers from 0, not {list(channels)}.", code="bad-channels"
+            f"channels are different numbers from 0, or split, not {list(numbers)}.",
+            code="bad-channels",
+        )
+    if speakers and numbers == (0,) and not split:
+        raise UsageError(
+            "speakers names channels, and only the first is heard.",
+            code="bad-channels",
+            advice="Ask for channels: split.",
         )
     if sample_rate is not None and sample_rate <= 0:
         raise UsageError(f"{sample_rate} is not a sample rate in Hz.", code="bad-sample-rate")
@@ -76,7 +86,9 @@ def wishes_of(
         context=context,
         words=words or _WORDS in granularities,
         timestamps=_SENTENCES in granularities,
-        channels=tuple(channels),
+        channels=numbers,
+        split=split,
+        speakers=_several(speakers),
         sample_rate=None if sample_rate is None else round(sample_rate),
         vocabulary_id=vocabulary_id,
         disfluency_removal=disfluency_removal_enabled,

@@ -17,11 +17,20 @@ from asrwatch.cloud import loose
 from asrwatch.config import AUTOMATIC, PartChoice, Settings
 from asrwatch.engines import Engine
 from asrwatch.errors import OurBug, RecordingError, UsageError
+from asrwatch.journey.channels import named, voices
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.errand import Errand, bring_home, send_out, sleep_for, ticket_holder
 from asrwatch.journey.journey import Route
 from asrwatch.journey.provenance import parsed, provenance_of
-from asrwatch.journey.recording import Plan, Provenance, Recording, State, Transcript, Wishes
+from asrwatch.journey.recording import (
+    AudioFacts,
+    Plan,
+    Provenance,
+    Recording,
+    State,
+    Transcript,
+    Wishes,
+)
 from asrwatch.transcription.advice import Situation, advising
 from asrwatch.transcription.request import Wanted, check_workflow, family_of, no_tasks, unknown
 from asrwatch.values import printable
@@ -175,7 +184,9 @@ class Transcriber:
             msg = "a transcribed recording without an answer"
             raise OurBug(msg)
         route = self._errand.route
-        transcript = route.engines[plan.engine].read(answer)
+        read = route.engines[plan.engine].read(answer)
+        facts = recording.reading.facts if recording.reading else AudioFacts()
+        transcript = named(read, voices(route.wishes, facts), heard=plan.channels)
         provenance = provenance_of(recording, transcript, region=route.region)
         left_out = self._left_out(plan) if audio is not None else ()
         told = replace(provenance, left_out=left_out)
@@ -245,6 +256,8 @@ def _honoured(wishes: Wishes, engine: Engine[Any]) -> Wishes:
         words=wishes.words and engine.timestamps,
         timestamps=wishes.timestamps and engine.timestamps,
         channels=wishes.channels if engine.channels else (0,),
+        split=wishes.split and engine.channels,
+        speakers=wishes.speakers if engine.channels else (),
     )
 
 

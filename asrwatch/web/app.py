@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from asrwatch import logs
 from asrwatch.config import WebSettings
 from asrwatch.errors import AsrwatchError
-from asrwatch.web import listed, overview
+from asrwatch.web import listed, overview, probes
 from asrwatch.web.bell import Bell
 from asrwatch.web.guard import Guard
 from asrwatch.web.login import Login
@@ -32,6 +32,7 @@ log = logs.get("web")
 ROUTES: Final[tuple[Callable[[Sight, Rendering], list[BaseRoute]], ...]] = (
     overview.routes,
     listed.routes,
+    probes.routes,
 )
 """Everything that is served; each module of pages brings its own."""
 
@@ -99,7 +100,7 @@ def build_app(sight: Sight, web: WebSettings, token: str | None, bell: Bell) -> 
         hosts=web.hosts,
         sessions=sessions,
         cookie=cookie,
-        opened=OPEN,
+        opened=(*OPEN, *(probes.PROBES if web.address.is_private else ())),
         clock=sight.clock,
     )
     return Served(app=guard)

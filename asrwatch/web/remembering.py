@@ -17,7 +17,21 @@ class Remembering:
         self._clock = clock
         self._lock = threading.Lock()
         self._found: dict[str, tuple[float, Any]] = {}
+        self._dear: dict[str, float] = {}
         self._at_work: dict[str, threading.Lock] = {}
+
+    def recall_within(self, name: str, share: float, find: Callable[[], ValueT]) -> ValueT:
+        """What was found a moment ago, or now: so that finding takes this share of a processor's time at most."""
+        with self._lock:
+            seconds = self._dear.get(name, 0.0) / share
+
+        def timed() -> ValueT:
+            begun = time.thread_time()
+            value = find()
+            self._dear[name] = time.thread_time() - begun
+            return value
+
+        return self.recall(name, seconds, timed)
 
     def recall(self, name: str, seconds: float, find: Callable[[], ValueT]) -> ValueT:
         """What was found under a name within so many seconds, or what is found now."""

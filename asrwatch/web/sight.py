@@ -12,6 +12,7 @@ from asrwatch.engines import Engine
 from asrwatch.errors import OurBug
 from asrwatch.journey.journey import Route
 from asrwatch.journey.store import Readers
+from asrwatch.metrics.vitals import Vitals
 from asrwatch.web.remembering import Remembering
 
 __all__ = ["Sight"]
@@ -24,7 +25,7 @@ class Sight:
     """The daemon's surroundings, for any thread.
 
     `readers` read the database, `ask` has the daemon's own thread answer a question; `remembering` keeps what
-    is too dear to be worked out for every visitor.
+    is too dear to be worked out for every visitor, `vitals` say how the daemon is without asking it.
     """
 
     settings: Settings
@@ -33,18 +34,28 @@ class Sight:
     routes: Mapping[str, Route]
     engines: Mapping[str, Engine[Any]]
     clock: Callable[[], datetime]
+    vitals: Vitals
     remembering: Remembering = field(default_factory=Remembering)
 
     @classmethod
     def of(cls, settings: Settings, daemon: Daemon, ask: Callable[[Question], Report]) -> "Sight":
         """Of a daemon that runs."""
+        readers = Readers(daemon.house.store.state_dir)
         return cls(
             settings=settings,
-            readers=Readers(daemon.house.store.state_dir),
+            readers=readers,
             ask=ask,
             routes=daemon.house.routes,
             engines=daemon.house.engines,
             clock=daemon.clock.now,
+            vitals=Vitals(
+                late=lambda: daemon.supervision.late,
+                inboxes=tuple(daemon.house.lookouts),
+                snapshots=lambda: [each.snapshot() for each in list(daemon.lookouts.values())],
+                readers=readers,
+                keys=daemon.house.keys,
+                ending=lambda: daemon.stopping,
+            ),
         )
 
     def asked(self, question: Question, kind: type[ReportT]) -> ReportT:

@@ -6,7 +6,7 @@ import resource
 import signal
 import sys
 
-from asrwatch.audio.orders import Encode, Refusal, Report, Survey, read, written
+from asrwatch.audio.orders import NO_CODECS, Encode, Refusal, Report, Survey, read, written
 
 PR_SET_PDEATHSIG = 1
 RECORDING = 0
@@ -41,8 +41,12 @@ def main(argv: list[str]) -> int:
     _limit(resource.RLIMIT_FSIZE, output)
     # One thread is enough, and each would have its own arena; numpy's library reads this when it is loaded.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    from asrwatch.audio.booth import encoding, surveying  # noqa: PLC0415 - the limits come first
-    from asrwatch.audio.booth.opening import RefusedError  # noqa: PLC0415 - same
+    try:
+        from asrwatch.audio.booth import encoding, surveying  # noqa: PLC0415 - the limits come first
+        from asrwatch.audio.booth.opening import RefusedError  # noqa: PLC0415 - same
+    except ImportError as error:
+        _tell(Refusal(code=NO_CODECS, message=str(error).partition("\n")[0]))
+        return 0
 
     _limit(resource.RLIMIT_AS, memory)
     _limit(resource.RLIMIT_NPROC, 0)

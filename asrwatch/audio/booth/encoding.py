@@ -30,21 +30,20 @@ def encode(descriptor: int, order: Encode, *, tell: Callable[[Report], None]) ->
     """
     with opened(descriptor, order.demuxers, order.track) as source:
         channels = _check_channels(source, order)
-        writers = [_Writer.of(piece, order, channels) for piece in order.pieces]
+        writers = _Writers(order, channels)
         done, told = 0, 0
         for sound in source.sound():
-            chosen = _chosen(sound, order)
-            for writer in writers:
-                writer.take(chosen, begins=done)
+            writers.take(_chosen(sound, order), begins=done)
             done += sound.shape[1]
-            if done >= order.longest or all(writer.full(done) for writer in writers):
+            if done >= order.longest or writers.full:
                 break
             if done - told >= PROGRESS_EVERY:
                 told = done
                 tell(Progress(done=done))
+        sizes, counts = writers.finish()
         return Encoded(
-            sizes=tuple(writer.finish() for writer in writers),
-            samples=tuple(writer.written for writer in writers),
+            sizes=sizes,
+            samples=counts,
             channels=channels,
             broken=source.broken,
             tracks=source.tracks,
@@ -69,6 +68,48 @@ def _chosen(sound: NDArray[np.int16], order: Encode) -> NDArray[np.int16]:
         return sound
     mixed = sound.astype(np.int32).sum(axis=0, keepdims=True) // len(sound)
     return np.asarray(mixed, dtype=np.int16)
+
+
+class _Writers:
+    """All pieces of an order; an encoder is there only while its piece is being written, however many there are."""
+
+    def __init__(self, order: Encode, channels: int) -> None:
+        self._order = order
+        self._channels = channels
+        self._waiting = sorted(range(len(order.pieces)), key=lambda one: order.pieces[one].start)
+        self._open: dict[int, _Writer] = {}
+        self._done: dict[int, tuple[int, int]] = {}
+
+    @property
+    def full(self) -> bool:
+        """Whether no piece wants anything more."""
+        return not self._waiting and not self._open
+
+    def take(self, sound: NDArray[np.int16], *, begins: int) -> None:
+        """Give each piece what belongs to it."""
+        ends = begins + sound.shape[1]
+        while self._waiting and self._order.pieces[self._waiting[0]].start < ends:
+            self._begin(self._waiting.pop(0))
+        for number, writer in tuple(self._open.items()):
+            writer.take(sound, begins=begins)
+            if writer.full(ends):
+                self._end(number)
+
+    def finish(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Bytes and samples of each piece; one that begins after the end has none."""
+        while self._waiting:
+            self._begin(self._waiting.pop(0))
+        for number in tuple(self._open):
+            self._end(number)
+        told = [self._done[number] for number in range(len(self._order.pieces))]
+        return tuple(size for size, _ in told), tuple(count for _, count in told)
+
+    def _begin(self, number: int) -> None:
+        self._open[number] = _Writer.of(self._order.pieces[number], self._order, self._channels)
+
+    def _end(self, number: int) -> None:
+        writer = self._open.pop(number)
+        self._done[number] = writer.finish(), writer.written
 
 
 @dataclass

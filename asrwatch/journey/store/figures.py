@@ -86,7 +86,7 @@ class Figures(Database):
                     func.coalesce(func.sum(billed * price), 0),
                     func.coalesce(func.sum(asks.c.sent), 0),
                 )
-                .with_hint(asks, "INDEXED BY asks_by_date", "sqlite")
+                .with_hint(asks, "INDEXED BY asks_by_engine", "sqlite")
                 .group_by(asks.c.engine, asks.c.outcome)
             ).all()
         return tuple(_requests(row) for row in rows)
@@ -118,6 +118,8 @@ class Figures(Database):
         """Count a delivery, the first of its recording: one that is delivered again waited for a person."""
         if after.state is not State.DELIVERED or before.state is State.DELIVERED:
             return
+        if after.part_of is not None:
+            return  # a piece's recording waits for all of them
         if _WAS_DELIVERED.run(self._connection, {"of": after.id}).fetchone() is not None:
             return
         wait = waited(after)

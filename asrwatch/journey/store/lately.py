@@ -34,6 +34,7 @@ _PAGE = (
     )
     .join(recordings, recordings.c.id == events.c.recording)
     .where(events.c.id < bindparam("before"), events.c.id > bindparam("after"))
+    .where(recordings.c.part_of.is_(None))
     .where(
         or_(
             bindparam("inbox", type_=recordings.c.inbox.type).is_(None),

@@ -36,33 +36,34 @@ _INBOXES = text(
 )
 _IN_PLACE = text(
     "SELECT id FROM recordings INDEXED BY recordings_by_place"
-    " WHERE inbox = :inbox AND state = :state AND id < :before ORDER BY id DESC LIMIT :most"
+    " WHERE part_of IS NULL AND inbox = :inbox AND state = :state AND id < :before ORDER BY id DESC LIMIT :most"
 )
 _NAMED_IN_PLACE = text(
     "SELECT id FROM recordings INDEXED BY recordings_by_place"
-    " WHERE inbox = :inbox AND state = :state AND id < :before"
+    " WHERE part_of IS NULL AND inbox = :inbox AND state = :state AND id < :before"
     " AND CAST(path AS TEXT) LIKE :like ESCAPE '\\' ORDER BY id DESC LIMIT :most"
 )
 _NAMED = text(
     "SELECT id FROM recordings INDEXED BY recordings_by_path"
-    " WHERE CAST(path AS TEXT) LIKE :like ESCAPE '\\' AND id < :before ORDER BY id DESC"
+    " WHERE part_of IS NULL AND CAST(path AS TEXT) LIKE :like ESCAPE '\\' AND id < :before ORDER BY id DESC"
 )
 _COUNTS = text(
-    "SELECT inbox, state, count(*) FROM recordings INDEXED BY recordings_by_place GROUP BY inbox, state"
+    "SELECT inbox, state, count(*) FROM recordings INDEXED BY recordings_by_place WHERE part_of IS NULL"
+    " GROUP BY inbox, state"
 )
 _WAITING_LONGEST = text(
     "WITH RECURSIVE named(inbox) AS ("
     "SELECT min(inbox) FROM recordings WHERE state NOT IN ('delivered', 'failed', 'parked') UNION ALL"
     " SELECT (SELECT min(inbox) FROM recordings WHERE inbox > named.inbox"
     " AND state NOT IN ('delivered', 'failed', 'parked')) FROM named WHERE named.inbox IS NOT NULL)"
-    " SELECT inbox, (SELECT id FROM recordings WHERE inbox = named.inbox"
+    " SELECT inbox, (SELECT id FROM recordings WHERE part_of IS NULL AND inbox = named.inbox"
     " AND state NOT IN ('delivered', 'failed', 'parked') ORDER BY found_at LIMIT 1),"
     " (SELECT min(found_at) FROM recordings WHERE inbox = named.inbox"
     " AND state NOT IN ('delivered', 'failed', 'parked')) FROM named WHERE inbox IS NOT NULL"
 )
 _COUNTED = text(
     "SELECT count(*) FROM (SELECT 1 FROM recordings INDEXED BY recordings_by_place"
-    " WHERE inbox = :inbox AND state = :state LIMIT :most)"
+    " WHERE part_of IS NULL AND inbox = :inbox AND state = :state LIMIT :most)"
 )
 _CHOSEN = text(
     "SELECT id FROM recordings WHERE id IN (SELECT value FROM json_each(:ids))"
@@ -168,7 +169,9 @@ class Listing(Database):
         if not wanted.named:
             if not wanted.states and not wanted.inbox:
                 newest = (
-                    select(_table.c.id).where(_table.c.id < before).order_by(_table.c.id.desc())
+                    select(_table.c.id)
+                    .where(_table.c.id < before, _table.c.part_of.is_(None))
+                    .order_by(_table.c.id.desc())
                 )
                 return list(self._connection.execute(newest.limit(most)).scalars()), None
             return self._in_places(_IN_PLACE, wanted, {"before": before, "most": most}), None

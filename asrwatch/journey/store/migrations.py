@@ -113,10 +113,16 @@ def _numbers_are_never_given_twice(connection: Connection) -> None:
             "id INTEGER NOT NULL,", "id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,", 1
         ),
     )
+    _keep_numbers(connection, 0)
+
+
+def _keep_numbers(connection: Connection, last: int) -> None:
+    """The next recording gets a number that was never given: not `last`, nor one that the ledger names."""
     connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'recordings'")
     connection.exec_driver_sql(
-        "INSERT INTO sqlite_sequence (name, seq) SELECT 'recordings', max("
-        "(SELECT coalesce(max(id), 0) FROM recordings), (SELECT coalesce(max(recording), 0) FROM asks))"
+        "INSERT INTO sqlite_sequence (name, seq) SELECT 'recordings', max(:last,"
+        " (SELECT coalesce(max(id), 0) FROM recordings), (SELECT coalesce(max(recording), 0) FROM asks))",
+        {"last": last},
     )
 
 
@@ -188,6 +194,47 @@ def _messages_are_kept_until_they_are_told(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX outbox_by_due ON outbox (notifier, dead, due)")
 
 
+def _recordings_are_cut(connection: Connection) -> None:
+    """Pieces of a recording are rows of their own; the recording itself is `cut` until all of them were heard."""
+    last = connection.exec_driver_sql(
+        "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'recordings'"
+    ).scalar_one()
+    rebuild(
+        connection,
+        "recordings",
+        lambda sql: (
+            sql.replace("audio INTEGER", "audio INTEGER, part_of INTEGER")
+            .replace("state IN ('settled', ", "state IN ('settled', 'cut', ")
+            .replace("state NOT IN ('staged', ", "state NOT IN ('cut', 'staged', ")
+            .replace(
+                "REFERENCES answers (id)",
+                "REFERENCES answers (id), FOREIGN KEY(part_of) REFERENCES recordings (id)",
+            )
+        ),
+    )
+    _keep_numbers(connection, last)
+    for index in ("recordings_by_path", "recordings_by_place"):
+        connection.exec_driver_sql(f"DROP INDEX {index}")
+    connection.exec_driver_sql("CREATE INDEX recordings_by_path ON recordings (path, part_of)")
+    connection.exec_driver_sql(
+        "CREATE INDEX recordings_by_place ON recordings (inbox, state) WHERE part_of IS NULL"
+    )
+    connection.exec_driver_sql(
+        "CREATE INDEX pieces_of ON recordings (part_of, state) WHERE part_of IS NOT NULL"
+    )
+    connection.exec_driver_sql(
+        "CREATE TABLE cuts (purchase TEXT NOT NULL PRIMARY KEY, places TEXT NOT NULL) STRICT"
+    )
+    for column in ("part_of INTEGER", "piece INTEGER"):
+        connection.exec_driver_sql(f"ALTER TABLE asks ADD COLUMN {column}")
+
+
+def _sums_come_grouped(connection: Connection) -> None:
+    connection.exec_driver_sql(
+        "CREATE INDEX asks_by_engine ON asks (engine, outcome, billed, price, sent)"
+    )
+
+
 def _notes_lie_in_folders(connection: Connection) -> None:
     """What was written beside recordings that failed is known."""
     connection.exec_driver_sql(
@@ -210,6 +257,8 @@ MIGRATIONS: tuple[Step, ...] = (
     _what_was_said_is_found,
     _lists_are_quick,
     _messages_are_kept_until_they_are_told,
+    _recordings_are_cut,
+    _sums_come_grouped,
     _notes_lie_in_folders,
 )
 """From schema 1 on: the first of them makes schema 2, and so forth."""

@@ -84,6 +84,8 @@ _ADD_ASK = Prepared(
         "expected",
         "price",
         "sent",
+        "part_of",
+        "piece",
     ),
 )
 _LOST = ("lost", "again", "not_accepted", "bill_unknown")
@@ -132,7 +134,7 @@ class Bought:
     """One paid request of the ledger, what was known before it was made, and what became of it.
 
     `who` is the process that made it, `uptime` the machine's own clock beside `asked_at`; None in rows of a
-    version that did not write them.
+    version that did not write them. `piece` is the number of the piece that it was for.
     """
 
     ask_id: str
@@ -152,6 +154,7 @@ class Bought:
     url: str | None = None
     who: str | None = None
     uptime: timedelta | None = None
+    piece: int | None = None
 
     @property
     def cost(self) -> Decimal | None:
@@ -273,11 +276,10 @@ class Money(Database):
         return {engine: number for engine, number in rows}  # noqa: C416 - rows are no pairs to a type checker
 
     def bought_for(self, recording_id: int) -> tuple[Bought, ...]:
-        """The paid requests made for a recording, oldest first."""
+        """The paid requests made for a recording and for pieces of it, oldest first."""
+        of_it = or_(asks.c.recording == recording_id, asks.c.part_of == recording_id)
         with self.transaction():
-            rows = self._connection.execute(
-                select(asks).where(asks.c.recording == recording_id).order_by(asks.c.id)
-            ).all()
+            rows = self._connection.execute(select(asks).where(of_it).order_by(asks.c.id)).all()
         return tuple(_bought(row) for row in rows)
 
     def hold(self, hold: Hold) -> None:
@@ -371,6 +373,8 @@ class Money(Database):
                     "sent": after.staging.prepared.size
                     if after.staging.prepared
                     else after.fingerprint.size,
+                    "part_of": after.part_of,
+                    "piece": after.piece.number if after.piece else None,
                 },
             )
         elif outcome:
@@ -404,4 +408,5 @@ def _bought(row: Row[Any]) -> Bought:
         url=row.url,
         who=row.who,
         uptime=row.uptime,
+        piece=row.piece,
     )

@@ -57,6 +57,7 @@ class Notes(Database):
             select(recordings.c.id)
             .where(
                 recordings.c.state.in_((State.FAILED.value, State.PARKED.value)),
+                recordings.c.part_of.is_(None),
                 recordings.c.id.not_in(written),
             )
             .order_by(recordings.c.id.desc())

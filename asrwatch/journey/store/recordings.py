@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from asrwatch.audio.cutting import Stretch
 from asrwatch.errors import OurBug
 from asrwatch.journey.recording import SUPERSEDED, Fingerprint, Output, Recording, State
 from asrwatch.journey.store import tables
@@ -64,7 +65,9 @@ _WITH_ANSWER = select(
 ).select_from(_table.outerjoin(tables.answers, _table.c.answer == tables.answers.c.id))
 _NEWEST_FIRST = _table.c.id.desc()
 _BY_ID = _WITH_ANSWER.where(_table.c.id == bindparam("wanted"))
-_BY_PATH = _WITH_ANSWER.where(_table.c.path == bindparam("wanted")).order_by(_NEWEST_FIRST)
+_WHOLE = _table.c.part_of.is_(None)
+"""What people dropped, and no piece of it: all that is ever listed or counted for them."""
+_BY_PATH = _WITH_ANSWER.where(_table.c.path == bindparam("wanted"), _WHOLE).order_by(_NEWEST_FIRST)
 _NEWEST_AT = _BY_PATH.limit(1)
 _OUTSTANDING = _WITH_ANSWER.where(_table.c.state == State.SUBMITTED).order_by(
     _table.c.due, _table.c.id
@@ -149,7 +152,13 @@ _LAST_NOTE = Prepared(
     .order_by(_events.c.id.desc())
     .limit(1)
 )
-_AT = Prepared(select(_table.c.id).where(_table.c.path == bindparam("wanted")).limit(1))
+_AT = Prepared(select(_table.c.id).where(_table.c.path == bindparam("wanted"), _WHOLE).limit(1))
+_PIECES = _WITH_ANSWER.where(_table.c.part_of == bindparam("of")).order_by(_table.c.id)
+_PIECES_LEFT = Prepared(
+    select(_table.c.id)
+    .where(_table.c.part_of == bindparam("of"), _table.c.state != State.DELIVERED.value)
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -239,7 +248,7 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
     def below(self, folder: bytes, *, limit: int | None = None) -> tuple[Recording, ...]:
         """Every recording below a folder, or the first `limit` of them, newest first."""
         inside = _is_below(_table.c.path, folder)
-        return self._many(_WITH_ANSWER.where(inside).order_by(_NEWEST_FIRST).limit(limit))
+        return self._many(_WITH_ANSWER.where(inside, _WHOLE).order_by(_NEWEST_FIRST).limit(limit))
 
     def count_below(self, folder: bytes) -> int:
         """How many recordings there are below a folder."""
@@ -247,13 +256,16 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
         with self.transaction():
             return int(
                 self._connection.execute(
-                    counted.where(_is_below(_table.c.path, folder))
+                    counted.where(_is_below(_table.c.path, folder), _WHOLE)
                 ).scalar_one()
             )
 
-    def in_state(self, *states: State, limit: int | None = None) -> tuple[Recording, ...]:
-        """Recordings in any of these states, newest first."""
+    def in_state(
+        self, *states: State, limit: int | None = None, pieces: bool = False
+    ) -> tuple[Recording, ...]:
+        """Recordings in any of these states, newest first; pieces of them, too, only if that is said."""
         chosen = _WITH_ANSWER.where(_table.c.state.in_(states))
+        chosen = chosen if pieces else chosen.where(_WHOLE)
         return self._many(chosen.order_by(_NEWEST_FIRST).limit(limit))
 
     def for_a_person(self, inboxes: Collection[str], *, limit: int) -> tuple[Recording, ...]:
@@ -270,7 +282,9 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
         Without those of superseded recordings: what their files hold now was perhaps not taken up yet.
         """
         newest = (
-            select(func.max(_table.c.id)).where(_table.c.inbox == inbox).group_by(_table.c.path)
+            select(func.max(_table.c.id))
+            .where(_table.c.inbox == inbox, _WHOLE)
+            .group_by(_table.c.path)
         )
         columns = (_table.c.path, _table.c.device, _table.c.inode, _table.c.size, _table.c.mtime_ns)
         with self.transaction():
@@ -384,7 +398,10 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
         return tables.moment(earliest)
 
     def left_to_do(self, inboxes: Collection[str]) -> int:
-        """How many recordings of these inboxes still have steps before them that need no person."""
+        """How many recordings of these inboxes still have steps before them that need no person.
+
+        Of one that was cut those of its pieces count that have; it has none itself until they are done.
+        """
         return self._count(_table.c.inbox.in_(inboxes))
 
     def left_besides(self, inboxes: Collection[str], scopes: Collection[str]) -> int:
@@ -460,14 +477,16 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
         """How many recordings are in each state; every state is named."""
         with self.transaction():
             rows = self._connection.execute(
-                select(_table.c.state, func.count()).group_by(_table.c.state)
+                select(_table.c.state, func.count()).where(_WHOLE).group_by(_table.c.state)
             ).all()
         counted = Counter({State(state): number for state, number in rows})
         return {state: counted[state] for state in State}
 
     def oldest_waiting(self) -> Recording | None:
         """The recording found longest ago that is neither delivered nor with a person."""
-        waiting = _WITH_ANSWER.where(_table.c.state.in_((*STEPS_LEFT, State.SUBMITTED)))
+        waiting = _WITH_ANSWER.where(
+            _table.c.state.in_((*STEPS_LEFT, State.CUT, State.SUBMITTED)), _WHOLE
+        )
         found = self._many(waiting.order_by(_table.c.found_at, _table.c.id).limit(1))
         return found[0] if found else None
 
@@ -522,9 +541,48 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
             row = _LAST_NOTE.run(self._connection, {"of": recording_id}).fetchone()
         return row[0] if row else ""
 
-    def drop(self, recording: Recording) -> None:
-        """Take a recording out again that turned out to be another one, and its story with it."""
+    def pieces_of(self, recording_id: int) -> tuple[Recording, ...]:
+        """The pieces of a recording that was cut, in the order in which they were."""
+        return self._many(_PIECES, {"of": recording_id})
+
+    def in_flight(self, recording_id: int) -> bool:
+        """Whether something was, or may have been, paid for a piece of a recording that is not in the books yet."""
+        out = (State.ASKING, State.SUBMITTED, State.TRANSCRIBED)
+        return any(piece.state in out for piece in self.pieces_of(recording_id))
+
+    def remember_cut(self, purchase: str, places: Sequence[Stretch]) -> None:
+        """Where a recording was cut: the same content is never cut elsewhere by the same rules, and paid again."""
+        written = json.dumps(
+            [[place.begin, place.end, place.overlap, place.channel] for place in places]
+        )
         with self.transaction():
+            self._connection.execute(
+                upsert(tables.cuts)
+                .values(purchase=purchase, places=written)
+                .on_conflict_do_update(index_elements=["purchase"], set_={"places": written})
+            )
+
+    def cut_of(self, purchase: str) -> tuple[Stretch, ...]:
+        """Where the content of this purchase was cut before; nothing if it never was."""
+        wanted = select(tables.cuts.c.places).where(tables.cuts.c.purchase == purchase)
+        with self.transaction():
+            places = self._connection.execute(wanted).scalar()
+        return tuple(
+            Stretch(begin=begin, end=end, overlap=overlap, channel=channel[0] if channel else None)
+            for begin, end, overlap, *channel in json.loads(places or "[]")
+        )
+
+    def pieces_left(self, recording_id: int) -> bool:
+        """Whether a recording has pieces that are not heard yet."""
+        with self.transaction():
+            return _PIECES_LEFT.run(self._connection, {"of": recording_id}).fetchone() is not None
+
+    def drop(self, recording: Recording) -> None:
+        """Take a recording out again that turned out to be another one, and its story and pieces with it."""
+        with self.transaction():
+            if recording.part_of is None:
+                for piece in self.pieces_of(recording.id):
+                    self.drop(piece)
             self._flush()
             for table in (_events, _outputs):
                 self._connection.execute(delete(table).where(table.c.recording == recording.id))

@@ -51,6 +51,7 @@ COLUMNS = (
     "original",
     "failure",
     "audio",
+    "part_of",
 )
 """The columns that `row_of` fills."""
 
@@ -94,6 +95,7 @@ def row_of(recording: Recording) -> dict[str, Any]:
         "original": delivery.original if delivery else None,
         "failure": _json(_failure, recording.failure),
         "audio": reading.facts.duration if reading else None,
+        "part_of": recording.part_of,
     }
 
 
@@ -104,6 +106,7 @@ def recording_of(row: Row[Any], written: tuple[Output, ...]) -> Recording:
         delivery = Delivery(delivered_at=row.delivered_at, outputs=written, original=row.original)
     return Recording(
         id=row.id,
+        part_of=row.part_of,
         inbox=row.inbox,
         path=row.path,
         fingerprint=Fingerprint(

@@ -50,7 +50,7 @@ SELECT r.id, r.inbox, r.path, r.original, r.state, r.found_at, r.delivered_at,
 """  # noqa: S608 - same
 _MISSING = (
     "SELECT CASE below WHEN 0 THEN 0 ELSE"
-    " (SELECT count(*) FROM recordings WHERE id <= below AND state = 'delivered') END FROM filling"
+    " (SELECT count(*) FROM recordings WHERE id <= below AND state = 'delivered' AND part_of IS NULL) END FROM filling"
 )
 _BY_RANK, _NEWEST_FIRST = _HITS.format(order="words.rank"), _HITS.format(order="words.rowid DESC")
 
@@ -216,7 +216,7 @@ class Said(Database):
                 return False
             rows = self._run(
                 "SELECT r.id, s.said FROM recordings AS r LEFT JOIN said AS s ON s.recording = r.id"
-                " WHERE r.id <= ? AND (s.recording IS NOT NULL OR r.state = 'delivered')"
+                " WHERE r.id <= ? AND r.part_of IS NULL AND (s.recording IS NOT NULL OR r.state = 'delivered')"
                 " ORDER BY r.id DESC LIMIT ?",
                 (below, _AT_ONCE),
             ).fetchall()

@@ -29,6 +29,7 @@ __all__ = [
     "asks",
     "clock",
     "create",
+    "cuts",
     "events",
     "filling",
     "forgotten",
@@ -185,15 +186,25 @@ recordings = Table(
     Column("original", LargeBinary),
     Column("failure", Text),
     Column("audio", Span),  # as its headers tell it, so that the shortest can be found
+    Column(
+        "part_of", Integer, ForeignKey("recordings.id")
+    ),  # the recording that this is a piece of
     CheckConstraint(f"state IN ({_STATES})"),
     _needs(
-        (State.STAGED, State.ASKING, State.SUBMITTED, State.TRANSCRIBED, State.DELIVERED),
+        (
+            State.CUT,
+            State.STAGED,
+            State.ASKING,
+            State.SUBMITTED,
+            State.TRANSCRIBED,
+            State.DELIVERED,
+        ),
         "sha256",
         "purchase",
         "engine",
         "reading",
     ),
-    _needs((State.STAGED, State.ASKING, State.SUBMITTED), "ask_id", "staging"),
+    _needs((State.CUT, State.STAGED, State.ASKING, State.SUBMITTED), "ask_id", "staging"),
     _needs((State.ASKING, State.SUBMITTED), "asked_at", "asking"),
     _needs((State.SUBMITTED,), "ticket", "submitted_at"),
     _needs((State.TRANSCRIBED, State.DELIVERED), "answer"),
@@ -203,8 +214,10 @@ recordings = Table(
     # engine and inbox besides: rows that wait for either are passed over without being read
     Index("recordings_by_due", "state", "due", "engine", "inbox"),
     Index("recordings_by_inbox", "state", "inbox", "due", "engine"),
-    Index("recordings_by_path", "path"),
-    Index("recordings_by_place", "inbox", "state"),  # and so by number: pages of lists, and counts
+    Index("recordings_by_path", "path", "part_of"),
+    Index(  # and so by number: pages of lists, and counts
+        "recordings_by_place", "inbox", "state", sqlite_where=text("part_of IS NULL")
+    ),
     # What charts add up, and who has waited longest, without reading a row.
     Index(
         "recordings_by_delivery",
@@ -221,6 +234,7 @@ recordings = Table(
     ),
     Index("recordings_by_ticket", "ticket", unique=True, sqlite_where=text("ticket IS NOT NULL")),
     Index("recordings_by_purchase", "purchase"),
+    Index("pieces_of", "part_of", "state", sqlite_where=text("part_of IS NOT NULL")),
     # The last guard against paying twice: one request per purchase under way, whatever the code does.
     Index(
         "recordings_being_bought",
@@ -279,6 +293,8 @@ asks = Table(
     Column("expected", Span),  # what it should be billed for, channels counted
     Column("price", Price),  # for a second of it
     Column("sent", Integer),  # bytes of audio that went, or would have gone, to the cloud
+    Column("part_of", Integer),  # the recording whose piece was asked about
+    Column("piece", Integer),  # its number
     CheckConstraint(
         "outcome IN ('open', 'accepted', 'answered', 'refused', 'unsent', 'lost', 'not_accepted',"
         " 'again', 'bill_unknown')"
@@ -295,6 +311,8 @@ asks = Table(
         "price",
         "sent",
     ),
+    # Grouped already, so that sums of everything ever asked come in one pass.
+    Index("asks_by_engine", "engine", "outcome", "billed", "price", "sent"),
     Index(
         "asks_still_out",
         "outcome",
@@ -347,6 +365,16 @@ tries = Table(
     Column("step", Text),  # under way at this moment
     Column("died_in", Text),
     Column("deaths", Integer, nullable=False),
+    sqlite_strict=True,
+)
+
+cuts = Table(
+    "cuts",
+    _metadata,
+    Column(
+        "purchase", Text, primary_key=True
+    ),  # of the whole recording: its content, and the rules
+    Column("places", Text, nullable=False),  # of each piece: begin, end, overlap, in milliseconds
     sqlite_strict=True,
 )
 

@@ -1,0 +1,75 @@
+"""What a cut comes to: its pieces as recordings of their own, and how they are called. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from asrwatch.audio.cutting import Stretch
+from asrwatch.errors import OurBug
+from asrwatch.journey.channels import ordinal
+from asrwatch.journey.recording import Failure, Piece, Preparation, Recording, State
+
+__all__ = ["IN_FLIGHT", "as_recording", "failure_of", "name_of", "stretches"]
+
+_MILLISECOND = timedelta(milliseconds=1)
+IN_FLIGHT = frozenset({State.ASKING, State.SUBMITTED, State.TRANSCRIBED})
+"""What was, or may be, paid for a piece in one of these, and its answer is on its way into the books."""
+
+
+def stretches(pieces: Sequence[Piece]) -> tuple[Stretch, ...]:
+    """Where a recording was cut."""
+    return tuple(
+        Stretch(
+            begin=piece.begin // _MILLISECOND,
+            end=piece.end // _MILLISECOND,
+            overlap=piece.overlap // _MILLISECOND,
+            channel=piece.channel,
+        )
+        for piece in pieces
+    )
+
+
+def as_recording(whole: Recording, piece: Piece, *, now: datetime) -> Recording:
+    """A piece as a recording, ready to be staged: it lies where the whole does, and is bought by itself."""
+    reading, copy = whole.reading, piece.copy
+    if reading is None or copy is None:
+        raise OurBug("a cut recording lacks its evidence")
+    facts = replace(
+        reading.facts,
+        container=copy.container,
+        codec=None,
+        duration=piece.end - piece.begin,
+        sample_rate=None,
+        channels=copy.channels,
+    )
+    plan = replace(reading.plan, preparation=Preparation.RE_ENCODE, cut=None, left_out=())
+    found = Recording.found(
+        inbox=whole.inbox, path=whole.path, fingerprint=whole.fingerprint, now=now
+    )
+    return replace(
+        found, part_of=whole.id, reading=replace(reading, facts=facts, plan=plan, piece=piece)
+    )
+
+
+def name_of(piece: Piece) -> str:
+    """How a piece is called where people read it: "Piece 7 of 12, 18:00-21:00"."""
+    channel = "" if piece.channel is None else f", the {ordinal(piece.channel)} channel"
+    return f"Piece {piece.number} of {piece.of}, {_clock(piece.begin)}-{_clock(piece.end)}{channel}"
+
+
+def _clock(moment: timedelta) -> str:
+    minutes, seconds = divmod(round(moment.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def failure_of(piece: Recording) -> Failure:
+    """Why the whole recording waits for a person: what is wrong with one piece of it."""
+    failure = piece.failure
+    if failure is None or piece.piece is None:
+        raise OurBug("a piece that failed lacks its evidence")
+    return replace(
+        failure,
+        message=f"{name_of(piece.piece)}: {failure.message}",
+        advice=f"{failure.advice} Pieces that were heard are not asked for again.".strip(),
+    )

@@ -1,0 +1,93 @@
+"""Says whether the daemon lives and whether it can do its work, for probes; without asking its main thread."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from asrwatch.cloud import KeyRing
+from asrwatch.errors import AsrwatchError
+from asrwatch.heartbeats import Late
+from asrwatch.inbox.lookout import Snapshot
+from asrwatch.inbox.messages import About
+from asrwatch.journey.store import Readers
+from asrwatch.values import format_duration
+
+__all__ = ["Checked", "Vitals"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """One thing that was looked at, and what is wrong with it; nothing where it is well."""
+
+    what: str
+    wrong: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.wrong
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vitals:
+    """What the verdicts are made of; any thread may ask.
+
+    Args:
+        late: the threads that do not get on, as the supervision sees them.
+        inboxes: the names of all that are configured.
+        snapshots: of their lookouts.
+        readers: of the database.
+        keys: where the key is looked for.
+        ending: whether the daemon was told to stop.
+    """
+
+    late: Callable[[], Iterable[Late]]
+    inboxes: tuple[str, ...]
+    snapshots: Callable[[], Iterable[Snapshot]]
+    readers: Readers
+    keys: KeyRing
+    ending: Callable[[], bool]
+
+    def alive(self) -> tuple[Checked, ...]:
+        """Whether every thread that the daemon cannot do without gets on; a start anew would help where not."""
+        wrong = [
+            f"{each.doing} does not get on, for {format_duration(each.since)}"
+            for each in self.late()
+            if each.vital or each.computing
+        ]
+        return (Checked(what="threads", wrong="; ".join(wrong)),)
+
+    def ready(self) -> tuple[Checked, ...]:
+        """Whether a recording that appears now would be transcribed."""
+        return (*self.alive(), *self._ready())
+
+    def _ready(self) -> Iterator[Checked]:
+        yield Checked(what="running", wrong="asrwatch is ending" if self.ending() else "")
+        yield self._database()
+        seen = {each.inbox: each for each in self.snapshots()}
+        for name in self.inboxes:
+            yield Checked(what=f"inbox {name}", wrong=_not_watched(seen.get(name)))
+        yield self._key()
+
+    def _database(self) -> Checked:
+        try:
+            with self.readers.one() as reader:
+                reader.last_event_at()
+        except AsrwatchError as error:
+            return Checked(what="database", wrong=error.message)
+        return Checked(what="database")
+
+    def _key(self) -> Checked:
+        try:
+            self.keys.key()
+        except AsrwatchError as error:
+            return Checked(what="key", wrong=error.message)
+        return Checked(what="key")
+
+
+def _not_watched(snapshot: Snapshot | None) -> str:
+    if snapshot is None or not snapshot.alive:
+        return "nobody looks at it at this moment"
+    for trouble in snapshot.troubles:
+        if trouble.about is About.ROOT:
+            return trouble.message
+    return "" if snapshot.last_whole is not None else "it was not looked at yet"

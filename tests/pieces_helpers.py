@@ -1,0 +1,89 @@
+"""Speech that can be counted: each stretch is a tone whose pitch is its number, with pauses between."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import media_helpers as media
+import numpy as np
+
+from asrwatch.sandbox import Said, Scripted
+from asrwatch.sandbox.recogniser import Listening, Sound
+
+WORDS = (
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+)
+FIRST, STEP = 400, 150
+
+
+def talk(stretches: int, *, seconds: float = 9, pause: float = 2) -> media.Samples:
+    """So many stretches of sound, each followed by a pause; the first is "one"."""
+    return media.joined(
+        *(
+            part
+            for number in range(stretches)
+            for part in (
+                media.tone(seconds, pitch=FIRST + number * STEP),
+                media.silence(pause),
+            )
+        )
+    )
+
+
+def words_in(sound: media.Samples) -> list[str]:
+    """The words of all stretches in a sound, in order, each once for every stretch it is heard in."""
+    heard: list[str] = []
+    window = 1_600  # a tenth of a second
+    for begin in range(0, sound.shape[1] - window + 1, window):
+        part = sound[0, begin : begin + window].astype(float)
+        if np.abs(part).max() < 500:
+            heard.append("")
+            continue
+        pitch = np.abs(np.fft.rfft(part)).argmax() * 16_000 / window
+        heard.append(WORDS[round((pitch - FIRST) / STEP)])
+    changes = [one for one, before in zip(heard, ["", *heard], strict=False) if one != before]
+    return [word for word in changes if word]
+
+
+@dataclass
+class Counting:
+    """A recogniser that decodes what arrives, remembers it, and says the words it holds."""
+
+    arrived: list[media.Samples] = field(default_factory=list)
+    _says: Scripted = field(default_factory=Scripted)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def start(self) -> None:
+        """Get ready."""
+        self._says.start()
+
+    def close(self) -> None:
+        """Stop."""
+        self._says.close()
+
+    async def listen(
+        self, sound: Sound, *, channels: Sequence[int] | None, longest: timedelta
+    ) -> Listening:
+        """Decode, then say the words."""
+        samples, rate = media.decoded(sound.path)
+        assert rate == 16_000
+        with self._lock:
+            self.arrived.append(samples)
+        said = Said(text=" ".join(words_in(samples)), seconds=samples.shape[1] / rate)
+        return await Scripted(lambda _: said).listen(sound, channels=channels, longest=longest)
