@@ -268,6 +268,8 @@ def _problems(
             continue  # it is not empty: what is in it is wrong, and told
         path = _written_at(loc, defaults, inboxes, lines)
         what = what_is_wrong(detail)
+        if detail["type"] == "missing" and path[-1:] != loc[-1:]:
+            what = f"{loc[-1]} {what}"
         if what == NO_SUCH_KEY:
             what += did_you_mean(loc, checked)
         yield _problem(path, what, lines)

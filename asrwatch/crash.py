@@ -123,6 +123,7 @@ PLACES: Final[Mapping[str, str]] = MappingProxyType(
         # Commands.
         "retrying": "a person's retry is done, not committed",
         "forgetting": "a person's forget is done, not committed",
+        "telling-again": "what nobody took is to be tried again, not committed",
         "control-answered": "a command's work is committed, the person not told",
         # The end.
         "stopping": "an end was asked for",

@@ -3,6 +3,7 @@
 import os
 import signal
 import struct
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,8 +105,19 @@ ONCE = frozenset(
 """Places that a process may pass once only, however many recordings there are."""
 AT_LEAST = {"committing": 6, "committed": 6}
 """Transactions there are in any case, whatever the number of recordings."""
-ELSEWHERE = frozenset({"migrating", "migrated"})
-"""Killed there by tests/test_migrations.py and tests/test_upgrade.py."""
+ELSEWHERE = frozenset(
+    {
+        "migrating",
+        "migrated",
+        "message-kept",
+        "message-extended",
+        "message-going",
+        "message-answered",
+        "message-burnt",
+        "telling-again",
+    }
+)
+"""Killed there by tests/test_migrations.py, tests/test_upgrade.py and tests/test_telling.py."""
 
 
 def once(trial: Trial, place: str, hit: int) -> int:
@@ -134,6 +146,7 @@ class Way:
     elsewhere: bool = False
     most: int = 25
     re_encoded: bool = False
+    cut: bool = False
 
 
 def _after_a_lost_answer(trial: Trial, place: str, hit: int) -> int:
@@ -207,6 +220,36 @@ WAYS = (
         places=frozenset({"prepared", "saving:staged", "finished"}),
         re_encoded=True,
     ),
+    Way(
+        name="cut",
+        places=frozenset(
+            {
+                "cut",
+                "saving:cut",
+                "saved:cut",
+                "cut-up",
+                "joined",
+                "saving:asking",
+                "request-sent",
+                "answer-got",
+                "answer-kept",
+                "saving:transcribed",
+                "saving:delivered",
+            }
+        ),
+        seconds=TASK,
+        keys={"cut": True},
+        cut=True,
+    ),
+    Way(
+        name="cut for tasks",
+        places=frozenset(
+            {"cut-up", "piece-published", "request-sent", "saved:submitted", "told", "joined"}
+        ),
+        seconds=TASK,
+        keys={"cut": True, "engine": {"use": "qwen3-asr-flash-filetrans", "longest": "2s"}},
+        cut=True,
+    ),
     Way(name="failed", places=frozenset({"saving:failed", "saved:failed"}), failed=True),
     Way(
         name="moved",
@@ -279,6 +322,8 @@ def kill_and_judge(way: Way, trial: Trial, place: str, hit: int, goal: Path) -> 
             _judge_failed(trial)
         elif way.re_encoded:
             twice = _judge_re_encoded(trial)
+        elif way.cut:
+            twice = _judge_cut(trial, deaths=deaths, tasks="engine" in way.keys)
         else:
             twice = trial.judge(deaths=deaths, parked=way.parked, originals=way.originals)
         if way.originals == "moved":
@@ -307,6 +352,28 @@ def _judge_re_encoded(trial: Trial) -> int:
     trial.explain()
     twice = len(trial.sandbox.bill.paid) - len(trial.given)
     assert 0 <= twice <= WORKERS
+    return twice
+
+
+def _judge_cut(trial: Trial, *, deaths: int, tasks: bool) -> int:
+    """Each is delivered, each of its pieces was paid, none twice but by a death; no copy and no piece is left."""
+    paid = Counter(line.sha256 for line in trial.sandbox.bill.paid)
+    assert len(paid) == 2 * len(trial.given)
+    twice = paid.total() - len(paid)
+    assert twice <= (0 if tasks else deaths * WORKERS)
+    with Store(trial.world.root / "state") as store:
+        for given in trial.given:
+            (recording,) = store.all_at(os.fsencode(given.path))
+            assert recording.state is State.DELIVERED
+            assert not store.pieces_of(recording.id)
+            bought = store.bought_for(recording.id)
+            assert sum(each.outcome == "answered" for each in bought) == 2
+            text = given.path.with_suffix(".txt")
+            assert is_whole(text.name, text.read_bytes())
+        ledger = store.ledger()
+    assert twice <= ledger.perhaps_twice + ledger.unknown
+    assert not list((trial.world.root / "state" / "spool").iterdir())
+    trial.explain()
     return twice
 
 

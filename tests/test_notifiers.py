@@ -349,7 +349,7 @@ def test_a_command_that_hangs_is_killed_with_all_it_started(tmp_path: Path) -> N
         "time.sleep(600)\n",
     )
     pids = tmp_path / "pids"
-    told = made("exec", command=[*command, str(pids)], timeout="3s")
+    told = made("exec", command=[*command, str(pids)], timeout="1500ms")
     with pytest.raises(Refused, match="was killed") as refused:
         told.send(a_message())
     assert len(refused.value.advice) < 5000

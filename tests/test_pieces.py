@@ -1,7 +1,10 @@
 """Recordings are cut at pauses where that is wanted or needed: pieces are paid one by one, and joined."""
 
 import json
+import re
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,9 +12,11 @@ import media_helpers as media
 import numpy as np
 import pytest
 from e2e_helpers import Installed
-from pieces_helpers import Counting, talk
+from pieces_helpers import WORDS, Counting, talk
+from wait_helpers import wait_for
 
-from asrwatch.sandbox import Knobs, Sandbox
+from asrwatch.sandbox import Fault, Knobs, Route, Sandbox, Wire
+from asrwatch.sandbox.models import Region
 
 
 @pytest.fixture
@@ -52,3 +57,164 @@ def test_what_is_to_be_cut_is_cut_and_joined(
     assert np.isclose(sandbox.bill.seconds, talk(2).shape[1] / 16_000, atol=2)
     assert [sentence["text"] for sentence in told["sentences"]] == ["one", "two"]
     assert told["sentences"][1]["begin_ms"] == told["provenance"]["pieces"][1]["begin_ms"]
+
+
+def test_subtitles_need_no_task(world: Installed, sandbox: Sandbox) -> None:
+    """With `cut: true` an inbox that wants srt is heard by the sync model: a cue for each stretch of speech."""
+    world.inbox_keys = {"cut": True, "formats": ["srt", "json"]}
+    media.write(world.inbox / "talk.wav", talk(3, seconds=4, pause=5), codec="pcm_s16le")
+    done = world.call("once")
+    assert done.returncode == 0, done.stdout + done.stderr
+    cues = world.text_of("talk", ".srt").strip().split("\n\n")
+    assert [cue.splitlines()[-1] for cue in cues] == ["one", "two", "three"]
+    begins = [cue.splitlines()[1][:8] for cue in cues]
+    assert begins == ["00:00:00", "00:00:08", "00:00:17"]
+    assert {line.task_id for line in sandbox.bill} == {""}
+    assert sandbox.bill.seconds < 3 * 6  # the pauses are not paid for
+
+
+def test_what_no_engine_takes_whole_is_cut(tmp_path: Path, heard: Counting) -> None:
+    """In the US, where only the sync model is, a recording of twenty minutes is cut below 295 s."""
+    knobs = Knobs(region=Region.US, rate_limits=False)
+    with Sandbox(recogniser=heard, knobs=knobs) as sandbox:
+        world = Installed(root=tmp_path, url=sandbox.url, key=sandbox.key)
+        world.more = {"cloud": {"region": "us", "base_url": sandbox.url}}
+        sound = talk(12, seconds=80, pause=20)
+        media.write(world.inbox / "talk.flac", sound, codec="flac")
+        done = world.call("once", patience=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert world.text_of("talk").split() == list(WORDS[:12])
+        assert sum(one.shape[1] for one in heard.arrived) == sound.shape[1]
+        assert max(one.shape[1] for one in heard.arrived) <= 295 * 16_000
+        assert len(heard.arrived) == 5
+        assert sandbox.bill.seconds == pytest.approx(1200, abs=5)
+
+
+def test_longer_than_the_longest_is_cut_for_tasks(world: Installed, heard: Counting) -> None:
+    """Longer than the task model takes (here a minute), it is cut for that: as few tasks as there must be."""
+    world.inbox_keys = {"engine": "qwen3-asr-flash-filetrans", "words": True}
+    world.engines = {"qwen3-asr-flash-filetrans": {"longest": "60s"}}
+    media.write(world.inbox / "talk.wav", talk(10), codec="pcm_s16le")
+    done = world.call("once")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(world.text_of("talk", ".json"))
+    assert told["text"].split() == list(WORDS[:10])
+    assert len({piece["task_id"] for piece in told["provenance"]["pieces"]}) == len(heard.arrived)
+    times = [sentence["begin_ms"] for sentence in told["sentences"]]
+    assert times == sorted(times)
+    assert max(times) > 50_000
+
+
+def test_a_piece_that_fails_is_the_only_one_asked_again(world: Installed, sandbox: Sandbox) -> None:
+    """A refused piece fails its recording with its place; a retry asks for it, and for what was not asked, alone."""
+    file = media.write(world.inbox / "talk.wav", talk(3), codec="pcm_s16le")
+    sandbox.fault(Fault(what=Wire.REFUSE, code="DataInspectionFailed", route=Route.CHAT, times=1))
+    assert world.call("once").returncode == 1
+    story = world.call("explain", str(file)).stdout
+    assert re.search(r"Piece \d of 3, 0:\d\d-0:\d\d: ", story)
+    assert world.status()["counts"]["failed"] == 1
+    heard_before = len(sandbox.bill.paid)
+    assert world.call("retry", str(file)).returncode == 0
+    assert world.call("once").returncode == 0
+    assert world.text_of("talk").split() == ["one", "two", "three"]
+    assert len(sandbox.bill.paid) == 3
+    assert heard_before < 3
+    told = json.loads(world.call("explain", str(file), "--json").stdout)["story"]
+    assert [piece["state"] for piece in told["pieces"]] == ["delivered"] * 3
+    assert sum(paid["outcome"] == "answered" for paid in told["paid"]) == 3
+
+
+def test_the_same_recording_again_is_not_paid_again(world: Installed, sandbox: Sandbox) -> None:
+    """A copy of what was cut is delivered from the pieces' answers, and so is one of another target's, where alike."""
+    media.write(world.inbox / "talk.wav", talk(2), codec="pcm_s16le")
+    assert world.call("once").returncode == 0
+    paid = len(sandbox.bill.paid)
+    shutil.copy(world.inbox / "talk.wav", world.inbox / "copy.wav")
+    world.inbox_keys = {"cut": {"target": "11s"}}
+    shutil.copy(world.inbox / "talk.wav", world.inbox / "other.wav")
+    assert world.call("once").returncode == 0
+    assert world.text_of("copy") == world.text_of("talk") == world.text_of("other")
+    assert len(sandbox.bill.paid) == paid
+
+
+def test_a_recording_that_changes_meanwhile_is_not_paid_further(
+    world: Installed, sandbox: Sandbox
+) -> None:
+    """The original changes while its pieces are on their way: no more of them are asked, what it became is heard."""
+    world.more = {"workers": 1}
+    file = media.write(world.inbox / "talk.wav", talk(4), codec="pcm_s16le")
+    sandbox.knobs = replace(sandbox.knobs, latency=timedelta(seconds=1))
+    daemon = world.start()
+    wait_for(lambda: len(sandbox.bill.paid) >= 1)
+    media.write(file, talk(2, seconds=8), codec="pcm_s16le")
+    sandbox.knobs = replace(sandbox.knobs, latency=timedelta(0))
+    assert world.text_of("talk").split() == ["one", "two"]
+    world.stop(daemon)
+    assert len(sandbox.bill.paid) <= 3 + 2
+
+
+def test_a_recording_that_is_deleted_meanwhile_is_not_paid_further(
+    world: Installed, sandbox: Sandbox
+) -> None:
+    """The original is taken away while its pieces are on their way: it fails, and comes back with what was paid."""
+    world.more = {"workers": 1}
+    file = media.write(world.inbox / "talk.wav", talk(4), codec="pcm_s16le")
+    aside = world.root / "aside.wav"
+    sandbox.knobs = replace(sandbox.knobs, latency=timedelta(seconds=1))
+    daemon = world.start()
+    wait_for(lambda: len(sandbox.bill.paid) >= 1)
+    file.rename(aside)
+    wait_for(lambda: world.status()["counts"]["cut"] == 0)
+    paid = len(sandbox.bill.paid)
+    assert paid < 4
+    sandbox.knobs = replace(sandbox.knobs, latency=timedelta(0))
+    aside.rename(file)
+    assert world.text_of("talk").split() == ["one", "two", "three", "four"]
+    world.stop(daemon)
+    assert len(sandbox.bill.paid) == 4
+
+
+def test_a_restart_in_the_middle_goes_on(world: Installed, sandbox: Sandbox) -> None:
+    """Stopped while pieces are on their way, the next start asks for the others alone."""
+    world.more = {"workers": 1}
+    file = media.write(world.inbox / "talk.wav", talk(4), codec="pcm_s16le")
+    sandbox.knobs = replace(sandbox.knobs, latency=timedelta(milliseconds=500))
+    daemon = world.start()
+    wait_for(lambda: len(sandbox.bill.paid) >= 1)
+    assert world.stop(daemon) == 0
+    assert 1 <= len(sandbox.bill.paid) < 4
+    told = json.loads(world.call("explain", str(file), "--json").stdout)["story"]
+    assert told["state"] == "cut"
+    assert len(told["pieces"]) == 4
+    refused = world.call("forget", str(file))
+    assert refused.returncode in {0, 1}
+    if refused.returncode == 0:
+        world.call("retry", str(file))
+    sandbox.knobs = replace(sandbox.knobs, latency=timedelta(0))
+    assert world.call("once").returncode == 0
+    assert world.text_of("talk").split() == ["one", "two", "three", "four"]
+    assert len(sandbox.bill.paid) == 4
+    assert not list((world.root / "state" / "spool").iterdir())
+
+
+def test_pieces_do_not_keep_others_waiting(world: Installed, sandbox: Sandbox) -> None:
+    """While many pieces of one recording wait, a short one that comes later has its turn."""
+    world.more = {"workers": 1}
+    media.write(world.inbox / "talk.wav", talk(14, seconds=8), codec="pcm_s16le")
+    sandbox.knobs = replace(sandbox.knobs, latency=timedelta(milliseconds=300))
+    daemon = world.start()
+    wait_for(lambda: len(sandbox.bill.paid) >= 2)
+    media.write(world.inbox / "short.wav", talk(1, seconds=3), codec="pcm_s16le")
+    world.text_of("short")
+    assert len(sandbox.bill.paid) < 13
+    world.text_of("talk")
+    world.stop(daemon)
+
+
+def test_plan_tells_pieces_and_price(world: Installed) -> None:
+    """`plan` and `explain` of a file that waits name the pieces, what they cost, and nothing is sent."""
+    file = media.write(world.inbox / "talk.wav", talk(2), codec="pcm_s16le")
+    planned = world.call("plan", "--json")
+    assert '"cut"' in planned.stdout
+    assert "about 2 pieces" in planned.stdout
+    assert "about 2 pieces" in world.call("explain", str(file)).stdout

@@ -119,7 +119,7 @@ def _divided(begin: int, end: int, quiet: Sequence[tuple[int, int]], how: Cut) -
         pause = _pause_near(aim, at, quiet, how)
         to = aim if pause is None else pause
         yield Stretch(begin=at, end=to, overlap=overlap)
-        overlap = 0 if pause is not None else min(how.overlap // _MILLISECOND, (to - at) // 2)
+        overlap = 0 if pause is not None else min(how.overlap // _MILLISECOND, (to - at) // 8)
         at = to - overlap
     yield Stretch(begin=at, end=end, overlap=overlap)
 

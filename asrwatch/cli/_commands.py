@@ -27,6 +27,7 @@ _ORDER = (
     "retry",
     "forget",
     "check",
+    "notify",
     "unit",
     "parts",
     "demo",

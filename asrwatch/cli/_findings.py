@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from asrwatch.audio.studio import INSTALL_CODECS, WITHOUT_CODECS, has_codecs
-from asrwatch.bootstrap import Parts
+from asrwatch.bootstrap import Parts, build_notifiers
 from asrwatch.cli._finding import Finding, bad, doubtful, good
 from asrwatch.cli._folders import (
     inbox_findings,
@@ -47,6 +47,7 @@ def findings(settings: Settings, built: Parts, *, online: bool) -> Iterator[Find
     yield codecs_finding(present=has_codecs())
     for route in built.routes.values():
         yield _dispatch(route)
+    yield from notifier_findings(settings)
     yield from state_findings(settings)
     yield from space_findings(settings)
     status = _running(settings)
@@ -63,6 +64,17 @@ def _key(built: Parts) -> Iterator[Finding]:
         yield bad("key", error.message, error.advice)
         return
     yield good("key", f"found in {keys.source()}")
+
+
+def notifier_findings(settings: Settings) -> Iterator[Finding]:
+    """Whether each notifier could be reached: address, secret, program. Nothing is sent."""
+    notifiers, _ = build_notifiers(settings)
+    for notifier in notifiers.values():
+        about = f"notifier {notifier.label}"
+        try:
+            yield good(about, notifier.check())
+        except AsrwatchError as error:
+            yield doubtful(about, error.message, error.advice)
 
 
 def codecs_finding(*, present: bool) -> Finding:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asrwatch import parts, storages
+from asrwatch import notifiers, parts, storages
 from asrwatch.config import InboxSettings, Settings
+from asrwatch.notifiers import Notifier
 from asrwatch.storages import Storage
 
 __all__ = ["Need", "folder_needs", "written_folders"]
@@ -55,8 +56,20 @@ def _all(settings: Settings) -> Iterator[Need]:
             yield Need(path=folder, why=f"{what} of inbox {inbox.name}", write=True)
     if settings.metrics.textfile is not None:
         yield Need(path=settings.metrics.textfile.parent, why="metrics", write=True)
+    for folder, inbox in _read_by_notifiers(settings):
+        yield Need(path=folder, why=f"notify of inbox {inbox.name}", write=False)
     for folder in _read_by_storage(settings):
         yield Need(path=folder, why=f"storage {settings.storage.use}", write=False)
+
+
+def _read_by_notifiers(settings: Settings) -> Iterator[tuple[Path, InboxSettings]]:
+    """The folders of the files that notifiers' options name: secrets, certificates."""
+    for inbox in settings.inboxes:
+        for choice in inbox.notify:
+            part: type[Notifier[Any]] = parts.find(notifiers, Notifier, choice.use)  # type: ignore[type-abstract] # a base to look for
+            for _, value in part.Options.model_validate(dict(choice.options)):
+                if isinstance(value, Path):
+                    yield value.parent, inbox
 
 
 def _read_by_storage(settings: Settings) -> Iterator[Path]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from asrwatch.bootstrap import build_parts
+from asrwatch.bootstrap import build_notifiers, build_parts
 from asrwatch.cli._finding import Finding, Level, bad
 from asrwatch.cli._findings import findings
 from asrwatch.cli._house import settings_for
@@ -36,6 +36,7 @@ def check(
     try:
         settings = settings_for(config, folders)
         built = build_parts(settings)
+        build_notifiers(settings)
     except ConfigError as error:
         if not as_json:
             raise

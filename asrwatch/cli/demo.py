@@ -107,6 +107,7 @@ def _configure(folder: Path, inbox: Path, url: str) -> Path:
     written = {
         "state_dir": str(folder / "state"),
         "cloud": {"base_url": url},
+        "web": False,
         "engines": {
             "qwen3-asr-flash": {"longest": "10s"},
             "qwen3-asr-flash-filetrans": {"first_poll": "1s"},

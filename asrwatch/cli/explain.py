@@ -4,18 +4,20 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from asrwatch.bootstrap import build_parts
+from asrwatch.cli._hearing import rows_of_sound
 from asrwatch.cli._house import absolute, consult, settings_for
 from asrwatch.cli._options import AsJson, ConfigFile
+from asrwatch.cli._pieces import rows_of_pieces
 from asrwatch.cli._printing import Row, local, print_json, show
 from asrwatch.config import Settings
 from asrwatch.desk.foresight import foresee
+from asrwatch.desk.hearing import with_sound
 from asrwatch.desk.reports import (
     AskExplain,
     Explanation,
@@ -24,9 +26,11 @@ from asrwatch.desk.reports import (
     Reason,
     RecordingLine,
     Story,
+    Untold,
     to_json,
 )
 from asrwatch.journey.journey import Route
+from asrwatch.journey.preparing import Preparer
 from asrwatch.values import counted, format_duration, format_money, format_size, printable
 
 __all__ = ["explain", "explanation_of", "rows_of_explanation"]
@@ -79,12 +83,15 @@ def _is_nothing(report: Explanation) -> bool:
 def explanation_of(settings: Settings, path: bytes) -> Explanation:
     """What is known of a path and, where that is nothing, what would happen to it."""
     report = consult(settings, AskExplain(path=path), Explanation)
-    if report.story is not None:
-        return report
 
     def routes() -> Mapping[str, Route]:
         return build_parts(settings).routes
 
+    def preparer() -> Preparer | None:
+        return next((route.preparer for route in routes().values()), None)
+
+    if report.story is not None:
+        return replace(report, story=with_sound(report.story, preparer))
     foreseen = foresee(path, settings, routes, forgotten=report.forgotten)
     return replace(report, foresight=foreseen)
 
@@ -122,14 +129,11 @@ def _story(story: Story) -> Iterator[Row]:
             "trouble",
             f"{counted(story.trouble_count, 'time')} since {local(story.trouble_since)}: {_reason(story.trouble)}",
         )
-    yield (
-        "audio",
-        _audio(story.container, story.codec, story.duration, story.channels)
-        + f", {format_size(story.size)}",
-    )
+    yield from rows_of_sound(story.sound, format_size(story.size))
     yield from _plan(story)
     if story.ticket is not None:
         yield "task", story.ticket
+    yield from rows_of_pieces(story.pieces)
     for number, output in enumerate(story.outputs):
         yield (
             "" if number else "transcript",
@@ -139,6 +143,8 @@ def _story(story: Story) -> Iterator[Row]:
         yield "moved to", printable(story.original)
     for number, paid in enumerate(story.paid):
         yield ("" if number else "asked"), _paid(paid)
+    for number, each in enumerate(story.untold):
+        yield ("" if number else "not told"), _untold(each)
     for number, event in enumerate(story.events):
         said = f"{local(event.at)}  {event.state.value:<11}  {event.note}"
         yield ("" if number else "story"), said.rstrip()
@@ -156,11 +162,8 @@ def _foresight(report: Explanation, foresight: Foresight) -> Iterator[Row]:
     yield "verdict", foresight.verdict
     if foresight.advice:
         yield "", foresight.advice
-    if foresight.container is not None or foresight.duration is not None:
-        yield (
-            "audio",
-            _audio(foresight.container, foresight.codec, foresight.duration, foresight.channels),
-        )
+    if foresight.sound is not None:
+        yield from rows_of_sound(foresight.sound)
     yield from _plan(foresight)
     if foresight.taken and not report.running:
         yield "waits", "asrwatch is not running; it is taken up when it is started."
@@ -190,16 +193,11 @@ def _lines(label: str, lines: tuple[RecordingLine, ...]) -> Iterator[Row]:
         )
 
 
-def _audio(
-    container: str | None, codec: str | None, duration: timedelta | None, channels: int | None
-) -> str:
-    told = [container or "unknown container"]
-    if codec and codec != container:
-        told.append(codec)
-    told.append(format_duration(duration) if duration is not None else "unknown length")
-    if channels is not None:
-        told.append(counted(channels, "channel"))
-    return ", ".join(told)
+def _untold(each: Untold) -> str:
+    told = f"{each.kind}, to {each.notifier}, {counted(each.attempts, 'attempt')}"
+    if each.given_up:
+        return f"{told}; given up ({each.given_up}): asrwatch notify --again"
+    return f"{told}; next attempt {local(each.next_at)}" if each.next_at else told
 
 
 def _paid(paid: Paid) -> str:

@@ -19,6 +19,7 @@ from asrwatch.desk.reports import (
     HoldLine,
     InboxHealth,
     Money,
+    NotifierLine,
     RecordingLine,
     Status,
     to_json,
@@ -121,6 +122,7 @@ def rows_of_status(report: Status) -> Iterator[Row]:
     if report.backup_trouble is not None:
         trouble = report.backup_trouble
         yield "backup", f"FAILED: {trouble.message} {trouble.advice}".rstrip()
+    yield from _notifiers(report)
     for number, short in enumerate(report.shortages):
         yield ("" if number else "no room"), f"{short.message} {short.advice}"
     for number, hold in enumerate(report.holds):
@@ -219,6 +221,25 @@ def _tasks(report: Status) -> Iterator[Row]:
         )
     if report.task_count > _SHOWN:
         yield "", f"and {report.task_count - _SHOWN} more"
+
+
+def _notifiers(report: Status) -> Iterator[Row]:
+    for line in report.notifiers:
+        yield from _notifier(line)
+
+
+def _notifier(line: NotifierLine) -> Iterator[Row]:
+    """What waits for it and what it failed with; one that does well needs no line."""
+    told = [f"{counted(line.waiting, 'message')} waiting"] if line.waiting else []
+    told += [f"{counted(line.untold, 'message')} given up"] if line.untold else []
+    if line.failures or line.gone or line.untold:
+        yield "notifier", f"{printable(line.notifier)}: {', '.join(told) or 'failed'}"
+        if line.trouble is not None:
+            trouble = f"{line.trouble.message} {line.trouble.advice}".rstrip()
+            next_at = f" (next attempt {local(line.next_at)})" if line.next_at else ""
+            yield "", trouble + next_at
+        if line.untold or line.gone:
+            yield "", "next: asrwatch notify --again"
 
 
 def _hold(hold: HoldLine) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
@@ -9,8 +10,12 @@ from asrwatch.clock import utc_now
 from asrwatch.cloud.regions import currency_of
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
+from asrwatch.desk.another import another
 from asrwatch.desk.lookups import lately, transcripts
+from asrwatch.desk.outbox import tell_again, untold_about
+from asrwatch.desk.pieces import lines_of
 from asrwatch.desk.reports import (
+    AskAnother,
     AskBooked,
     AskExplain,
     AskForget,
@@ -18,6 +23,7 @@ from asrwatch.desk.reports import (
     AskLog,
     AskRetry,
     AskStatus,
+    AskTellAgain,
     AskTranscripts,
     Booked,
     Explanation,
@@ -67,6 +73,10 @@ class Desk:
                 return self.booked(paths)
             case AskRetry():
                 return retry(self._scene, question, now)
+            case AskTellAgain():
+                return tell_again(self._scene, question, now)
+            case AskAnother():
+                return another(self._scene, question, now)
             case AskForget():
                 return forget(self._scene, question, now)
             case AskTranscripts():
@@ -144,9 +154,11 @@ class Desk:
             currency=currency_of(self._scene.settings.cloud.region),
             workers_busy=daemon is not None and len(daemon.under_way) >= daemon.house.workers,
         )
-        return story_of(
+        told = story_of(
             recording,
             around,
             events=store.story(recording.id),
             bought=store.bought_for(recording.id),
+            pieces=lines_of(self._scene, recording),
         )
+        return replace(told, untold=untold_about(self._scene, recording.id))

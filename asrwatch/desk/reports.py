@@ -17,6 +17,7 @@ from asrwatch.journey.recording import State
 
 __all__ = [
     "Ailment",
+    "AskAnother",
     "AskBooked",
     "AskExplain",
     "AskForget",
@@ -24,6 +25,7 @@ __all__ = [
     "AskLog",
     "AskRetry",
     "AskStatus",
+    "AskTellAgain",
     "AskTranscripts",
     "Booked",
     "BudgetLine",
@@ -39,23 +41,28 @@ __all__ = [
     "Log",
     "LogLine",
     "Money",
+    "NotifierLine",
     "OutputLine",
     "Paid",
     "Piece",
+    "PieceLine",
     "Question",
     "Reason",
     "RecordingLine",
     "Report",
     "Settling",
+    "SoundLine",
     "Span",
     "Status",
     "Story",
     "Stuck",
     "TaskLine",
+    "ToldAgain",
     "TranscriptLine",
     "Transcripts",
     "Treated",
     "Treatment",
+    "Untold",
     "from_json",
     "question_from_json",
     "to_json",
@@ -134,6 +141,15 @@ class AskRetry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AskAnother:
+    """Transcribe this recording again, with this engine, whatever its inbox says; that is paid for."""
+
+    recording: int
+    engine: str
+    ask: Literal["another"] = "another"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AskForget:
     """Drop what is known of these files and of everything below these folders (absolute)."""
 
@@ -163,8 +179,25 @@ class AskLog:
     ask: Literal["log"] = "log"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskTellAgain:
+    """Try again what no notifier took; with `drop`: throw it away."""
+
+    drop: bool = False
+    ask: Literal["tell-again"] = "tell-again"
+
+
 Question = (
-    AskStatus | AskHealth | AskExplain | AskBooked | AskRetry | AskForget | AskTranscripts | AskLog
+    AskAnother
+    | AskStatus
+    | AskHealth
+    | AskExplain
+    | AskBooked
+    | AskRetry
+    | AskForget
+    | AskTranscripts
+    | AskLog
+    | AskTellAgain
 )
 
 
@@ -336,6 +369,42 @@ class Doubt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NotifierLine:
+    """How a notifier does: messages that wait for it and that it never took (`untold`), and what it failed with.
+
+    `told_at` is when it last took one; `gone` since when it wants none.
+    """
+
+    notifier: str
+    inboxes: tuple[str, ...]
+    waiting: int
+    untold: int
+    told_at: datetime | None = None
+    failures: int = 0
+    next_at: datetime | None = None
+    gone: datetime | None = None
+    trouble: Reason | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Untold:
+    """A message that was not told: of `count` things, the first of them `about` a file.
+
+    `given_up` says why it is not tried any more; otherwise `next_at` is when it is.
+    """
+
+    message: str
+    notifier: str
+    kind: str
+    since: datetime
+    attempts: int
+    count: int
+    about: str | None = None
+    given_up: str | None = None
+    next_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Stuck:
     """A thread beyond its deadline: what it does, and for how long it has not moved."""
 
@@ -379,6 +448,8 @@ class Status:
     page: str | None = None
     page_trouble: Reason | None = None
     budget: tuple[BudgetLine, ...] = ()
+    notifiers: tuple[NotifierLine, ...] = ()
+    untold: tuple[Untold, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -426,6 +497,7 @@ class Paid:
     billed: Span | None
     cost: Sum | None = None
     currency: str = ""
+    piece: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -435,6 +507,43 @@ class OutputLine:
     format: str
     path: FileName
     written: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SoundLine:
+    """What a recording is, as far as that is known; None is unknown.
+
+    `duration_from` is `headers`, `decoding` or empty. `silent`: nobody could hear anything in it; `same_channels`:
+    all carry the same sound; `silent_channels` and `track` (of `tracks` streams of sound) count from 0;
+    `pictures`: it is a video.
+    """
+
+    container: str | None
+    codec: str | None
+    duration: Span | None
+    duration_from: str
+    sample_rate: int | None
+    channels: int | None
+    silent: bool | None
+    same_channels: bool | None
+    silent_channels: tuple[int, ...]
+    tracks: int | None
+    track: int
+    pictures: bool | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PieceLine:
+    """A piece of a recording that was cut: its place, how far it is (None: not on its way), and what was paid."""
+
+    number: int
+    begin: Span
+    end: Span
+    channel: int | None = None
+    state: State | None = None
+    ticket: str | None = None
+    billed: Span | None = None
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -472,7 +581,10 @@ class Story:
     outputs: tuple[OutputLine, ...] = ()
     original: FileName | None = None
     paid: tuple[Paid, ...] = ()
+    pieces: tuple[PieceLine, ...] = ()
     events: tuple[EventLine, ...] = ()
+    sound: SoundLine | None = None
+    untold: tuple[Untold, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -495,6 +607,7 @@ class Foresight:
     reasons: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     advice: str = ""
+    sound: SoundLine | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -602,11 +715,19 @@ class Log:
     newest: int
 
 
-Report = Status | Health | Explanation | Treatment | Booked | Transcripts | Log
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToldAgain:
+    """How many messages are tried again, or were thrown away."""
+
+    running: bool
+    messages: int
+
+
+Report = Status | Health | Explanation | Treatment | Booked | Transcripts | Log | ToldAgain
 
 _ADAPTERS: Mapping[type[Any], TypeAdapter[Any]] = {
     kind: TypeAdapter(kind)
-    for kind in (Status, Health, Explanation, Treatment, Booked, Transcripts, Log)
+    for kind in (Status, Health, Explanation, Treatment, Booked, Transcripts, Log, ToldAgain)
 }
 _QUESTIONS: TypeAdapter[Question] = TypeAdapter(Annotated[Question, Discriminator("ask")])
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from asrwatch import __version__
 from asrwatch.cloud.regions import currency_of
 from asrwatch.desk.health import inboxes
+from asrwatch.desk.outbox import notifiers_of, untold_of
 from asrwatch.desk.reports import (
     BudgetLine,
     Doubt,
@@ -72,6 +73,8 @@ def standing(scene: Scene, now: datetime) -> Status:
         ever=_money(store.ledger()),
         budget=tuple(_budget_line(each) for each in scene.fuse.periods(now)),
         currency=currency_of(scene.settings.cloud.region),
+        notifiers=notifiers_of(scene),
+        untold=untold_of(scene, limit=LISTED),
         doubts=tuple(_doubt(each) for each in store.doubts(limit=LISTED)),
     )
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
 
+from asrwatch.desk.hearing import sound_of
 from asrwatch.desk.reports import (
     EventLine,
     OutputLine,
     Paid,
+    PieceLine,
     Reason,
     RecordingLine,
     Story,
@@ -158,6 +160,7 @@ def story_of(
     *,
     events: Iterable[Event],
     bought: Iterable[Bought],
+    pieces: Sequence[PieceLine] = (),
 ) -> Story:
     """Everything there is to tell of a recording."""
     reading, failure, trouble = recording.reading, recording.failure, recording.trouble
@@ -195,6 +198,8 @@ def story_of(
         ),
         original=recording.delivery.original if recording.delivery else None,
         paid=tuple(_paid(each, around.currency) for each in bought),
+        sound=sound_of(facts) if facts else None,
+        pieces=tuple(pieces),
         events=tuple(EventLine(at=each.at, state=each.after, note=each.note) for each in events),
     )
 
@@ -225,4 +230,5 @@ def _paid(bought: Bought, currency: str) -> Paid:
         billed=bought.billed,
         cost=bought.cost,
         currency=currency,
+        piece=bought.piece,
     )

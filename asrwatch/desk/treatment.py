@@ -6,6 +6,7 @@ from datetime import datetime
 
 from asrwatch import logs
 from asrwatch.crash import crash_point
+from asrwatch.desk.pieces import take_up, why_not_forgotten
 from asrwatch.desk.reports import AskForget, AskRetry, Treated, Treatment
 from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import DONE
@@ -84,6 +85,7 @@ def _retry(scene: Scene, recording: Recording, now: datetime) -> Treated:
     refusal = _why_not(scene, recording)
     if refusal:
         return Treated(path=recording.path, done=False, what=refusal)
+    pieces = take_up(scene, recording, now)
     if recording.state not in DONE:
         again = recording.postpone(recording.trouble, due=now)
         note, outcome, what = "a person asked to go on at once", "", "It goes on at once."
@@ -102,6 +104,8 @@ def _retry(scene: Scene, recording: Recording, now: datetime) -> Treated:
         outcome = "again" if recording.state is State.PARKED else ""
         if again.state is State.TRANSCRIBED:
             what = "Its stored answer is delivered again; that costs nothing."
+        elif pieces is not None:
+            what = pieces
         elif outcome:
             what = "It starts over; it may be paid for a second time."
         else:
@@ -195,6 +199,7 @@ def _forget(scene: Scene, path: bytes, now: datetime) -> Treated:
     recordings = scene.store.all_at(path)
     for recording in recordings:
         refusal = _why_not(scene, recording)
+        refusal = refusal or why_not_forgotten(scene, recording)
         if refusal:
             return Treated(path=path, done=False, what=refusal)
     for recording in reversed(recordings):  # the newest last: its fingerprint is the file's

@@ -9,7 +9,7 @@ from asrwatch.errors import OurBug
 from asrwatch.journey.channels import ordinal
 from asrwatch.journey.recording import Failure, Piece, Preparation, Recording, State
 
-__all__ = ["IN_FLIGHT", "as_recording", "failure_of", "name_of", "stretches"]
+__all__ = ["IN_FLIGHT", "as_recording", "clock", "failure_of", "name_of", "stretches"]
 
 _MILLISECOND = timedelta(milliseconds=1)
 IN_FLIGHT = frozenset({State.ASKING, State.SUBMITTED, State.TRANSCRIBED})
@@ -54,10 +54,11 @@ def as_recording(whole: Recording, piece: Piece, *, now: datetime) -> Recording:
 def name_of(piece: Piece) -> str:
     """How a piece is called where people read it: "Piece 7 of 12, 18:00-21:00"."""
     channel = "" if piece.channel is None else f", the {ordinal(piece.channel)} channel"
-    return f"Piece {piece.number} of {piece.of}, {_clock(piece.begin)}-{_clock(piece.end)}{channel}"
+    return f"Piece {piece.number} of {piece.of}, {clock(piece.begin)}-{clock(piece.end)}{channel}"
 
 
-def _clock(moment: timedelta) -> str:
+def clock(moment: timedelta) -> str:
+    """A place in a recording as players show it: "3:05", "1:02:45"."""
     minutes, seconds = divmod(round(moment.total_seconds()), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -58,7 +58,7 @@ class HandingOut:
                     crowd.take(recording.inbox)
                     passed_over.add(step[0].id)  # a probe is of another recording than its turn was
                     steps.append(step)
-                    self._turns.served(states, recording.inbox)
+                    self._turns.served(states, recording)
             if len(chosen) < wanted:
                 break
         return steps

@@ -26,7 +26,7 @@ from asrwatch.news import About, Day, News, Standstill
 from asrwatch.notifiers import Gone, NotifierOptions, Occasion, Refused
 from asrwatch.values import printable
 
-__all__ = ["Herald", "Wish"]
+__all__ = ["Herald", "Wish", "together"]
 
 log = logs.get("notify")
 
@@ -45,7 +45,7 @@ LONGEST_WAIT = timedelta(minutes=30)
 LASTING = timedelta(minutes=10)
 """Trouble that may pass by itself (a throttled engine, a server that is down) is told after this long."""
 MOST_TEXT = 64 * 1024
-"""Characters of a transcript that go along."""
+"""Characters of a transcript that go along; beyond as many, those of others in the same message do not."""
 
 _AT_ONCE = frozenset(
     {
@@ -79,7 +79,6 @@ class Herald:
     Args:
         book: whose store it writes to.
         wishes: of all inboxes.
-        text_of: a delivered recording's transcript.
         currency: of what was spent.
         chance: for jitter, from 0 up to 1.
     """
@@ -89,15 +88,15 @@ class Herald:
         book: Book,
         wishes: Iterable[Wish],
         *,
-        text_of: Callable[[Recording], str],
         currency: str,
         chance: Callable[[], float],
     ) -> None:
         self._store = book.store
         self._log = book.log_saved
-        self._text_of = text_of
         self._currency = currency
         self._chance = chance
+        self.most_waiting = MOST_WAITING
+        self.most_dead = MOST_DEAD
         self._wishes: dict[str, list[Wish]] = {}
         for wish in wishes:
             self._wishes.setdefault(wish.key, []).append(wish)
@@ -124,7 +123,11 @@ class Herald:
     def changed(self, before: Recording | None, after: Recording) -> None:
         """A recording has become something else."""
         occasion = _OCCASIONS.get(after.state)
-        if occasion is None or (before is not None and before.state is after.state):
+        if (
+            after.part_of is not None
+            or occasion is None
+            or (before is not None and before.state is after.state)
+        ):
             return
         failure = after.failure
         if failure is not None and failure.code == SUPERSEDED:
@@ -207,7 +210,7 @@ class Herald:
     def _about(self, recording: Recording, *, text: bool) -> About:
         path, exact = _shown(recording.path)
         reading, failure = recording.reading, recording.failure
-        told = self._text_of(recording) if text and recording.state is State.DELIVERED else None
+        told = _text_of(recording) if text else None
         return About(
             id=recording.id,
             inbox=recording.inbox,
@@ -239,10 +242,10 @@ class Herald:
         if until is not None and until > now + group * 2:
             until = None  # of a clock that was wrong, or of a longer `group`
         open_ = store.unsent(key, kind, after=now) if until is not None else None
-        if open_ is None and store.waiting(key) >= MOST_WAITING:
+        if open_ is None and store.waiting(key) >= self.most_waiting:
             open_ = store.unsent(key, kind)
         if open_ is not None:
-            store.rewrite(open_.id, _together(open_.news, news))
+            store.rewrite(open_.id, together(open_.news, news))
             crash_point("message-extended")
             return
         due = max(until, now) if until is not None else now
@@ -266,7 +269,7 @@ class Herald:
         )
         self._store.post(letter)
         if dead:
-            self._store.clear_dead(key, most=MOST_DEAD, before=now - DEAD_KEPT)
+            self._store.clear_dead(key, most=self.most_dead, before=now - DEAD_KEPT)
         crash_point("message-kept")
 
     def _digest(self, wish: Wish, now: datetime) -> None:
@@ -413,7 +416,7 @@ class Herald:
             code=error.code,
             advice="`asrwatch notify` lists what was not told; `asrwatch notify --again` tries it again.",
         )
-        self._store.clear_dead(letter.notifier, most=MOST_DEAD, before=now - DEAD_KEPT)
+        self._store.clear_dead(letter.notifier, most=self.most_dead, before=now - DEAD_KEPT)
 
     def _wait(self, failures: int, error: AsrwatchError) -> timedelta:
         """Doubling, bounded, with jitter; longer where the receiver asks for it."""
@@ -431,6 +434,14 @@ class Herald:
         """The clock was set: no wait becomes longer or shorter by it."""
         if step.by and self._wishes:
             self._store.move_letters(step.by)
+
+
+def _text_of(recording: Recording) -> str | None:
+    """What was said, a sentence a line; None where nothing was delivered."""
+    delivery = recording.delivery
+    if delivery is None or delivery.said is None:
+        return None
+    return "\n".join(sentence.text for sentence in delivery.said)
 
 
 def _standing(
@@ -466,14 +477,17 @@ def _standing(
         )
 
 
-def _together(news: News, more: News) -> News:
+def together(news: News, more: News) -> News:
     """One message that tells both; it names only the first of many."""
     room = max(0, LISTED - len(news.recordings))
+    named = more.recordings[:room]
+    if sum(len(each.text or "") for each in news.recordings) >= MOST_TEXT:
+        named = tuple(replace(each, text=None, text_is_cut=each.text is not None) for each in named)
     stood = max(0, LISTED - len(news.standstills))
     return replace(
         news,
         count=news.count + more.count,
-        recordings=(*news.recordings, *more.recordings[:room]),
+        recordings=(*news.recordings, *named),
         standstills=(*news.standstills, *more.standstills[:stood]),
         reasons=_sum(news.reasons, more.reasons),
         inboxes=_sum(news.inboxes, more.inboxes),

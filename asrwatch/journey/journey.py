@@ -88,6 +88,7 @@ __all__ = [
     "candidate_of",
     "discard",
     "facts_of",
+    "heard",
     "is_ours",
     "plan_for",
     "send",
@@ -220,7 +221,7 @@ def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
         size=recording.fingerprint.size,
         wishes=route.wishes,
         region=route.region,
-        engine=route.engine,
+        engine=recording.engine_wanted or route.engine,
         refused=recording.engines_refused,
         cut=route.cut,
     )
@@ -242,10 +243,7 @@ def facts_of(stream: BinaryIO, path: bytes, route: Route) -> AudioFacts:
     """
     facts = probe(stream, path, whole=route.care is not None)
     admission.check_length(facts, path, route.longest)
-    try:
-        facts = _listened(stream, facts, route)
-    except RecordingError as error:
-        raise admission.named(error, facts, path) from error
+    facts = _listened(stream, facts, route)
     admission.check_length(facts, path, route.longest)
     return facts
 
@@ -667,13 +665,9 @@ def _recalled(engine: Engine[Any], ask_id: str) -> Heard | Pending | None:
 
 def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
     """Render the stored answer in every format, put the files in place, then deal with the original."""
-    reading, answer = _evidence(recording.reading), _evidence(recording.answer)
+    answer = _evidence(recording.answer)
     source.check_still_current(recording, route.care, route.presence)
-    transcript = channels.named(
-        transcript_of(answer, route.engines[reading.plan.engine]),
-        channels.voices(route.wishes, reading.facts),
-        heard=reading.plan.channels,
-    )
+    transcript = heard(recording, route)
     provenance = provenance_of(recording, transcript, region=route.region)
     rendered = tuple(
         delivery.Rendered.of(name, part.render(transcript, provenance))
@@ -697,6 +691,20 @@ def _deliver(recording: Recording, route: Route, clock: Clock) -> Recording:
         said=transcript.spoken,
     )
     return recording.deliver(delivered, now=now)
+
+
+def heard(recording: Recording, route: Route) -> Transcript:
+    """What the answer in hand says, its channels named as the inbox names them.
+
+    Raises:
+        RecordingError: the answer holds no usable transcript.
+    """
+    reading, answer = _evidence(recording.reading), _evidence(recording.answer)
+    return channels.named(
+        transcript_of(answer, route.engines[reading.plan.engine]),
+        channels.voices(route.wishes, reading.facts),
+        heard=reading.plan.channels,
+    )
 
 
 def _understand(recording: Recording, route: Route, clock: Clock) -> Recording:

@@ -28,7 +28,6 @@ from asrwatch.journey.book import Book
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.handing_out import HandingOut
-from asrwatch.journey.heard import text_of
 from asrwatch.journey.herald import Herald, Wish
 from asrwatch.journey.journey import Route
 from asrwatch.journey.next_step import NextStep
@@ -115,7 +114,6 @@ class Keeper:
         self.herald = Herald(
             self.book,
             wishes,
-            text_of=lambda recording: text_of(recording, routes),
             currency=currency,
             chance=chance,
         )
@@ -293,8 +291,11 @@ class Keeper:
             now=now,
             patience=route.patience if route else DEFAULT_PATIENCE,
             rest_within=route.rest_within if route else DEFAULT_PATIENCE,
-            # another engine would have its own pieces
-            automatic=route is not None and route.engine is None and before.part_of is None,
+            # another engine would have its own pieces; one that was asked for by name is not replaced
+            automatic=route is not None
+            and route.engine is None
+            and before.part_of is None
+            and before.engine_wanted is None,
             chance=self._chance,
         )
         if after.state is State.FAILED:

@@ -148,7 +148,9 @@ class Preparer:
         if heard.track:
             return self.listen(recording, facts, track=heard.track)
         whole = not falls_short(heard.samples, facts.duration)
-        return replace(facts, silent=heard.silent and whole, tracks=heard.tracks)
+        return replace(
+            facts, silent=heard.silent and whole, tracks=heard.tracks, pictures=heard.pictures
+        )
 
     def _heard(self, recording: BinaryIO, order: Survey) -> Surveyed:
         """The track that is meant; of tracks that are all silent the first choice."""
@@ -454,6 +456,8 @@ def _listened(facts: AudioFacts, heard: Surveyed) -> AudioFacts:
         silent_channels=heard.silent_channels if whole else (),
         tracks=heard.tracks,
         track=heard.track,
+        decoded=told.duration is None,
+        pictures=heard.pictures,
     )
 
 

@@ -89,7 +89,8 @@ NEXT: Mapping[State, frozenset[State]] = MappingProxyType(
         State.SUBMITTED: frozenset({State.TRANSCRIBED, State.SETTLED, State.FAILED, State.PARKED}),
         State.TRANSCRIBED: frozenset({State.DELIVERED, State.FAILED}),
         # `retry` delivers the stored answer once more, for nothing
-        State.DELIVERED: frozenset({State.TRANSCRIBED}),
+        # another engine was asked for by name: from the file on
+        State.DELIVERED: frozenset({State.TRANSCRIBED, State.SETTLED}),
         # `retry`, or the file changed; with an answer in hand only the delivery is repeated
         State.FAILED: frozenset({State.SETTLED, State.TRANSCRIBED}),
         # `retry`: the answer on the disk is read again, or a person said it may be paid again
@@ -126,7 +127,7 @@ class AudioFacts:
     What follows is only known of what was listened to: `silent` if nobody could hear anything in it, `same_channels`
     if every channel carries the same sound, `silent_channels` those in which nobody could hear anything. `tracks` is
     how many streams of sound there are, `track` the one that everything else is said of; both, like channels, count
-    from 0.
+    from 0. `decoded` says that the length was counted and not told by headers, `pictures` whether it is a video.
     """
 
     container: str | None = None
@@ -139,6 +140,8 @@ class AudioFacts:
     silent_channels: tuple[int, ...] = ()
     tracks: int | None = None
     track: int = 0
+    decoded: bool = False
+    pictures: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -400,8 +403,9 @@ class Recording:
     """A file in an inbox and everything that is true of it. Immutable: every move returns a new value.
 
     `id` is 0 until the store has given it one. `due` is the date before which nothing is to be done.
-    `attempts` counts paid requests announced, before they are made. `part_of` is the id of the recording that this
-    is a piece of (see `Piece`); None of all that people dropped.
+    `attempts` counts paid requests announced, before they are made. `engine_wanted` is one that a person asked
+    for by name, whatever the inbox says. `part_of` is the id of the recording that this is a piece of (see
+    `Piece`); None of all that people dropped.
     """
 
     inbox: str
@@ -415,6 +419,7 @@ class Recording:
     state: State = State.SETTLED
     attempts: int = 0
     engines_refused: tuple[str, ...] = ()
+    engine_wanted: str | None = None
     trouble: Trouble | None = None
     reading: Reading | None = None
     staging: Staging | None = None
@@ -516,6 +521,7 @@ class Recording:
             due=due or now,
             fingerprint=fingerprint or self.fingerprint,
             engines_refused=() if fingerprint else refused,
+            engine_wanted=None if fingerprint else self.engine_wanted,
             trouble=None if fingerprint else self.trouble,
         )
 
@@ -525,6 +531,11 @@ class Recording:
             return replace(self._to(State.TRANSCRIBED, now, answer=self.answer), trouble=None)
         moved = self._to(State.SETTLED, now)
         return replace(moved, trouble=None, attempts=0, engines_refused=())
+
+    def ask_another(self, engine: str, *, now: datetime) -> "Recording":
+        """A person says: from the file on, with this engine, whatever the inbox says."""
+        moved = self._to(State.SETTLED, now)
+        return replace(moved, trouble=None, attempts=0, engines_refused=(), engine_wanted=engine)
 
     def recall(self, *, now: datetime) -> "Recording":
         """A person says: again, and what was answered lies on the disk: it is looked at, nothing is asked."""

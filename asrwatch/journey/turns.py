@@ -1,4 +1,4 @@
-"""Whose turn it is: each inbox in its turn has one, whatever else is due."""
+"""Whose turn it is: each inbox in its turn has one, whatever else is due; pieces are a queue beside each inbox's."""
 
 import time
 from collections.abc import Collection, Mapping
@@ -12,6 +12,9 @@ from asrwatch.journey.store import Store
 
 __all__ = ["Turns"]
 
+Queue = tuple[str, bool]
+"""An inbox, and whether it is the queue of its pieces or that of its recordings."""
+
 
 class Turns:
     """See the module."""
@@ -23,7 +26,7 @@ class Turns:
         self._routes = routes
         self._permission = permission
         self._room = room
-        self._served: dict[frozenset[State], str] = {}
+        self._served: dict[frozenset[State], Queue] = {}
 
     def whose(
         self,
@@ -36,12 +39,13 @@ class Turns:
     ) -> tuple[Recording, ...]:
         """What is due, at most `wanted`; where there is more, each inbox in its turn has one.
 
-        Thousands of files dropped in one inbox must not keep another one's file waiting for all of them.
+        Thousands of files dropped in one inbox must not keep another one's file waiting for all of them, nor the
+        pieces of a long recording a short one that comes after it.
         """
         waiting = self._permission.waiting(now)
         waiting_inboxes = self._room.barred(time.monotonic())
 
-        def due(limit: int, passed: Collection[int], inbox: str | None) -> tuple[Recording, ...]:
+        def due(limit: int, passed: Collection[int], queue: Queue | None) -> tuple[Recording, ...]:
             return self._store.due(
                 now,
                 limit=limit,
@@ -50,21 +54,24 @@ class Turns:
                 waiting_engines=waiting,
                 waiting_inboxes=waiting_inboxes,
                 barred_inboxes=barred_inboxes,
-                inbox=inbox,
+                inbox=queue[0] if queue else None,
+                pieces=queue is not None and queue[1],
             )
 
         whichever = due(wanted + 1, (), None)
         names = sorted({*self._routes, *(recording.inbox for recording in whichever)})
-        if len(whichever) <= wanted or len(names) == 1:
+        cut = (False, True) if self._store.has_pieces() else (False,)
+        queues = [(name, pieces) for name in names for pieces in cut]
+        if len(whichever) <= wanted or len(queues) == 1:
             return whichever[:wanted]
         chosen: list[Recording] = []
-        last = self._served.get(frozenset(states), "")
-        names = [name for name in names if name > last] + [name for name in names if name <= last]
-        while names and len(chosen) < wanted:
-            for name in tuple(names):
-                found = due(1, [one.id for one in chosen], name)
+        last = self._served.get(frozenset(states), ("", False))
+        queues = [one for one in queues if one > last] + [one for one in queues if one <= last]
+        while queues and len(chosen) < wanted:
+            for queue in tuple(queues):
+                found = due(1, [one.id for one in chosen], queue)
                 if not found:
-                    names.remove(name)
+                    queues.remove(queue)
                     continue
                 chosen += found
                 if len(chosen) == wanted:
@@ -91,9 +98,9 @@ class Turns:
         )
         return ready[0] if ready else None
 
-    def served(self, states: Collection[State], inbox: str) -> None:
-        """This inbox had its turn: among steps of this kind, the next one's is next."""
-        self._served[frozenset(states)] = inbox
+    def served(self, states: Collection[State], recording: Recording) -> None:
+        """Its queue had its turn: among steps of this kind, the next one's is next."""
+        self._served[frozenset(states)] = recording.inbox, recording.part_of is not None
 
     def may_begin(self, states: Collection[State], clock: float) -> tuple[State, ...]:
         """The states whose recordings may go on: where the state folder lacks room, those already paid for."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from asrwatch.errors import AsrwatchError, TemporaryError
 from asrwatch.news import Message
@@ -55,9 +55,16 @@ class Refused(TemporaryError):
 
 def _time_of_day(written: str) -> str:
     if not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", written):
-        msg = 'must be a time of day such as "08:00" (in quotes: YAML reads 8:00 as a number)'
+        msg = "must be a time of day such as 08:00"
         raise ValueError(msg)
     return written
+
+
+def _as_written(told: object) -> object:
+    """YAML reads 18:30 as a number of sixtieths."""
+    if isinstance(told, int) and not isinstance(told, bool):
+        return f"{told // 60}:{told % 60:02}"
+    return told
 
 
 def _absolute(path: Path) -> Path:
@@ -91,7 +98,7 @@ class NotifierOptions(BaseModel):
     each: tuple[Occasion, ...] = (Occasion.DELIVERED,)
     text: bool = False
     dead_after: Duration = parse_duration("3d")
-    digest_at: Annotated[str, AfterValidator(_time_of_day)] = "08:00"
+    digest_at: Annotated[str, BeforeValidator(_as_written), AfterValidator(_time_of_day)] = "08:00"
 
     @property
     def digest_time(self) -> time_of_day:

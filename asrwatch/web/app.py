@@ -1,7 +1,7 @@
 """Puts the pages behind the gate."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -17,9 +17,10 @@ from starlette.types import ASGIApp
 from asrwatch import logs
 from asrwatch.config import WebSettings
 from asrwatch.errors import AsrwatchError
-from asrwatch.web import listed, overview, probes
+from asrwatch.web import acting, listed, overview, probes, sound, story
 from asrwatch.web.bell import Bell
 from asrwatch.web.guard import Guard
+from asrwatch.web.live import Live
 from asrwatch.web.login import Login
 from asrwatch.web.rendering import STATIC, Rendering
 from asrwatch.web.session import Sessions
@@ -33,6 +34,9 @@ ROUTES: Final[tuple[Callable[[Sight, Rendering], list[BaseRoute]], ...]] = (
     overview.routes,
     listed.routes,
     probes.routes,
+    story.routes,
+    sound.routes,
+    acting.routes,
 )
 """Everything that is served; each module of pages brings its own."""
 
@@ -45,11 +49,7 @@ class Served:
     """The page as an ASGI application, and what must run beside it."""
 
     app: ASGIApp
-
-    @asynccontextmanager
-    async def living(self) -> AsyncIterator[None]:
-        """While the page is served."""
-        yield
+    living: Callable[[], AbstractAsyncContextManager[None]]
 
 
 def build_app(sight: Sight, web: WebSettings, token: str | None, bell: Bell) -> Served:
@@ -61,14 +61,15 @@ def build_app(sight: Sight, web: WebSettings, token: str | None, bell: Bell) -> 
         token: that visitors must know, None for none.
         bell: rung at every change.
     """
-    del bell
     sessions = Sessions(token)
     rendering = Rendering(sessions)
     cookie = f"asrwatch-{sha256(bytes(sight.settings.state_dir)).hexdigest()[:8]}"
+    live = Live(sight, rendering, bell)
     login = Login(sessions, rendering, cookie=cookie, clock=sight.clock)
     app = Starlette(
         routes=[
             *(route for of in ROUTES for route in of(sight, rendering)),
+            *live.routes(),
             *login.routes(),
             Mount("/static", StaticFiles(directory=STATIC)),
         ]
@@ -103,4 +104,4 @@ def build_app(sight: Sight, web: WebSettings, token: str | None, bell: Bell) -> 
         opened=(*OPEN, *(probes.PROBES if web.address.is_private else ())),
         clock=sight.clock,
     )
-    return Served(app=guard)
+    return Served(app=guard, living=live.living)

@@ -1,24 +1,36 @@
 """The list of recordings: by state, by inbox, by a part of their path; one page after the other."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from asrwatch.errors import AsrwatchError
 from asrwatch.journey.recording import State
-from asrwatch.journey.store import Wanted
+from asrwatch.journey.store import Fragment, Search, Wanted
+from asrwatch.values import printable
 from asrwatch.web.rendering import Rendering
 from asrwatch.web.sight import Sight
 
 __all__ = ["GROUPS", "routes"]
 
 GROUPS = {
-    "waiting": (State.SETTLED, State.STAGED, State.ASKING, State.SUBMITTED, State.TRANSCRIBED),
+    "waiting": (
+        State.SETTLED,
+        State.CUT,
+        State.STAGED,
+        State.ASKING,
+        State.SUBMITTED,
+        State.TRANSCRIBED,
+    ),
     "person": (State.FAILED, State.PARKED),
 }
 """States that are asked for together."""
 LONGEST_SEARCH = 200
+MOST_SAID = 10
 
 
 def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
@@ -40,6 +52,9 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
             "recordings.html",
             page=page,
             chosen=chosen,
+            chosen_states=" ".join(wanted.states),
+            notice=sight.notices.take(asked.get("told", "")),
+            said=_said(sight, named, inbox) if named and not before else (),
             is_first=not before,
             inboxes=sorted({*counts, *(each.name for each in sight.settings.inboxes)}),
             total={state: sum(each.get(state, 0) for each in counts.values()) for state in State},
@@ -48,6 +63,35 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
         )
 
     return [Route("/recordings", show, methods=["GET"])]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SaidIn:
+    """A transcript in which the words stand: what it is of, where in it (seconds), and the words around them."""
+
+    id: int
+    name: str
+    at: float | None
+    pieces: Sequence[Fragment]
+
+
+def _said(sight: Sight, words: str, inbox: str) -> tuple[SaidIn, ...]:
+    """The best of the transcripts that hold these words; none where the search cannot be used now."""
+    search = Search(text=words, inbox=inbox or None, limit=MOST_SAID)
+    try:
+        with sight.readers.one() as reader:
+            found = reader.find(search)
+    except AsrwatchError:
+        return ()
+    return tuple(
+        SaidIn(
+            id=hit.recording,
+            name=printable(hit.path.rpartition(b"/")[2]),
+            at=hit.excerpt.begin.total_seconds() if hit.excerpt.begin is not None else None,
+            pieces=hit.excerpt.fragments,
+        )
+        for hit in found.hits
+    )
 
 
 def states_of(asked: str) -> tuple[State, ...]:

@@ -1,7 +1,7 @@
 """The first page: the inboxes, what waits, what is held, what it costs, what came last."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,66 +10,92 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from asrwatch.cloud.regions import currency_of
 from asrwatch.desk.reports import InboxHealth
 from asrwatch.journey.recording import State
-from asrwatch.journey.store import Reader, Wanted
+from asrwatch.journey.store import Day, Wanted
+from asrwatch.values import format_duration
 from asrwatch.web.rendering import Rendering
 from asrwatch.web.sight import Sight
+from asrwatch.web.spending import Chart, chart_of, days, spending
 
-__all__ = ["InboxSeen", "routes"]
+__all__ = ["InboxSeen", "now", "routes"]
 
 LATEST = 12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InboxSeen:
-    """An inbox with what the database knows of it: how many recordings in each state, and who waits longest."""
+    """An inbox with what the database knows of it: which recording waits longest."""
 
     health: InboxHealth
-    counts: Mapping[State, int]
     oldest: int | None
     oldest_at: datetime | None
-
-    @property
-    def waits_for(self) -> timedelta | None:
-        """For how long the oldest file has waited that is not settled yet."""
-        return self.health.settling_for
 
 
 def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
     """What is served."""
 
     def show(request: Request) -> Response:
-        return rendering.page(request, "overview.html", **seen(sight))
+        with sight.readers.one() as reader:
+            latest = reader.page(Wanted(), most=LATEST).lines
+        measured = days(sight)
+        return rendering.page(
+            request,
+            "overview.html",
+            **now(sight),
+            latest=latest,
+            days=measured,
+            audio=_audio(measured),
+            waiting=_waiting(measured),
+        )
 
     return [Route("/", show, methods=["GET"])]
 
 
-def seen(sight: Sight) -> dict[str, Any]:
-    """Everything the first page shows."""
+def now(sight: Sight) -> dict[str, Any]:
+    """What is shown of this moment, and kept up to date while somebody looks."""
     health = sight.health()
     with sight.readers.one() as reader, reader.transaction():
         counts = reader.counts()
         longest = reader.waiting_longest()
-        latest = reader.page(Wanted(), most=LATEST).lines
     total: Counter[State] = Counter()
     for each in counts.values():
         total.update(each)
     inboxes = [
         InboxSeen(
             health=inbox,
-            counts=counts.get(inbox.name, {}),
             oldest=longest[inbox.name][0] if inbox.name in longest else None,
             oldest_at=longest[inbox.name][1] if inbox.name in longest else None,
         )
         for inbox in health.inboxes
     ]
-    return {"health": health, "inboxes": inboxes, "total": total, "latest": latest}
+    return {
+        "health": health,
+        "inboxes": inboxes,
+        "total": total,
+        "spending": spending(sight),
+        "currency": currency_of(sight.settings.cloud.region),
+    }
 
 
-def counted(reader: Reader) -> Counter[State]:
-    """How many recordings there are in each state."""
-    total: Counter[State] = Counter()
-    for each in reader.counts().values():
-        total.update(each)
-    return total
+def _audio(measured: Sequence[Day]) -> Chart:
+    minutes = [day.audio / timedelta(minutes=1) for day in measured]
+    return chart_of(
+        [
+            (day.begin.date(), height, f"{height:.1f} min")
+            for day, height in zip(measured, minutes, strict=True)
+        ],
+        most=f"{max(minutes):.1f} min",
+    )
+
+
+def _waiting(measured: Sequence[Day]) -> Chart:
+    waited = [day.waited or timedelta(0) for day in measured]
+    return chart_of(
+        [
+            (day.begin.date(), span.total_seconds(), format_duration(span))
+            for day, span in zip(measured, waited, strict=True)
+        ],
+        most=format_duration(max(waited)),
+    )

@@ -15,6 +15,7 @@ from asrwatch import __version__
 from asrwatch.journey.recording import State
 from asrwatch.values import format_duration, format_hours, format_money, format_size, printable
 from asrwatch.web.session import Sessions
+from asrwatch.words import Language, accepted, shown
 
 __all__ = ["STATIC", "Rendering"]
 
@@ -55,18 +56,25 @@ class Rendering:
     def page(
         self, request: Request, template: str, *, status: int = 200, **values: Any
     ) -> Response:
-        """A whole page."""
-        return HTMLResponse(self.html(request, template, **values), status_code=status)
-
-    def html(self, request: Request, template: str, **values: Any) -> str:
-        """A page, or a part of one, as text."""
+        """A whole page, in the language that the browser likes best."""
         session = request.state.session
-        return self._templates.get_template(template).render(
+        text = self.part(
+            template,
+            accepted(request.headers.get("accept-language")),
             path=request.url.path,
             form_token=self._sessions.form_token(session) if session else "",
             logged_in=bool(session) and self._sessions.asks_for_token,
             **values,
         )
+        return HTMLResponse(text, status_code=status, headers={"vary": "accept-language"})
+
+    def part(self, template: str, language: Language, **values: Any) -> str:
+        """A page, or a part of one, as text."""
+
+        def say(text: object) -> str:
+            return shown(printable(str(text)), language)
+
+        return self._templates.get_template(template).render(_=say, lang=language, **values)
 
     def trouble(self, request: Request, status: int, message: str, advice: str = "") -> Response:
         """A page that says what is wrong, and what to do."""

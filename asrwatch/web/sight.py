@@ -13,6 +13,7 @@ from asrwatch.errors import OurBug
 from asrwatch.journey.journey import Route
 from asrwatch.journey.store import Readers
 from asrwatch.metrics.vitals import Vitals
+from asrwatch.web.notices import Notices
 from asrwatch.web.remembering import Remembering
 
 __all__ = ["Sight"]
@@ -25,7 +26,8 @@ class Sight:
     """The daemon's surroundings, for any thread.
 
     `readers` read the database, `ask` has the daemon's own thread answer a question; `remembering` keeps what
-    is too dear to be worked out for every visitor, `vitals` say how the daemon is without asking it.
+    is too dear to be worked out for every visitor, `vitals` say how the daemon is without asking it, `notices` what is
+    told once after a form.
     """
 
     settings: Settings
@@ -36,6 +38,7 @@ class Sight:
     clock: Callable[[], datetime]
     vitals: Vitals
     remembering: Remembering = field(default_factory=Remembering)
+    notices: Notices = field(default_factory=Notices)
 
     @classmethod
     def of(cls, settings: Settings, daemon: Daemon, ask: Callable[[Question], Report]) -> "Sight":

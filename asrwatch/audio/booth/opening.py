@@ -69,6 +69,10 @@ class Source:
         self.channels: int = context.channels
         self.tracks = len(container.streams.audio)
         self.track = container.streams.audio.index(stream)
+        self.pictures = any(
+            not each.disposition & Disposition.attached_pic for each in container.streams.video
+        )
+        """Whether it is a video; the cover of an album is none."""
         format_ = cast("AudioFormat | None", stream.format)  # none where nothing can decode it
         self.is_fine = format_ is not None and format_.bits > RATHER_FINE
         """Whether its samples tell more than those of `sound` can hold."""

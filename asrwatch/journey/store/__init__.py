@@ -2,7 +2,7 @@
 
 from asrwatch.journey.store.database import RESERVE, StoreTrouble
 from asrwatch.journey.store.lately import Happened
-from asrwatch.journey.store.listing import Listed, Page, Wanted
+from asrwatch.journey.store.listing import Day, Listed, Page, Place, Wanted
 from asrwatch.journey.store.money import EVERY_ENGINE, Bought, Hold, Ledger
 from asrwatch.journey.store.outbox import DayFigures, Letter, Receiver
 from asrwatch.journey.store.reading import Reader, Readers
@@ -17,6 +17,7 @@ __all__ = [
     "RESERVE",
     "STEPS_LEFT",
     "Bought",
+    "Day",
     "DayFigures",
     "Event",
     "Excerpt",
@@ -29,6 +30,7 @@ __all__ = [
     "Letter",
     "Listed",
     "Page",
+    "Place",
     "Reader",
     "Readers",
     "Receiver",

@@ -9,16 +9,17 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import select, text
+from sqlalchemy import Integer, bindparam, func, select, text, type_coerce
 
-from asrwatch.journey.recording import Failure, State, Trouble
+from asrwatch.journey.recording import Failure, Fingerprint, Output, State, Trouble
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.database import Database
 
-__all__ = ["Listed", "Listing", "Page", "Wanted"]
+__all__ = ["Day", "Listed", "Listing", "Page", "Place", "Wanted"]
 
 _table = tables.recordings
 _failure = TypeAdapter(Failure)
@@ -53,17 +54,29 @@ _COUNTS = text(
 )
 _WAITING_LONGEST = text(
     "WITH RECURSIVE named(inbox) AS ("
-    "SELECT min(inbox) FROM recordings WHERE state NOT IN ('delivered', 'failed', 'parked') UNION ALL"
-    " SELECT (SELECT min(inbox) FROM recordings WHERE inbox > named.inbox"
-    " AND state NOT IN ('delivered', 'failed', 'parked')) FROM named WHERE named.inbox IS NOT NULL)"
-    " SELECT inbox, (SELECT id FROM recordings WHERE part_of IS NULL AND inbox = named.inbox"
-    " AND state NOT IN ('delivered', 'failed', 'parked') ORDER BY found_at LIMIT 1),"
+    "SELECT min(inbox) FROM recordings WHERE part_of IS NULL AND state NOT IN ('delivered', 'failed', 'parked')"
+    " UNION ALL SELECT (SELECT min(inbox) FROM recordings WHERE inbox > named.inbox"
+    " AND part_of IS NULL AND state NOT IN ('delivered', 'failed', 'parked')) FROM named"
+    " WHERE named.inbox IS NOT NULL)"
+    " SELECT inbox, (SELECT id FROM recordings WHERE inbox = named.inbox"
+    " AND part_of IS NULL AND state NOT IN ('delivered', 'failed', 'parked') ORDER BY found_at LIMIT 1),"
     " (SELECT min(found_at) FROM recordings WHERE inbox = named.inbox"
-    " AND state NOT IN ('delivered', 'failed', 'parked')) FROM named WHERE inbox IS NOT NULL"
+    " AND part_of IS NULL AND state NOT IN ('delivered', 'failed', 'parked')) FROM named WHERE inbox IS NOT NULL"
 )
 _COUNTED = text(
     "SELECT count(*) FROM (SELECT 1 FROM recordings INDEXED BY recordings_by_place"
     " WHERE part_of IS NULL AND inbox = :inbox AND state = :state LIMIT :most)"
+)
+_WAIT = type_coerce(_table.c.delivered_at, Integer) - type_coerce(_table.c.found_at, Integer)
+_DELIVERED = select(
+    func.count().label("number"),
+    func.sum(type_coerce(_table.c.audio, Integer)).label("audio"),
+    func.avg(_WAIT).label("waited"),
+    func.max(_WAIT).label("longest"),
+).where(
+    _table.c.delivered_at >= bindparam("begin"),
+    _table.c.delivered_at < bindparam("until"),
+    _table.c.part_of.is_(None),
 )
 _CHOSEN = text(
     "SELECT id FROM recordings WHERE id IN (SELECT value FROM json_each(:ids))"
@@ -83,6 +96,17 @@ _LINES = (
     _table.c.attempts,
     _table.c.failure,
     _table.c.trouble,
+)
+
+
+_PLACE = (
+    _table.c.inbox,
+    _table.c.path,
+    _table.c.device,
+    _table.c.inode,
+    _table.c.size,
+    _table.c.mtime_ns,
+    _table.c.original,
 )
 
 
@@ -125,6 +149,33 @@ class Page:
     cut: bool = False
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where a recording's file lies, what it is, and what was written for it; `original` is where it was moved."""
+
+    inbox: str
+    path: bytes
+    fingerprint: Fingerprint
+    original: bytes | None
+    container: str | None
+    codec: str | None
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Day:
+    """What was delivered from `begin` on, until the next day: how many, how much audio, how long they waited.
+
+    Waiting counts from when a recording was found until its transcript was in its place.
+    """
+
+    begin: datetime
+    delivered: int = 0
+    audio: timedelta = timedelta(0)
+    waited: timedelta | None = None
+    longest: timedelta | None = None
+
+
 class Listing(Database):
     """Questions that lists ask; mixed into a `Store`."""
 
@@ -148,6 +199,60 @@ class Listing(Database):
         """These recordings, newest first; those that are gone are left out."""
         with self.transaction():
             return self._lines(sorted(ids, reverse=True))
+
+    def place(self, recording_id: int) -> Place | None:
+        """Where a recording's files lie; its answer is not read for it."""
+        facts = func.json_extract(_table.c.reading, "$.facts.container", "$.facts.codec")
+        with self.transaction():
+            row = self._connection.execute(
+                select(*_PLACE, facts.label("facts")).where(_table.c.id == recording_id)
+            ).first()
+            if row is None:
+                return None
+            written = self._connection.execute(
+                select(tables.outputs)
+                .where(tables.outputs.c.recording == recording_id)
+                .order_by(tables.outputs.c.position)
+            ).all()
+        container, codec = json.loads(row.facts) if row.facts else (None, None)
+        return Place(
+            inbox=row.inbox,
+            path=row.path,
+            fingerprint=Fingerprint(
+                device=row.device, inode=row.inode, size=row.size, mtime_ns=row.mtime_ns
+            ),
+            original=row.original,
+            container=container,
+            codec=codec,
+            outputs=tuple(
+                Output(format=each.format, path=each.path, sha256=each.sha256) for each in written
+            ),
+        )
+
+    def newest_at(self, path: bytes) -> int | None:
+        """The number of the newest recording at a path."""
+        newest = select(func.max(_table.c.id)).where(
+            _table.c.path == path, _table.c.part_of.is_(None)
+        )
+        with self.transaction():
+            return self._connection.execute(newest).scalar_one_or_none()
+
+    def days(self, begins: Sequence[datetime]) -> tuple[Day, ...]:
+        """What was delivered between each of these moments and the next; one day fewer than moments."""
+        found = []
+        with self.transaction():
+            for begin, end in pairwise(begins):
+                row = self._connection.execute(_DELIVERED, {"begin": begin, "until": end}).one()
+                found.append(
+                    Day(
+                        begin=begin,
+                        delivered=row.number,
+                        audio=timedelta(milliseconds=row.audio or 0),
+                        waited=_span(row.waited),
+                        longest=_span(row.longest),
+                    )
+                )
+        return tuple(found)
 
     def counts(self) -> Mapping[str, Mapping[State, int]]:
         """How many recordings each inbox has in each state; inboxes and states without any are left out."""
@@ -230,6 +335,10 @@ class Listing(Database):
             select(*_LINES).where(_table.c.id.in_(list(ids))).order_by(_table.c.id.desc())
         )
         return tuple(_listed(row) for row in rows)
+
+
+def _span(microseconds: float | None) -> timedelta | None:
+    return None if microseconds is None else timedelta(microseconds=max(microseconds, 0))
 
 
 def _escaped(searched: str) -> str:

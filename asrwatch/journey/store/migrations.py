@@ -235,6 +235,20 @@ def _sums_come_grouped(connection: Connection) -> None:
     )
 
 
+def _engines_are_asked_for_by_name(connection: Connection) -> None:
+    """And what is summed up for people leaves pieces out."""
+    connection.exec_driver_sql("ALTER TABLE recordings ADD COLUMN engine_wanted TEXT")
+    whole = "part_of IS NULL AND "
+    for name, columns, condition in (
+        ("recordings_by_delivery", "delivered_at, found_at, audio", "delivered_at IS NOT NULL"),
+        ("recordings_waiting", "inbox, found_at", "state NOT IN ('delivered', 'failed', 'parked')"),
+    ):
+        connection.exec_driver_sql(f"DROP INDEX {name}")
+        connection.exec_driver_sql(
+            f"CREATE INDEX {name} ON recordings ({columns}) WHERE {whole}{condition}"
+        )
+
+
 def _notes_lie_in_folders(connection: Connection) -> None:
     """What was written beside recordings that failed is known."""
     connection.exec_driver_sql(
@@ -259,6 +273,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _messages_are_kept_until_they_are_told,
     _recordings_are_cut,
     _sums_come_grouped,
+    _engines_are_asked_for_by_name,
     _notes_lie_in_folders,
 )
 """From schema 1 on: the first of them makes schema 2, and so forth."""

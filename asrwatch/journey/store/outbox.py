@@ -12,7 +12,6 @@ from sqlalchemy import (
     Row,
     and_,
     delete,
-    distinct,
     func,
     insert,
     select,
@@ -134,7 +133,8 @@ class Outbox(Database):
         )
         if after is not None:
             chosen &= outbox.c.due > after
-        found = self._letters(select(outbox).where(chosen).order_by(outbox.c.id.desc()).limit(1))
+        newest = select(func.max(outbox.c.id)).where(chosen).scalar_subquery()
+        found = self._letters(select(outbox).where(outbox.c.id == newest))
         return found[0] if found else None
 
     def waiting(self, notifier: str) -> int:
@@ -147,9 +147,10 @@ class Outbox(Database):
             )
 
     def next_letter(self, notifier: str, now: datetime) -> Letter | None:
-        """The oldest message that is due."""
+        """The message that has been due for longest: one that was put back lets others go first."""
         chosen = and_(outbox.c.notifier == notifier, _WAITING, outbox.c.due <= now)
-        found = self._letters(select(outbox).where(chosen).order_by(outbox.c.id).limit(1))
+        in_turn = (outbox.c.due, outbox.c.id)
+        found = self._letters(select(outbox).where(chosen).order_by(*in_turn).limit(1))
         return found[0] if found else None
 
     def next_letter_due(self, notifier: str) -> datetime | None:
@@ -222,11 +223,11 @@ class Outbox(Database):
         return {notifier: (number - dead, dead) for notifier, number, dead in rows}
 
     def raise_dead(self, now: datetime) -> int:
-        """Try everything again, now; answers how many messages that are."""
+        """Try everything again, now, and as it was; answers how many messages that are."""
         with self.transaction():
             dead = outbox.c.dead.is_not(None)
             done = self._connection.execute(
-                update(outbox).where(dead).values(dead=None, attempts=0, due=now, since=now)
+                update(outbox).where(dead).values(dead=None, attempts=1, due=now, since=now)
             )
             self._connection.execute(update(receivers).values(gone=None, failures=0, until=None))
         return int(done.rowcount)
@@ -331,13 +332,14 @@ class Outbox(Database):
     def day_figures(self, inboxes: Collection[str], begin: datetime, end: datetime) -> DayFigures:
         """What these inboxes did from `begin` up to `end`."""
         inside = and_(events.c.at >= begin, events.c.at < end)
-        mine = recordings.c.inbox.in_(inboxes)
+        mine = and_(recordings.c.inbox.in_(inboxes), recordings.c.part_of.is_(None))
         ends = (State.DELIVERED, State.FAILED, State.PARKED)
         moved = and_(
             inside, mine, events.c.to_state.in_(ends), events.c.from_state != events.c.to_state
         )
         became = (
-            select(distinct(events.c.recording), events.c.to_state, recordings.c.audio)
+            select(events.c.recording, events.c.to_state, recordings.c.audio)
+            .distinct()
             .join(recordings, recordings.c.id == events.c.recording)
             .where(moved)
         )

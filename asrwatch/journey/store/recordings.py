@@ -100,7 +100,9 @@ _DUE = (
     .limit(bindparam("most"))
 )
 _DUE_OF = _DUE.where(_table.c.id.in_(_listed("only")))
-_DUE_IN = _DUE.where(_table.c.inbox == bindparam("inbox"))
+_DUE_IN = _DUE.where(
+    _table.c.inbox == bindparam("inbox"), _table.c.part_of.is_not(None) == bindparam("pieces")
+)
 _SHORTEST_STAGED = (
     _WITH_ANSWER.where(
         _table.c.state == State.STAGED.value,
@@ -153,6 +155,14 @@ _LAST_NOTE = Prepared(
     .limit(1)
 )
 _AT = Prepared(select(_table.c.id).where(_table.c.path == bindparam("wanted"), _WHOLE).limit(1))
+_ANY_PIECE = Prepared(
+    select(_table.c.id)
+    .where(
+        _table.c.part_of.is_not(None),
+        or_(*(_table.c.state == state.value for state in STEPS_LEFT)),
+    )
+    .limit(1)
+)
 _PIECES = _WITH_ANSWER.where(_table.c.part_of == bindparam("of")).order_by(_table.c.id)
 _PIECES_LEFT = Prepared(
     select(_table.c.id)
@@ -271,7 +281,9 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
     def for_a_person(self, inboxes: Collection[str], *, limit: int) -> tuple[Recording, ...]:
         """What waits for a person in these inboxes, what is parked first, then the newest."""
         chosen = _WITH_ANSWER.where(
-            _table.c.state.in_((State.PARKED, State.FAILED)), _table.c.inbox.in_(inboxes)
+            _table.c.state.in_((State.PARKED, State.FAILED)),
+            _table.c.inbox.in_(inboxes),
+            _WHOLE,
         )
         parked_first = (_table.c.state != State.PARKED.value, _NEWEST_FIRST)
         return self._many(chosen.order_by(*parked_first).limit(limit))
@@ -318,6 +330,7 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
         waiting_engines: Collection[str] = (),
         waiting_inboxes: Collection[str] = (),
         inbox: str | None = None,
+        pieces: bool = False,
         barred_inboxes: Collection[str] = (),
         only: Collection[int] | None = None,
     ) -> tuple[Recording, ...]:
@@ -332,6 +345,7 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
                 next step would be a request or its upload.
             waiting_inboxes: the same for inboxes.
             inbox: only that one's; None: whichever.
+            pieces: of an inbox, only pieces of recordings that were cut; or only recordings that were not.
             barred_inboxes: whose recordings are passed over.
             only: ids of those that are meant, of whichever inbox; None for all.
         """
@@ -339,6 +353,7 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
             "now": now,
             "only": json.dumps(list(only or ())),
             "inbox": inbox,
+            "pieces": pieces,
             "under_way": json.dumps(list(under_way)),
             "waiting": json.dumps(list(waiting_engines)),
             "waiting_inboxes": json.dumps(list(waiting_inboxes)),
@@ -571,6 +586,11 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
             Stretch(begin=begin, end=end, overlap=overlap, channel=channel[0] if channel else None)
             for begin, end, overlap, *channel in json.loads(places or "[]")
         )
+
+    def has_pieces(self) -> bool:
+        """Whether any piece has a worker's step before it."""
+        with self.transaction():
+            return _ANY_PIECE.run(self._connection, {}).fetchone() is not None
 
     def pieces_left(self, recording_id: int) -> bool:
         """Whether a recording has pieces that are not heard yet."""

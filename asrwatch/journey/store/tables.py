@@ -185,6 +185,7 @@ recordings = Table(
     Column("delivered_at", Moment),
     Column("original", LargeBinary),
     Column("failure", Text),
+    Column("engine_wanted", Text),  # by a person, whatever the inbox says
     Column("audio", Span),  # as its headers tell it, so that the shortest can be found
     Column(
         "part_of", Integer, ForeignKey("recordings.id")
@@ -224,13 +225,13 @@ recordings = Table(
         "delivered_at",
         "found_at",
         "audio",
-        sqlite_where=text("delivered_at IS NOT NULL"),
+        sqlite_where=text("part_of IS NULL AND delivered_at IS NOT NULL"),
     ),
     Index(
         "recordings_waiting",
         "inbox",
         "found_at",
-        sqlite_where=text("state NOT IN ('delivered', 'failed', 'parked')"),
+        sqlite_where=text("part_of IS NULL AND state NOT IN ('delivered', 'failed', 'parked')"),
     ),
     Index("recordings_by_ticket", "ticket", unique=True, sqlite_where=text("ticket IS NOT NULL")),
     Index("recordings_by_purchase", "purchase"),

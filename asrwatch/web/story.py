@@ -1,0 +1,169 @@
+"""One recording's page: its story with times, its transcript beside a player, what it cost, what a person can do."""
+
+from dataclasses import dataclass
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from asrwatch.cloud.regions import currency_of
+from asrwatch.desk.another import Offer, offers
+from asrwatch.desk.reports import Health, Story
+from asrwatch.desk.story import DONE, Circumstances, story_of
+from asrwatch.errors import AsrwatchError, EngineTrouble
+from asrwatch.journey.journey import heard
+from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.store import Hold, Place, Reader
+from asrwatch.web.rendering import Rendering
+from asrwatch.web.sight import Sight
+from asrwatch.web.sound import is_playable
+from asrwatch.web.transcript import Said, chunks, said, times
+
+__all__ = ["Seen", "routes"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """Everything the page of a recording shows.
+
+    `may_act` is False where the file holds another recording by now, or a worker is on it; `unread` says why an
+    answer in hand cannot be shown.
+    """
+
+    recording: Recording
+    place: Place
+    story: Story
+    earlier: tuple[Recording, ...]
+    sentences: tuple[Said, ...]
+    unread: str
+    is_newest: bool
+    under_way: bool
+    offers: tuple[Offer, ...]
+    currency: str
+
+    @property
+    def may_act(self) -> bool:
+        """Whether a person can do something with it."""
+        waits_alone = self.recording.state in {State.SETTLED, State.STAGED}
+        return self.is_newest and not self.under_way and (self.is_done or waits_alone)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing happens to it by itself any more."""
+        return self.recording.state in DONE
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether its file should be there to be played."""
+        delivery = self.recording.delivery
+        return delivery is None or delivery.original is not None
+
+    @property
+    def is_playable(self) -> bool:
+        """Whether a browser may be able to play it."""
+        return is_playable(self.place)
+
+
+def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
+    """What is served."""
+
+    def show(request: Request) -> Response:
+        seen = _seen(sight, request.path_params["id"])
+        return rendering.page(
+            request,
+            "story.html",
+            seen=seen,
+            story=seen.story,
+            chunks=tuple(chunks(seen.sentences)),
+            notice=sight.notices.take(request.query_params.get("told", "")),
+        )
+
+    def words(request: Request) -> Response:
+        with sight.readers.one() as reader:
+            recording = reader.get(request.path_params["id"])
+        if recording is None:
+            raise HTTPException(404, "There is no such recording.")
+        sentences, _ = _sentences(sight, recording)
+        return JSONResponse(times(sentences))
+
+    return [
+        Route("/recordings/{id:int}", show, methods=["GET"]),
+        Route("/recordings/{id:int}/words", words, methods=["GET"]),
+    ]
+
+
+def _seen(sight: Sight, number: int) -> Seen:
+    health = sight.health()
+    currency = currency_of(sight.settings.cloud.region)
+    with sight.readers.one() as reader, reader.transaction():
+        recording, place = reader.get(number), reader.place(number)
+        if recording is None or place is None:
+            raise HTTPException(404, "There is no such recording. It may have been forgotten.")
+        at_path = reader.all_at(recording.path)
+        route = sight.routes.get(recording.inbox)
+        may_be_asked = recording.state in DONE and route is not None
+        story = story_of(
+            recording,
+            _circumstances(sight, reader, recording, health),
+            events=reader.story(number),
+            bought=reader.bought_for(number),
+        )
+        found = tuple(offers(recording, route, reader)) if may_be_asked and route else ()
+    sentences, unread = _sentences(sight, recording)
+    return Seen(
+        recording=recording,
+        place=place,
+        story=story,
+        earlier=tuple(each for each in at_path if each.id != number),
+        sentences=sentences,
+        unread=unread,
+        is_newest=at_path[0].id == number,
+        under_way=number in health.under_way,
+        offers=found,
+        currency=currency,
+    )
+
+
+def _circumstances(
+    sight: Sight, reader: Reader, recording: Recording, health: Health
+) -> Circumstances:
+    reading = recording.reading
+    return Circumstances(
+        now=health.at,
+        running=True,
+        under_way=recording.id in health.under_way,
+        holds=tuple(
+            Hold(
+                scope=each.scope,
+                since=each.since,
+                until=each.until,
+                count=each.count,
+                trouble=EngineTrouble(each.trouble),
+                code=each.reason.code,
+                message=each.reason.message,
+                advice=each.reason.advice,
+            )
+            for each in health.holds
+        ),
+        paced=frozenset(health.paced) if not health.holds else frozenset(),
+        inbox_is_configured=recording.inbox in sight.routes,
+        same_content_under_way=recording.state is State.STAGED
+        and reading is not None
+        and reader.being_bought(reading.purchase),
+        currency=currency_of(sight.settings.cloud.region),
+        workers_busy=health.workers_busy,
+    )
+
+
+def _sentences(sight: Sight, recording: Recording) -> tuple[tuple[Said, ...], str]:
+    """What was heard, or why that cannot be shown."""
+    route = sight.routes.get(recording.inbox)
+    if recording.answer is None or recording.reading is None:
+        return (), ""
+    if route is None:
+        return (), "Its inbox is not in the configuration, so its answer is not read."
+    try:
+        return said(heard(recording, route)), ""
+    except AsrwatchError as error:
+        return (), error.message
