@@ -22,6 +22,7 @@ from asrwatch.audio.cutting import Stretch
 from asrwatch.audio.diet import Diet, Upload, judge
 from asrwatch.audio.facts import probe
 from asrwatch.audio.orders import Codec
+from asrwatch.audio.studio import INSTALL_CODECS, WITHOUT_CODECS
 from asrwatch.clock import utc_now
 from asrwatch.crash import crash_point
 from asrwatch.engines import (
@@ -37,6 +38,7 @@ from asrwatch.engines import (
 )
 from asrwatch.errors import (
     AnswerLost,
+    AsrwatchError,
     EngineError,
     OurBug,
     RecordingError,
@@ -104,6 +106,8 @@ Clock = Callable[[], datetime]
 
 WHO = f"{socket.gethostname()}/{os.getpid()}/{random.getrandbits(32):08x}"
 """Names this run of this process, so that a row left by another is known for one."""
+
+_NEED_CODECS = frozenset({Preparation.RE_ENCODE, Preparation.CUT})
 
 RECONCILE_AGAIN = timedelta(seconds=30)
 
@@ -276,6 +280,8 @@ def _stage(
     ask_id = uuid4().hex
     if reading.piece is not None:
         return recording.stage(_stage_piece(recording, route, reading.piece, ask_id), now=clock())
+    if reading.plan.preparation in _NEED_CODECS and not _can_encode(route):
+        raise RecordingError(WITHOUT_CODECS, code="no-codecs", advice=INSTALL_CODECS)
     try:
         match reading.plan.preparation:
             case Preparation.AS_IT_IS:
@@ -303,7 +309,11 @@ def _stage(
 def _on_diet(recording: Recording, route: Route, ask_id: str) -> Staging:
     """Upload a smaller copy; where none can be made, or it is none, the original."""
     codec, prepared = route.diet.codec, None
-    if codec is not None and _can_encode(route):
+    if codec is not None and _can_encode(route) and route.storage.streams:
+        staging = _published_growing(recording, route, ask_id, codec)
+        if staging is not None:
+            return staging
+    elif codec is not None and _can_encode(route):
         try:
             prepared = _copied(recording, route, ask_id, codecs=(codec,))
         except (RecordingError, TemporaryError) as error:
@@ -315,6 +325,38 @@ def _on_diet(recording: Recording, route: Route, ask_id: str) -> Staging:
     if prepared is not None:
         _evidence(route.preparer).discard(prepared)
     return _publish(recording, route, Staging(ask_id=ask_id))
+
+
+def _published_growing(
+    recording: Recording, route: Route, ask_id: str, codec: Codec
+) -> Staging | None:
+    """Upload the copy while it is being made; None where it cannot be made."""
+    reading, preparer = _evidence(recording.reading), _evidence(route.preparer)
+    begun = time.monotonic()
+    with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
+        kept = _channels_kept(recording, route)
+        with preparer.growing(stream, reading.facts, channels=kept, codec=codec) as growing:
+            try:
+                published = route.storage.publish_stream(
+                    growing,
+                    extension=codec.extension,
+                    mime=mime_of(codec.container, os.fsencode(f"a.{codec.extension}")),
+                    ask_id=ask_id,
+                    model=reading.plan.model,
+                )
+            except AsrwatchError:
+                failure = growing.failure
+                if failure is None or failure.code == "no-such-channel":
+                    raise
+                log.info("no-smaller-copy", file=printable(recording.path), reason=failure.message)
+                return None
+            took = timedelta(seconds=time.monotonic() - begun - growing.waited)
+            preparer.meter.uploaded(growing.size, took=took)
+            prepared = preparer.grown(growing, f"{ask_id}.{codec.extension}", codec)
+        _check_prepared(stream, recording, route, (prepared,))
+    return Staging(
+        ask_id=ask_id, prepared=prepared, url=published.url, url_expires=published.expires
+    )
 
 
 def _prepare(
@@ -814,7 +856,7 @@ def _with_diet(plan: Plan, question: Question, route: Route) -> Plan:
         return plan
     sent = max(question.wishes.channels) + 1 if engine.channels else 1
     verdict = judge(
-        Upload(facts=question.facts, size=size, channels=sent),
+        Upload(facts=question.facts, size=size, channels=sent, overlaps=route.storage.streams),
         route.diet,
         route.preparer.meter.speeds(),
     )
