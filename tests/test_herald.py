@@ -364,6 +364,24 @@ def test_what_was_tried_once_says_the_same_for_ever(store: Store, now: datetime)
     assert (again.message, again.news) == (letter.message, letter.news)
 
 
+def test_a_receiver_that_asks_for_patience_gets_it(store: Store, now: datetime) -> None:
+    """Retry-After makes the wait longer, never shorter."""
+    keeper = keeper_of(store, wish())
+    fails(keeper, 1, now)
+    waits = []
+    for asked in (timedelta(hours=2), timedelta(0)):
+        opens = keeper.herald.opens(now, busy=())
+        now = max(opens or now, now)
+        (letter,) = keeper.herald.letters(now, busy=())
+        slow = TemporaryError("503.", code="http-503", retry_after=asked)
+        keeper.herald.answered(letter, slow, now=now)
+        until = store.receiver("webhook:1").until
+        assert until is not None
+        waits.append(until - now)
+    assert waits[0] == timedelta(hours=2)
+    assert waits[1] >= timedelta(seconds=5)
+
+
 def test_a_clock_that_is_set_throws_no_message_away(store: Store, now: datetime) -> None:
     """Ten years ahead and back: every wait stays as long as it was, and nothing dies of age."""
     keeper = keeper_of(store, wish())

@@ -29,11 +29,11 @@ def bad_input() -> dict[str, tuple[bytes, str, str]]:
         "bought.m4p": (m4a.replace(b"mp4a", b"drms"), "protected", "its sound is encrypted"),
         "cut.m4a": (m4a[: len(m4a) // 2], "cut-off", "its index is missing"),
         "cut.wav": (wav_bytes(seconds=2)[:9_000], "truncated", "ends before its headers say"),
-        "strange.wav": (wav(pcm(2), tag=0x1234), "unknown-codec", "coded as wav_0x1234"),
+        "strange.wav": (wav(pcm(2), tag=0x1234), "unknown-codec", "wav_0x1234, which nothing here"),
         "strange.mkv": (
             encode("matroska", "libopus", seconds=2).replace(b"A_OPUS", b"A_FOOX"),
             "unknown-codec",
-            "coded as A_FOOX",
+            "A_FOOX, which nothing here",
         ),
         "long.wav": (wav_bytes(seconds=7), "longer-than-allowed", "7s, and `longest` is 5s"),
         "long.aac": (encode("adts", "aac", seconds=7), "longer-than-allowed", "`longest` is 5s"),

@@ -126,7 +126,7 @@ class Surveyed:
     `same_channels` if every channel carries the same signal, `silent_channels` are those in which nobody could hear
     anything; `pauses` are (from, to) in samples, where nobody speaks, in order; `broken` counts packets that could
     not be decoded; `tracks` is how many streams of sound there are, of which `track` was listened to;
-    `channel_pauses` are like `pauses`, for each channel, where that was asked for.
+    `channel_pauses` are like `pauses`, for each channel, where that was asked for; `pictures` says that it is a video.
     """
 
     codec: str
@@ -143,6 +143,7 @@ class Surveyed:
     silent_channels: tuple[int, ...] = ()
     track: int = 0
     channel_pauses: tuple[tuple[tuple[int, int], ...], ...] = ()
+    pictures: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

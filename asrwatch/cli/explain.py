@@ -4,19 +4,20 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from asrwatch.bootstrap import build_parts
+from asrwatch.cli._hearing import rows_of_sound
 from asrwatch.cli._house import absolute, consult, settings_for
 from asrwatch.cli._options import AsJson, ConfigFile
 from asrwatch.cli._pieces import rows_of_pieces
 from asrwatch.cli._printing import Row, local, print_json, show
 from asrwatch.config import Settings
 from asrwatch.desk.foresight import foresee
+from asrwatch.desk.hearing import with_sound
 from asrwatch.desk.reports import (
     AskExplain,
     Explanation,
@@ -29,7 +30,10 @@ from asrwatch.desk.reports import (
     to_json,
 )
 from asrwatch.journey.journey import Route
+from asrwatch.journey.preparing import Preparer
 from asrwatch.values import counted, format_duration, format_money, format_size, printable
+from asrwatch.words import shown
+from asrwatch.words.widths import padded
 
 __all__ = ["explain", "explanation_of", "rows_of_explanation"]
 
@@ -81,12 +85,15 @@ def _is_nothing(report: Explanation) -> bool:
 def explanation_of(settings: Settings, path: bytes) -> Explanation:
     """What is known of a path and, where that is nothing, what would happen to it."""
     report = consult(settings, AskExplain(path=path), Explanation)
-    if report.story is not None:
-        return report
 
     def routes() -> Mapping[str, Route]:
         return build_parts(settings).routes
 
+    def preparer() -> Preparer | None:
+        return next((route.preparer for route in routes().values()), None)
+
+    if report.story is not None:
+        return replace(report, story=with_sound(report.story, preparer))
     foreseen = foresee(path, settings, routes, forgotten=report.forgotten)
     return replace(report, foresight=foreseen)
 
@@ -124,11 +131,7 @@ def _story(story: Story) -> Iterator[Row]:
             "trouble",
             f"{counted(story.trouble_count, 'time')} since {local(story.trouble_since)}: {_reason(story.trouble)}",
         )
-    yield (
-        "audio",
-        _audio(story.container, story.codec, story.duration, story.channels)
-        + f", {format_size(story.size)}",
-    )
+    yield from rows_of_sound(story.sound, format_size(story.size))
     yield from _plan(story)
     if story.ticket is not None:
         yield "task", story.ticket
@@ -145,7 +148,7 @@ def _story(story: Story) -> Iterator[Row]:
     for number, each in enumerate(story.untold):
         yield ("" if number else "not told"), _untold(each)
     for number, event in enumerate(story.events):
-        said = f"{local(event.at)}  {event.state.value:<11}  {event.note}"
+        said = f"{local(event.at)}  {padded(shown(event.state.value), 11)}  {event.note}"
         yield ("" if number else "story"), said.rstrip()
 
 
@@ -161,11 +164,8 @@ def _foresight(report: Explanation, foresight: Foresight) -> Iterator[Row]:
     yield "verdict", foresight.verdict
     if foresight.advice:
         yield "", foresight.advice
-    if foresight.container is not None or foresight.duration is not None:
-        yield (
-            "audio",
-            _audio(foresight.container, foresight.codec, foresight.duration, foresight.channels),
-        )
+    if foresight.sound is not None:
+        yield from rows_of_sound(foresight.sound)
     yield from _plan(foresight)
     if foresight.taken and not report.running:
         yield "waits", "asrwatch is not running; it is taken up when it is started."
@@ -193,18 +193,6 @@ def _lines(label: str, lines: tuple[RecordingLine, ...]) -> Iterator[Row]:
             "" if number else label,
             f"{printable(line.path)}: {line.state.value} since {local(line.since)}. {line.now}",
         )
-
-
-def _audio(
-    container: str | None, codec: str | None, duration: timedelta | None, channels: int | None
-) -> str:
-    told = [container or "unknown container"]
-    if codec and codec != container:
-        told.append(codec)
-    told.append(format_duration(duration) if duration is not None else "unknown length")
-    if channels is not None:
-        told.append(counted(channels, "channel"))
-    return ", ".join(told)
 
 
 def _untold(each: Untold) -> str:

@@ -23,6 +23,7 @@ from asrwatch.formats import Format
 from asrwatch.notifiers import Notifier
 from asrwatch.storages import Storage
 from asrwatch.values import parse_size
+from asrwatch.words import shown
 
 __all__ = ["parts"]
 
@@ -82,7 +83,7 @@ def parts(
         say(f"  {part.name}: {safe(part.summary)}")
         for option in part.options:
             default = "required" if option.required else f"default {option.default or 'nothing'}"
-            say(f"      {option.name}: {option.type}, {default}")
+            typer.echo(f"      {option.name}: {shown(option.type)}, {shown(default)}")
 
 
 def _all() -> Iterator[Part]:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from asrwatch.audio.facts import probe
 from asrwatch.config import InboxSettings, Settings
-from asrwatch.desk.reports import Foresight
+from asrwatch.desk.hearing import completed, looked_into, sound_of
+from asrwatch.desk.reports import Foresight, SoundLine
 from asrwatch.desk.scene import is_below
 from asrwatch.errors import AsrwatchError, Incomplete
 from asrwatch.files import open_recording
@@ -15,6 +16,7 @@ from asrwatch.files.oserrors import kind_of
 from asrwatch.journey import silence
 from asrwatch.journey.dispatch import Question
 from asrwatch.journey.journey import Route, facts_of, plan_for
+from asrwatch.journey.preparing import Preparer
 from asrwatch.journey.recording import AudioFacts
 from asrwatch.journey.source import check_arrived
 from asrwatch.values import format_duration, printable
@@ -78,7 +80,8 @@ def _foreseen(
         return _left_alone(f"It is a {kind}; only regular files are recordings.")
     inbox = _inbox_of(path, settings)
     if inbox is None:
-        return _in_no_inbox(settings)
+        preparer = next((route.preparer for route in routes().values()), None)
+        return _with_sound(_in_no_inbox(settings), path, preparer)
     reason = _why_ignored(path, inbox)
     if reason:
         return _left_alone(f"It is left alone: {reason}.", inbox=inbox.name)
@@ -127,6 +130,12 @@ def _in_no_inbox(settings: Settings) -> Foresight:
     )
 
 
+def _with_sound(told: Foresight, path: bytes, preparer: Preparer | None) -> Foresight:
+    """Nothing happens to it, but what it is can be said."""
+    facts = looked_into(path, preparer)
+    return told if facts is None else replace(told, sound=sound_of(facts))
+
+
 def _why_ignored(path: bytes, inbox: InboxSettings) -> str:
     if not inbox.recursive and os.path.dirname(path) != inbox.root.rstrip(b"/"):  # noqa: PTH120 - bytes, which pathlib cannot hold
         return f"the inbox {inbox.name!r} is not recursive"
@@ -136,12 +145,14 @@ def _why_ignored(path: bytes, inbox: InboxSettings) -> str:
 def _planned(path: bytes, size: int, route: Route) -> Foresight:
     """Read the file's headers and dispatch it, as its first step would."""
     facts = AudioFacts()
+    sound: SoundLine | None = None
     try:
         care = route.care
         with open_recording(path, root=care.root if care else None) as stream:
             check_arrived(stream, path, care)
             facts = probe(stream, path, whole=True)  # what it is, even if it cannot be decoded
             facts = facts_of(stream, path, route)
+            sound = sound_of(completed(stream, facts, route.preparer))
         question = Question(
             facts=facts,
             size=size,
@@ -165,6 +176,7 @@ def _planned(path: bytes, size: int, route: Route) -> Foresight:
             duration=facts.duration,
             channels=facts.channels,
             advice=error.advice,
+            sound=sound or (sound_of(facts) if facts.container else None),
         )
     except OSError as error:
         return _left_alone(f"It cannot be read: {error.strerror}.", inbox=route.inbox)
@@ -185,6 +197,7 @@ def _planned(path: bytes, size: int, route: Route) -> Foresight:
         options=dict(plan.options),
         reasons=plan.reasons,
         left_out=plan.left_out,
+        sound=sound,
     )
 
 

@@ -51,6 +51,7 @@ __all__ = [
     "RecordingLine",
     "Report",
     "Settling",
+    "SoundLine",
     "Span",
     "Status",
     "Story",
@@ -509,6 +510,29 @@ class OutputLine:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SoundLine:
+    """What a recording is, as far as that is known; None is unknown.
+
+    `duration_from` is `headers`, `decoding` or empty. `silent`: nobody could hear anything in it; `same_channels`:
+    all carry the same sound; `silent_channels` and `track` (of `tracks` streams of sound) count from 0;
+    `pictures`: it is a video.
+    """
+
+    container: str | None
+    codec: str | None
+    duration: Span | None
+    duration_from: str
+    sample_rate: int | None
+    channels: int | None
+    silent: bool | None
+    same_channels: bool | None
+    silent_channels: tuple[int, ...]
+    tracks: int | None
+    track: int
+    pictures: bool | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PieceLine:
     """A piece of a recording that was cut: its place, how far it is (None: not on its way), and what was paid."""
 
@@ -559,6 +583,7 @@ class Story:
     paid: tuple[Paid, ...] = ()
     pieces: tuple[PieceLine, ...] = ()
     events: tuple[EventLine, ...] = ()
+    sound: SoundLine | None = None
     untold: tuple[Untold, ...] = ()
 
 
@@ -582,6 +607,7 @@ class Foresight:
     reasons: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     advice: str = ""
+    sound: SoundLine | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

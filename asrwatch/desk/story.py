@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
 
+from asrwatch.desk.hearing import sound_of
 from asrwatch.desk.reports import (
     EventLine,
     OutputLine,
@@ -197,6 +198,7 @@ def story_of(
         ),
         original=recording.delivery.original if recording.delivery else None,
         paid=tuple(_paid(each, around.currency) for each in bought),
+        sound=sound_of(facts) if facts else None,
         pieces=tuple(pieces),
         events=tuple(EventLine(at=each.at, state=each.after, note=each.note) for each in events),
     )

@@ -1,4 +1,4 @@
-"""Refuses a recording that its inbox does not take, and says of one that cannot be decoded what it is."""
+"""Refuses a recording that is longer than its inbox allows."""
 
 from datetime import timedelta
 
@@ -6,9 +6,7 @@ from asrwatch.errors import RecordingError
 from asrwatch.journey.recording import AudioFacts
 from asrwatch.values import format_duration, printable
 
-__all__ = ["check_length", "named"]
-
-_UNDECODABLE = "unknown-codec"
+__all__ = ["check_length"]
 
 
 def check_length(facts: AudioFacts, path: bytes, longest: timedelta | None) -> None:
@@ -26,15 +24,4 @@ def check_length(facts: AudioFacts, path: bytes, longest: timedelta | None) -> N
         f"{printable(path)} is longer than its inbox allows: {is_long}, and `longest` is {limit}.",
         code="longer-than-allowed",
         advice="Nothing was sent or paid. Split it; or raise the inbox's `longest`, then `asrwatch retry` it.",
-    )
-
-
-def named(error: RecordingError, facts: AudioFacts, path: bytes) -> RecordingError:
-    """The refusal of a decoder that does not know the codec, with the codec's name; any other as it is."""
-    if error.code != _UNDECODABLE or facts.codec is None:
-        return error
-    return RecordingError(
-        f"The sound in {printable(path)} is coded as {facts.codec}, which nothing here can decode.",
-        code=_UNDECODABLE,
-        advice=error.advice,
     )

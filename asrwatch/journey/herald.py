@@ -45,7 +45,7 @@ LONGEST_WAIT = timedelta(minutes=30)
 LASTING = timedelta(minutes=10)
 """Trouble that may pass by itself (a throttled engine, a server that is down) is told after this long."""
 MOST_TEXT = 64 * 1024
-"""Characters of a transcript that go along."""
+"""Characters of a transcript that go along; beyond as many, those of others in the same message do not."""
 
 _AT_ONCE = frozenset(
     {
@@ -480,11 +480,14 @@ def _standing(
 def together(news: News, more: News) -> News:
     """One message that tells both; it names only the first of many."""
     room = max(0, LISTED - len(news.recordings))
+    named = more.recordings[:room]
+    if sum(len(each.text or "") for each in news.recordings) >= MOST_TEXT:
+        named = tuple(replace(each, text=None, text_is_cut=each.text is not None) for each in named)
     stood = max(0, LISTED - len(news.standstills))
     return replace(
         news,
         count=news.count + more.count,
-        recordings=(*news.recordings, *more.recordings[:room]),
+        recordings=(*news.recordings, *named),
         standstills=(*news.standstills, *more.standstills[:stood]),
         reasons=_sum(news.reasons, more.reasons),
         inboxes=_sum(news.inboxes, more.inboxes),

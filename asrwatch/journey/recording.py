@@ -127,7 +127,7 @@ class AudioFacts:
     What follows is only known of what was listened to: `silent` if nobody could hear anything in it, `same_channels`
     if every channel carries the same sound, `silent_channels` those in which nobody could hear anything. `tracks` is
     how many streams of sound there are, `track` the one that everything else is said of; both, like channels, count
-    from 0.
+    from 0. `decoded` says that the length was counted and not told by headers, `pictures` whether it is a video.
     """
 
     container: str | None = None
@@ -140,6 +140,8 @@ class AudioFacts:
     silent_channels: tuple[int, ...] = ()
     tracks: int | None = None
     track: int = 0
+    decoded: bool = False
+    pictures: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@ from pathlib import PurePath
 
 from asrwatch.news import About, Day, News, Standstill
 from asrwatch.values import counted, format_hours, format_money, printable
+from asrwatch.words import Language, shown
 
 __all__ = ["body", "title"]
 
@@ -12,8 +13,19 @@ LISTED = 10
 """How many of many a person wants to read."""
 
 
-def title(news: News) -> str:
+def title(news: News, language: Language = "en") -> str:
     """What happened, in one line."""
+    return shown(_title(news), language)
+
+
+def body(news: News, language: Language = "en") -> str:
+    """What a person should know and do, in plain text; a transcript's own text stays as it is."""
+    return "\n".join(
+        line if is_text else shown(line, language) for line, is_text in _marked_lines(news)
+    )
+
+
+def _title(news: News) -> str:
     match news.kind:
         case "test":
             return "asrwatch: this is a test message"
@@ -33,12 +45,19 @@ def title(news: News) -> str:
             return f"asrwatch: {counted(news.count, 'recording')} {what}{inboxes}"
 
 
-def body(news: News) -> str:
-    """What a person should know and do, in plain text."""
-    return "\n".join(_lines(news))
+def _marked_lines(news: News) -> Iterator[tuple[str, bool]]:
+    """Each line, and whether it is a transcript's text."""
+    for about in (None, *news.recordings[:LISTED]):
+        lines = _lines_before(news) if about is None else _about_lines(about)
+        for line in lines:
+            yield line, False
+        if about is not None and about.text is not None:
+            yield about.text + (" [...]" if about.text_is_cut else ""), True
+    for line in _lines_after(news):
+        yield line, False
 
 
-def _lines(news: News) -> Iterator[str]:
+def _lines_before(news: News) -> Iterator[str]:
     if news.kind == "test":
         yield "If you can read this, asrwatch can reach you."
     if news.day is not None:
@@ -47,8 +66,9 @@ def _lines(news: News) -> Iterator[str]:
         told = ", ".join(f"{number} {printable(code)}" for code, number in news.reasons.items())
         if told:
             yield f"By reason: {told}"
-    for about in news.recordings[:LISTED]:
-        yield from _about_lines(about)
+
+
+def _lines_after(news: News) -> Iterator[str]:
     for standstill in news.standstills[:LISTED]:
         yield from _standstill_lines(standstill, healed=news.kind == "healed")
     shown = min(LISTED, len(news.recordings) or len(news.standstills))
@@ -88,8 +108,6 @@ def _about_lines(about: About) -> Iterator[str]:
         yield name
     if about.advice:
         yield f"  {printable(about.advice)}"
-    if about.text is not None:
-        yield about.text + (" [...]" if about.text_is_cut else "")
 
 
 def _standstill_lines(standstill: Standstill, *, healed: bool) -> Iterator[str]:

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr, field_validator, model_validator
@@ -32,9 +32,11 @@ class AppriseOptions(NotifierOptions):
 
     `url` is one of Apprise's addresses, such as ntfy://topic; `url_file` names a file (mode 0600) that holds one or
     more, a line each, since most of them hold passwords. Here recordings that were delivered are grouped, too.
+    `language`: en or zh.
     """
 
     each: tuple[Occasion, ...] = ()
+    language: Literal["en", "zh"] = "en"
     url: SecretStr | None = None
     url_file: AbsolutePath | None = None
 
@@ -98,13 +100,15 @@ class Apprise(Notifier[AppriseOptions]):
 
         reached = self._reached.setdefault(message.id, set())
         missed, said = 0, ""
+        language = self.options.language
+        told = title(message.news, language), body(message.news, language)
         captured = LogCapture(level=_WARNING, fmt="%(message)s")  # type: ignore[no-untyped-call] # the library's
         with captured as lines:
             for url, receiver in self._receivers():
                 digest = hashlib.sha256(url.encode()).hexdigest()
                 if digest in reached:
                     continue
-                if receiver.notify(title=title(message.news), body=body(message.news) or " "):
+                if receiver.notify(title=told[0], body=told[1] or " "):
                     reached.add(digest)
                 else:
                     missed += 1

@@ -86,6 +86,7 @@ def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) ->
             broken=source.broken,
             tracks=source.tracks,
             track=source.track,
+            pictures=source.pictures,
             channel_pauses=tuple(ear.pauses(count) for ear in ears),
             ended_early=early,
         )

@@ -223,11 +223,11 @@ class Outbox(Database):
         return {notifier: (number - dead, dead) for notifier, number, dead in rows}
 
     def raise_dead(self, now: datetime) -> int:
-        """Try everything again, now; answers how many messages that are."""
+        """Try everything again, now, and as it was; answers how many messages that are."""
         with self.transaction():
             dead = outbox.c.dead.is_not(None)
             done = self._connection.execute(
-                update(outbox).where(dead).values(dead=None, attempts=0, due=now, since=now)
+                update(outbox).where(dead).values(dead=None, attempts=1, due=now, since=now)
             )
             self._connection.execute(update(receivers).values(gone=None, failures=0, until=None))
         return int(done.rowcount)
