@@ -9,6 +9,8 @@ from crash_ways import WAYS, kill_and_judge, trial_on
 CUT = {way.name: way for way in WAYS if way.cut}
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("name", "place"),
     [
