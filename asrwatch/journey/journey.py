@@ -96,6 +96,7 @@ __all__ = [
     "send",
     "sweep_spool",
     "tidy_up",
+    "transcript_of",
     "utc_now",
 ]
 
@@ -129,7 +130,8 @@ class Route:
     `presence` tells a file that
     is gone from one whose share is away. `care` is None for files a person names himself; `rest_within` is how long
     a file that is not whole may wait for its rest; `cut` is the length of the pieces that recordings are to be cut
-    into, None cuts only what is too long. What is longer than `longest` is refused.
+    into, None cuts only what is too long. What is longer than `longest` is refused. With
+    `error_notes` a note lies where a transcript is missing; a folder that holds `skip_marker` is left alone.
     """
 
     inbox: str
@@ -147,6 +149,8 @@ class Route:
     diet: Diet = Diet.OFF
     presence: Presence | None = None
     care: source.Care | None = None
+    error_notes: bool = False
+    skip_marker: str | None = None
     rest_within: timedelta = timedelta(hours=1)
     longest: timedelta | None = None
     cut: timedelta | None = None
@@ -174,6 +178,7 @@ def advance(
     """
     match recording.state:
         case State.SETTLED:
+            _must_not_be_skipped(recording, route)
             with patient(recording, route.presence):
                 if recording.reading is None:
                     return _read(recording, route, clock)
@@ -197,6 +202,12 @@ def advance(
             raise OurBug(msg)
         case _:
             assert_never(recording.state)
+
+
+def _must_not_be_skipped(recording: Recording, route: Route) -> None:
+    """A piece is asked about all the same: others of its recording may be paid for already."""
+    if recording.piece is None:
+        source.must_not_be_skipped(recording, route.care, route.skip_marker)
 
 
 def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
@@ -403,12 +414,24 @@ def _cut(
 
 
 def _stage_piece(recording: Recording, route: Route, piece: Piece, ask_id: str) -> Staging:
-    """A piece's copy goes in the request, or is uploaded."""
-    copy, engine = _evidence(piece.copy), route.engines[_evidence(recording.reading).plan.engine]
-    if engine.takes_bytes:
+    """A piece's copy goes in the request, or is uploaded; made smaller where the storage takes no file of its size."""
+    reading, copy = _evidence(recording.reading), _evidence(piece.copy)
+    if route.engines[reading.plan.engine].takes_bytes:
         return Staging(ask_id=ask_id, prepared=copy)
     with source.opened(recording, route.care, fingerprint=recording.fingerprint):
-        staging = _published_copy(recording, route, ask_id, copy)
+        try:
+            staging = _published_copy(recording, route, ask_id, copy)
+        except TooLargeToUpload as error:
+            preparer = _evidence(route.preparer)
+            with preparer.open(copy) as stream:
+                smaller = preparer.re_encode(
+                    stream,
+                    reading.facts,
+                    name=ask_id,
+                    channels=tuple(range(copy.channels)) if copy.channels > 1 else None,
+                    largest=error.largest,
+                )
+            staging = _publish_copy(recording, route, ask_id, smaller)
     crash_point("piece-published")
     return staging
 
@@ -555,6 +578,7 @@ def ask(recording: Recording, route: Route, *, clock: Clock) -> Recording:
     Raises:
         AnswerLost: it may have been accepted; every other error says that it was not.
     """
+    _must_not_be_skipped(recording, route)
     crash_point("before-request")
     with patient(recording, route.presence):
         outcome = send(recording, route)
@@ -731,7 +755,7 @@ def heard(recording: Recording, route: Route) -> Transcript:
     """
     reading, answer = _evidence(recording.reading), _evidence(recording.answer)
     return channels.named(
-        _transcript(answer, route.engines[reading.plan.engine]),
+        transcript_of(answer, route.engines[reading.plan.engine]),
         channels.voices(route.wishes, reading.facts),
         heard=reading.plan.channels,
     )
@@ -740,13 +764,18 @@ def heard(recording: Recording, route: Route) -> Transcript:
 def _understand(recording: Recording, route: Route, clock: Clock) -> Recording:
     """A piece is done once its answer can be read; its recording is delivered when all of them are."""
     reading, answer = _evidence(recording.reading), _evidence(recording.answer)
-    _transcript(answer, route.engines[reading.plan.engine])
+    transcript_of(answer, route.engines[reading.plan.engine])
     discard(recording, route)
     now = clock()
     return recording.deliver(Delivery(delivered_at=now, outputs=(), original=None), now=now)
 
 
-def _transcript(answer: Answer, engine: Engine[Any]) -> Transcript:
+def transcript_of(answer: Answer, engine: Engine[Any]) -> Transcript:
+    """What an answer says, whoever it came from: the engine, the joining of pieces, our own ears.
+
+    Raises:
+        RecordingError: it holds no usable transcript.
+    """
     if joining.is_joined(answer):
         return joining.read(answer, engine.read)
     return silence.transcript() if silence.is_silence(answer) else engine.read(answer)

@@ -30,8 +30,8 @@ LONGEST = timedelta(hours=24)
 """Decoding stops there: no engine takes half of it (contract section 4.1), and a header may promise anything."""
 CODECS = (Codec.FLAC, Codec.OPUS)
 """Tried in this order: nothing is lost in the first; the second is small enough for every limit there is."""
-MOST_TRACKS = 32
-"""That are looked through for one with a sound."""
+MOST_TRACKS = 16
+"""That are looked through for one with a sound; with more of them, nobody has listened to all."""
 _COPY_AT_ONCE = 1 << 20
 _AT_ONCE = 64
 """Pieces that one pass over the recording writes: each has a file open meanwhile."""
@@ -154,16 +154,22 @@ class Preparer:
         )
 
     def _heard(self, recording: BinaryIO, order: Survey) -> Surveyed:
-        """The track that is meant; of tracks that are all silent the first choice."""
+        """The track that is meant; of tracks that are all silent the first choice, which is silent only then."""
         first = self._studio.survey(recording, order)
         if not first.silent or order.track is not None:
             return first
+        all_heard = first.tracks <= MOST_TRACKS
         for track in range(min(first.tracks, MOST_TRACKS)):
-            if track != first.track:
+            if track == first.track:
+                continue
+            try:
                 other = self._studio.survey(recording, replace(order, track=track))
-                if not other.silent:
-                    return other
-        return first
+            except RecordingError:  # this one cannot be decoded
+                all_heard = False
+                continue
+            if not other.silent:
+                return other
+        return replace(first, silent=all_heard)
 
     def re_encode(
         self,
