@@ -219,7 +219,7 @@ def test_limits_can_be_overridden() -> None:
 
 
 def test_every_container_an_inbox_looks_for_has_a_taker() -> None:
-    """What an inbox takes up by its name, an engine takes or the booth decodes; DS2 no decoder reads, and is told so."""
+    """What an inbox takes up by its name, an engine takes or the booth decodes; DS2 is refused by name."""
     automatic = [candidate for candidate in candidates() if candidate.automatic]
     for container in CONTAINERS.values():
         if not EXTENSIONS.isdisjoint(container.extensions):
