@@ -564,7 +564,9 @@ class Daemon:
         if barred or self.room.shortages:
             longest = min(longest, ROOM_GLANCE)
         apart = (*self.under_way, *self.keeper.suspects.ids)
-        dates = [self.keeper.opens(now), self.keeper.herald.opens(now, busy=self.courier.busy)]
+        dates = [self.keeper.opens(now)]
+        if self._goes_on():  # nothing is told while it ends
+            dates.append(self.keeper.herald.opens(now, busy=self.courier.busy))
         dates += [
             self.house.store.next_due(
                 states=self.keeper.may_begin(states, clock),

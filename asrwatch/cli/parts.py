@@ -67,7 +67,7 @@ def parts(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List engines, formats, storages and notifiers with their options."""
+    """List engines, formats, storages and notifiers."""
     found = [part for part in _all() if name in {None, part.name}]
     if not found:
         there_are = ", ".join(part.name for part in _all())

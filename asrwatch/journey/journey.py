@@ -414,12 +414,24 @@ def _cut(
 
 
 def _stage_piece(recording: Recording, route: Route, piece: Piece, ask_id: str) -> Staging:
-    """A piece's copy goes in the request, or is uploaded."""
-    copy, engine = _evidence(piece.copy), route.engines[_evidence(recording.reading).plan.engine]
-    if engine.takes_bytes:
+    """A piece's copy goes in the request, or is uploaded; made smaller where the storage takes no file of its size."""
+    reading, copy = _evidence(recording.reading), _evidence(piece.copy)
+    if route.engines[reading.plan.engine].takes_bytes:
         return Staging(ask_id=ask_id, prepared=copy)
     with source.opened(recording, route.care, fingerprint=recording.fingerprint):
-        staging = _published_copy(recording, route, ask_id, copy)
+        try:
+            staging = _published_copy(recording, route, ask_id, copy)
+        except TooLargeToUpload as error:
+            preparer = _evidence(route.preparer)
+            with preparer.open(copy) as stream:
+                smaller = preparer.re_encode(
+                    stream,
+                    reading.facts,
+                    name=ask_id,
+                    channels=tuple(range(copy.channels)) if copy.channels > 1 else None,
+                    largest=error.largest,
+                )
+            staging = _publish_copy(recording, route, ask_id, smaller)
     crash_point("piece-published")
     return staging
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -130,12 +131,13 @@ def main() -> None:
             "three words": " ".join(speech.words[5:8]),
         }
         for name, text in wanted.items():
-            found = store.find(Search(text=text))
+            search = Search(text=text)
+            found = store.find(search)
             count = f"{found.count}{'' if found.ranked else ' and more, newest first'}"
             rows.append(
                 (
                     f"find {name} ({count})",
-                    f"{timed(lambda t=text: store.find(Search(text=t))):.1f} ms",
+                    f"{timed(partial(store.find, search)):.1f} ms",
                 )
             )
         rows.append(
