@@ -19,6 +19,7 @@ CUT = {way.name: way for way in WAYS if way.cut}
         ("cut", "answer-got"),
         ("cut", "joined"),
         ("cut for tasks", "piece-published"),
+        ("cut by channel", "answer-got"),
     ],
 )
 def test_killed_on_the_way(tmp_path: Path, name: str, place: str) -> None:
