@@ -231,12 +231,8 @@ WAYS = (
                 "saved:cut",
                 "cut-up",
                 "joined",
-                "saving:asking",
-                "request-sent",
                 "answer-got",
                 "answer-kept",
-                "saving:transcribed",
-                "saving:delivered",
             }
         ),
         seconds=TASK,
@@ -245,9 +241,7 @@ WAYS = (
     ),
     Way(
         name="cut for tasks",
-        places=frozenset(
-            {"cut-up", "piece-published", "request-sent", "saved:submitted", "told", "joined"}
-        ),
+        places=frozenset({"piece-published", "request-sent", "told"}),
         seconds=TASK,
         keys={"cut": True, "engine": {"use": "qwen3-asr-flash-filetrans", "longest": "2s"}},
         cut=True,
