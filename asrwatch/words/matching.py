@@ -6,7 +6,7 @@ word of the cloud's is never lost. The work is bounded, whatever a file is calle
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +27,8 @@ _LONGEST: Final = 4000
 _STRETCHES: Final = 24
 """So many joints are looked at together; a longer text is taken by instalments."""
 _DEEPEST: Final = 5
+_LOOKUPS: Final = 1500
+"""So many stretches of one line are looked up at most: names that are made of our own words would cost the most."""
 _REMEMBERED: Final = 4096
 
 
@@ -89,7 +91,7 @@ class Table:
     def __init__(self, rows: Mapping[str, str]) -> None:
         self._exact: dict[str, str] = {}
         self._by_word: dict[str, list[Template]] = {}
-        self._remembered: dict[str, _Said] = {}
+        self._remembered: dict[str, str] = {}
         for english, chinese in rows.items():
             for form in _forms(english):
                 self._add(form, chinese)
@@ -115,15 +117,41 @@ class Table:
         bare = line.strip()
         if not bare:
             return line
-        before, _, after = line.partition(bare)
-        return f"{before}{self._said(bare, 0).text}{after}"
-
-    def _said(self, text: str, depth: int) -> _Said:
-        remembered = self._remembered.get(text)
+        remembered = self._remembered.get(bare)
         if remembered is None:
-            remembered = self._whole(text, depth) or self._cut(text, depth)
-            if depth < _DEEPEST:
-                self._remembered[text] = remembered
+            remembered = _Reading(self).said(bare, 0).text
+            self._remembered[bare] = remembered
+        before, _, after = line.partition(bare)
+        return f"{before}{remembered}{after}"
+
+    def exact(self, text: str) -> str | None:
+        """The row without values that says this, if there is one."""
+        return self._exact.get(text)
+
+    def told_by(self, text: str) -> Iterator[tuple[Template, dict[str, str]]]:
+        """The rows with values that this may be made from, and the values."""
+        for word in set(_WORD.findall(text)):
+            for template in self._by_word.get(word, ()):
+                values = template.values(text)
+                if values is not None:
+                    yield template, values
+
+
+class _Reading:
+    """One line being read."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._left = _LOOKUPS
+        self._remembered: dict[tuple[str, int], _Said] = {}
+
+    def said(self, text: str, depth: int) -> _Said:
+        """A stretch in Chinese: as one row says it, or cut, whichever is better."""
+        remembered = self._remembered.get((text, depth))
+        if remembered is None:
+            whole, cut = self._whole(text, depth), self._cut(text, depth)
+            remembered = cut if whole is None or cut.known > whole.known else whole
+            self._remembered[text, depth] = remembered
         return remembered
 
     def _cut(self, text: str, depth: int) -> _Said:
@@ -163,18 +191,13 @@ class Table:
 
     def _whole(self, text: str, depth: int) -> _Said | None:
         """A text that one row is enough for."""
-        exact = self._exact.get(text)
+        exact = self._table.exact(text)
         if exact is not None:
             return _Said(exact, sum(map(str.isalpha, text)))
-        if depth >= _DEEPEST:
+        if depth >= _DEEPEST or self._left <= 0:
             return None
-        fitting = [
-            (template, values)
-            for word in set(_WORD.findall(text))
-            for template in self._by_word.get(word, ())
-            if (values := template.values(text)) is not None
-        ]
-        told = [self._told(template, values, depth) for template, values in fitting]
+        self._left -= 1
+        told = [self._told(row, values, depth) for row, values in self._table.told_by(text)]
         return max(told, key=lambda said: said.known, default=None)
 
     def _told(self, template: Template, values: Mapping[str, str], depth: int) -> _Said:
@@ -184,7 +207,7 @@ class Table:
         for name, kind, literal in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
             value = values[name]
             if kind == "*" and value.strip():
-                said = self._said(value.strip(), depth + 1)
+                said = self.said(value.strip(), depth + 1)
                 known += said.known
                 value = said.text
             elif kind == "#":
@@ -196,12 +219,13 @@ class Table:
         """A stretch that no row knows: perhaps it is known without its brackets, or a number of something."""
         brackets = _BRACKETS.get(text[:1])
         if brackets and text.endswith(brackets[1]) and depth < _DEEPEST:
-            inner = self._said(text[1:-1], depth + 1)
+            inner = self.said(text[1:-1], depth + 1)
             if inner.known:
                 return _Said(f"{brackets[2]}{inner.text}{brackets[3]}", inner.known)
         number, _, word = text.partition(" ")
-        if number.isdigit() and word in self._exact:
-            return _Said(f"{self._exact[word]} {number}", len(word))
+        known = self._table.exact(word) if number.isdigit() else None
+        if known is not None:
+            return _Said(f"{known} {number}", len(word))
         return _Said(text, 0)
 
 
