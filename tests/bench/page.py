@@ -87,9 +87,9 @@ def fill(folder: Path, number: int = NUMBER) -> None:
                 (f"a{n}", n, f"p{n}", path.encode(), found, 60_000, "answered", 60_000, 220_000)
             )
         book.executemany(
-            "INSERT INTO recordings (id, inbox, path, device, inode, size, mtime_ns, state, found_at,"
+            "INSERT INTO recordings (id, inbox, path, device, inode, size, mtime_ns, state, found_at,"  # noqa: S608 - question marks
             " changed_at, due, attempts, engines_refused, sha256, purchase, engine, reading, answer,"
-            f" delivered_at, failure, audio) VALUES ({', '.join('?' * 21)})",  # noqa: S608 - question marks
+            f" delivered_at, failure, audio) VALUES ({', '.join('?' * 21)})",
             rows,
         )
         book.executemany(

@@ -49,16 +49,16 @@ _FILTER = (
     " AND (:states IS NULL OR state IN (SELECT value FROM json_each(:states)))"
 )
 _NAMED_LATELY = (
-    "SELECT id FROM recordings NOT INDEXED WHERE id < :before AND id > :after AND part_of IS NULL"
-    f" AND CAST(path AS TEXT) LIKE :like ESCAPE '\\' {_FILTER} ORDER BY id DESC LIMIT :most"  # noqa: S608 - a constant
+    "SELECT id FROM recordings NOT INDEXED WHERE id < :before AND id > :after AND part_of IS NULL"  # noqa: S608 - a constant
+    f" AND CAST(path AS TEXT) LIKE :like ESCAPE '\\' {_FILTER} ORDER BY id DESC LIMIT :most"
 )
 _NAMED = (
     "SELECT id FROM recordings INDEXED BY recordings_by_path"
     " WHERE part_of IS NULL AND CAST(path AS TEXT) LIKE :like ESCAPE '\\' AND id < :before"
 )
 _CHOSEN = (
-    "SELECT id FROM recordings WHERE id IN (SELECT value FROM json_each(:ids))"
-    f" {_FILTER} ORDER BY id DESC"  # noqa: S608 - same
+    "SELECT id FROM recordings WHERE id IN (SELECT value FROM json_each(:ids))"  # noqa: S608 - same
+    f" {_FILTER} ORDER BY id DESC"
 )
 _COUNTS = text(
     "SELECT inbox, state, count(*) FROM recordings INDEXED BY recordings_by_place WHERE part_of IS NULL"
