@@ -614,6 +614,7 @@ class Daemon:
                     self.keeper.inbox_back(mail.inbox, now=now)
             case RoomSeen():
                 self.keeper.room_seen(mail, now=now)
+                self.keeper.herald.disk_seen(mail.folder)
                 if not self.room.state_is_short(time.monotonic()):
                     self._reserve_is_given = False
             case Answered():

@@ -39,7 +39,7 @@ RULES = some.builds(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(sound=sounds(), how=RULES)
 def test_all_speech_is_in_a_piece(sound: tuple[int, list[tuple[int, int]]], how: Cut) -> None:
     """Whatever the pauses, every moment of speech is in a piece, in order, and no piece is longer than the limit."""
@@ -64,7 +64,7 @@ def test_all_speech_is_in_a_piece(sound: tuple[int, list[tuple[int, int]]], how:
         assert any(begin // 16 <= heard_until and end // 16 >= total - 1 for begin, end in pauses)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(sound=sounds(), how=RULES)
 def test_no_cut_in_speech_where_a_pause_is_near(
     sound: tuple[int, list[tuple[int, int]]], how: Cut
@@ -155,7 +155,7 @@ SIGNS = some.lists(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(words=some.one_of(WORDS, SIGNS), data=some.data())
 def test_any_overlap_is_found(words: list[str], data: some.DataObject) -> None:
     """However many words of the overlap there are, all are told, once, in order, in English as in Chinese."""
@@ -188,7 +188,7 @@ def pieces_text(answer: Answer) -> str:
     return answer.raw.decode().split('"')[3]
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(texts=some.lists(some.sampled_from(["one", "two", "three", ""]), min_size=1, max_size=12))
 def test_joined_in_order_with_continuous_times(texts: list[str]) -> None:
     """Pieces come back in order whatever order they were heard in; times go on, seconds billed are added up."""
