@@ -12,6 +12,7 @@ from typing import Any
 from crash_helpers import SYNC, TASK, WORKERS, Disk, Trial, is_whole
 from wait_helpers import wait_for
 
+from asrwatch.inbox.signs import NOTE_ENDING
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store
 from asrwatch.sandbox import Sandbox
@@ -230,12 +231,8 @@ WAYS = (
                 "saved:cut",
                 "cut-up",
                 "joined",
-                "saving:asking",
-                "request-sent",
                 "answer-got",
                 "answer-kept",
-                "saving:transcribed",
-                "saving:delivered",
             }
         ),
         seconds=TASK,
@@ -244,9 +241,7 @@ WAYS = (
     ),
     Way(
         name="cut for tasks",
-        places=frozenset(
-            {"cut-up", "piece-published", "request-sent", "saved:submitted", "told", "joined"}
-        ),
+        places=frozenset({"piece-published", "request-sent", "told"}),
         seconds=TASK,
         keys={"cut": True, "engine": {"use": "qwen3-asr-flash-filetrans", "longest": "2s"}},
         cut=True,
@@ -258,7 +253,11 @@ WAYS = (
         cut=True,
         calls=True,
     ),
-    Way(name="failed", places=frozenset({"saving:failed", "saved:failed"}), failed=True),
+    Way(
+        name="failed",
+        places=frozenset({"saving:failed", "saved:failed", "note-placed"}),
+        failed=True,
+    ),
     Way(
         name="moved",
         places=frozenset({"original-moved", "linked", "named", "folder-synced", "finished"}),
@@ -372,6 +371,9 @@ def _judge_failed(trial: Trial) -> None:
         states = {store.all_at(os.fsencode(given.path))[0].state for given in trial.given}
     assert states == {State.FAILED}
     assert len(trial.sandbox.bill) == 0
+    for given in trial.given:
+        note = given.path.with_name(given.path.name + NOTE_ENDING)
+        assert is_whole(note.name, note.read_bytes())
     trial.explain()
 
 

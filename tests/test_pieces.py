@@ -293,7 +293,7 @@ def test_a_piece_that_the_storage_does_not_take_is_made_smaller(
     world.inbox_keys = {"engine": "qwen3-asr-flash-filetrans", "cut": {"target": "60s"}}
     sandbox.knobs = replace(sandbox.knobs, max_file_size_mb=1)
     noise = media.joined(
-        *(media.noise(55, seed=n) if part else media.silence(2) for n in (1, 2) for part in (1, 0))
+        *(media.noise(50, seed=n) if part else media.silence(8) for n in (1, 2) for part in (1, 0))
     )
     media.write(world.inbox / "rain.wav", noise, codec="pcm_s16le")
     done = world.call("once", patience=60)

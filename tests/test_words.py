@@ -47,6 +47,14 @@ def test_a_text_is_cut_at_its_joints(table: Table) -> None:
     assert table.shown("3 delivered, 1 file") == "已交付 3，1 个文件"
 
 
+def test_brackets_may_stand_in_values(table: Table) -> None:
+    """A value that holds what also joins it to the rest is told from it, wherever it stands."""
+    text = "/in/a (b).wav: watched by nobody (its marker) (it lies on a share)"
+    assert table.shown(text) == "/in/a (b).wav: 监视方式：nobody（标记文件）（位于网络共享上）"
+    assert table.shown("a (3 files, 1 file)") == "a（3 个文件，1 个文件）"
+    assert table.shown("it lies on a share (x) its marker").endswith("标记文件")
+
+
 def test_what_no_row_knows_stays(table: Table) -> None:
     """A word of the cloud's, a path, a sentence that nobody translated: shown as it is, letter by letter."""
     for text in (

@@ -116,6 +116,17 @@ def _is_said(english: str, node: ast.AST) -> bool:
     )
 
 
+def _is_label(node: ast.AST) -> bool:
+    """Whether even a single word is meant for people here: a row's label, or what is handed to `shown`."""
+    match node:
+        case ast.Yield():
+            return True
+        case ast.Call(func=ast.Name(id="shown" | "say")):
+            return True
+        case _:
+            return False
+
+
 def _texts(node: ast.AST) -> Iterator[str]:
     match node:
         case ast.Constant(value=str(written)):
@@ -129,6 +140,8 @@ def _texts(node: ast.AST) -> Iterator[str]:
             for each in (label.body, label.orelse) if isinstance(label, ast.IfExp) else (label,):
                 if isinstance(each, ast.Constant) and isinstance(each.value, str):
                     yield each.value
+        case ast.Call(func=ast.Name(id="shown" | "say"), args=[ast.Constant(value=str(said)), *_]):
+            yield _trimmed(said)
         case ast.Call(func=ast.Name(id="counted"), args=[number, ast.Constant(value=str(thing))]):
             yield f"{{{_name(number)}}} {thing}(s)"
         case _:

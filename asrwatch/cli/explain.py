@@ -148,7 +148,7 @@ def _story(story: Story) -> Iterator[Row]:
     for number, each in enumerate(story.untold):
         yield ("" if number else "not told"), _untold(each)
     for number, event in enumerate(story.events):
-        said = f"{local(event.at)}  {padded(shown(event.state.value), 11)}  {event.note}"
+        said = f"{local(event.at)}  {padded(shown(event.state.value), 11)}  {shown(event.note)}"
         yield ("" if number else "story"), said.rstrip()
 
 

@@ -231,7 +231,8 @@ class Preparer:
                 track=_track(facts),
                 by_channel=order.how.channels is not None,
             )
-            heard = self._studio.survey(recording, survey)
+            with _naming(facts):
+                heard = self._studio.survey(recording, survey)
             if falls_short(heard.samples, facts.duration):
                 raise _damaged(span(heard.samples), facts)
             places = (

@@ -15,7 +15,7 @@ __all__ = ["PLACEHOLDER", "Table", "Template"]
 PLACEHOLDER: Final = re.compile(r"\{([a-z_][a-z0-9_]*)([*#]?)\}")
 
 _WORD: Final = re.compile(r"[A-Za-z]{2,}")
-_JOINT: Final = re.compile(r"(?<=[.!?])\s+|(?:[:,;]|\s->)\s+|\s+(?=[(\[])")
+_JOINT: Final = re.compile(r"(?<=[.!?)\]])\s+|(?:[:,;]|\s->)\s+|\s+(?=[(\[])")
 _NUMBER: Final = re.compile(r"-?\d[\w.:%/+ -]{0,40}")
 _DURATION: Final = re.compile(r"-?\d+(?:\.\d+)?(?:ms|[dhms])(?: \d+[hms])?")
 _UNITS: Final = {"ms": "毫秒", "d": "天", "h": "小时", "m": "分", "s": "秒"}
@@ -64,25 +64,23 @@ class Template:
         words = [word for part in self.literals for word in _WORD.findall(part)]
         self.key = max(words, key=len, default="")
 
-    def values(self, text: str) -> dict[str, str] | None:
-        """What stands in the places of the names; None if the text is not made from this row."""
+    def values(self, text: str) -> Iterator[dict[str, str]]:
+        """What stands in the places of the names: as little as possible in the first, or in the last of them."""
         first, *middle, last = self.literals
         end = len(text) - len(last)
         if end < len(first) or not (text.startswith(first) and text.endswith(last)):
-            return None
-        found: list[str] = []
-        at = len(first)
-        for part in middle:
-            there = text.find(part, at, end)
-            if there < 0:
-                return None
-            found.append(text[at:there])
-            at = there + len(part)
-        found.append(text[at:end])
-        values = dict(zip(self.names, found, strict=True))
-        if any(not _NUMBER.fullmatch(values.get(name, "")) for name in self.numbers):
-            return None
-        return values
+            return
+        told = None
+        for found in (
+            _from_left(text, middle, len(first), end),
+            _from_right(text, middle, len(first), end),
+        ):
+            if found is None or found == told:
+                continue
+            told = found
+            values = dict(zip(self.names, found, strict=True))
+            if all(_NUMBER.fullmatch(values.get(name, "")) for name in self.numbers):
+                yield values
 
 
 class Table:
@@ -132,8 +130,7 @@ class Table:
         """The rows with values that this may be made from, and the values."""
         for word in set(_WORD.findall(text)):
             for template in self._by_word.get(word, ()):
-                values = template.values(text)
-                if values is not None:
+                for values in template.values(text):
                     yield template, values
 
 
@@ -177,7 +174,7 @@ class _Reading:
             for last in range(first, len(starts)):
                 stretch = text[starts[first] : ends[last]]
                 here = self._whole(stretch, depth) if last > first or stretch != text else None
-                if here is None and last == first:
+                if here is None and (last == first or stretch[:1] in _BRACKETS):
                     here = self._alone(stretch, depth)
                 if here is not None:
                     rest = best[last + 1]
@@ -227,6 +224,30 @@ class _Reading:
         if known is not None:
             return _Said(f"{known} {number}", len(word))
         return _Said(text, 0)
+
+
+def _from_left(text: str, parts: Sequence[str], begin: int, end: int) -> list[str] | None:
+    """What lies between the parts, each of them taken as early as it can be."""
+    found: list[str] = []
+    for part in parts:
+        there = text.find(part, begin, end)
+        if there < 0:
+            return None
+        found.append(text[begin:there])
+        begin = there + len(part)
+    return [*found, text[begin:end]]
+
+
+def _from_right(text: str, parts: Sequence[str], begin: int, end: int) -> list[str] | None:
+    """The same, each of them taken as late as it can be."""
+    found: list[str] = []
+    for part in reversed(parts):
+        there = text.rfind(part, begin, end)
+        if there < 0:
+            return None
+        found.append(text[there + len(part) : end])
+        end = there
+    return [text[begin:end], *reversed(found)]
 
 
 def _forms(english: str) -> Sequence[str]:

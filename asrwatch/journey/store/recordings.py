@@ -450,7 +450,8 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
         written = datetime.fromtimestamp(recording.fingerprint.mtime_ns / 1e9, tz=UTC)
         if since <= written <= recording.found_at:
             return False
-        story = self.story(recording.id)
+        # a person decides about a recording, not about its pieces
+        story = self.story(recording.part_of or recording.id)
         return not any(each.after is State.FAILED and each.at >= since for each in story)
 
     def _restored_at(self) -> datetime | None:
