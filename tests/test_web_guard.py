@@ -259,7 +259,7 @@ def test_the_page_can_be_switched_off(tmp_path: Path, web: str, listens: str | N
 
 
 def test_a_token_file_that_comes_late(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without its token file, or with one that others can read, no page is served; it says why, and all else goes on."""
+    """Without its token file, or with one that others can read, there is no page; it says why, and all else goes on."""
     token = tmp_path / "token"
     settings = settings_for_page(tmp_path, web={"listen": "127.0.0.1:0", "token_file": str(token)})
     with living_with_page(settings) as life:
