@@ -32,23 +32,24 @@ class Heard(Protocol):
 class Errands:
     """What is to be done: everything, or these folders (True: and those below), files to look at or to forget.
 
-    `files` are True where they were moved in, and not written to since; with `at_once` one of them may be whole.
+    `files` are True where they were moved in, and not written to since, False where they were written to, None where
+    they are just there; with `at_once` one of them may be whole.
     `crowded` folders have had news of too many files to look at each.
     """
 
     everything: bool = False
     folders: dict[bytes, bool] = field(default_factory=dict)
-    files: dict[bytes, bool] = field(default_factory=dict)
+    files: dict[bytes, bool | None] = field(default_factory=dict)
     at_once: bool = False
     crowded: set[bytes] = field(default_factory=set)
     again: set[bytes] = field(default_factory=set)
 
-    def add_file(self, path: bytes, *, moved: bool) -> None:
+    def add_file(self, path: bytes, *, moved: bool | None) -> None:
         """Have one file looked at; where there are too many, their folders, until that was done."""
         folder = path.rpartition(b"/")[0] or b"/"
         if self.everything or folder in self.crowded:
             return
-        self.files[path] = moved
+        self.files[path] = self.files.get(path) if moved is None else moved
         if len(self.files) > _MOST_FILES:
             files, self.files = self.files, {}
             for each in files:
@@ -97,7 +98,7 @@ class Nudges:
     def file(self, path: bytes, *, moved: bool, at_once: bool) -> None:
         """Ask for a look at one file; `at_once` where it may be whole."""
         with self._changed:
-            self._errands.add_file(path, moved=moved)
+            self._errands.add_file(path, moved=moved if at_once else None)
             self._errands.at_once |= at_once and bool(self._errands.files)
             self._changed.notify()
 

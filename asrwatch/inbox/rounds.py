@@ -125,14 +125,14 @@ class Rounds:
         """Look again at those waiting files whose time has come, and at nothing else."""
         return self._looks_at(dict.fromkeys(self._settler.due(self._clock()), False))
 
-    def heard_of(self, files: Mapping[bytes, bool]) -> Round:
+    def heard_of(self, files: Mapping[bytes, bool | None]) -> Round:
         """Look at files of which there was news; True where they were moved in, and not written to since."""
         away = self._presence.proof()
         if away is not None:
             return Round(kind=PassKind.LOOK, files=0, troubles=(away,))
         return self._looks_at(
             {
-                path: moved
+                path: moved is True
                 for path, moved in files.items()
                 if self._recursive or path.rpartition(b"/")[0] == self._rule.root.rstrip(b"/")
             }
