@@ -201,6 +201,8 @@ def _route(
         diet=inbox.diet,
         care=Care(root=inbox.root, foreign_links=inbox.hard_links == "any"),
         rest_within=inbox.wait_for_rest,
+        error_notes=inbox.error_notes,
+        skip_marker=inbox.skip_marker,
         longest=inbox.longest,
         cut=inbox.cut.target if inbox.cut else None,
     )

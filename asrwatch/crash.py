@@ -108,6 +108,7 @@ PLACES: Final[Mapping[str, str]] = MappingProxyType(
         "named": "a file has its new name, its folder not synced",
         "folder-synced": "a file has its new name for good",
         "output-placed": "one of the outputs is in its place",
+        "note-placed": "a note is in its folder, not recorded",
         "written": "all outputs are in their places",
         "original-copied": "the original was copied to another file system, and is still here",
         "original-moved": "the original was renamed",

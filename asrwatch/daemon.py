@@ -46,6 +46,7 @@ from asrwatch.journey.herald import Wish
 from asrwatch.journey.journey import Route, awaits_its_answer, is_ours, tidy_up
 from asrwatch.journey.keeper import Keeper
 from asrwatch.journey.next_step import Step
+from asrwatch.journey.noting import Noting, Task
 from asrwatch.journey.poller import TaskNews
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.room import RESERVE_AT_ONCE, Room, RoomSeen
@@ -150,6 +151,7 @@ class Daemon:
             lost=house.store.lost_in_a_row(),
         )
         self.backups = Backups(house.store, house.backup, beat)
+        self.noting = Noting(house.store, house.routes)
         self.filler = Filler(house.store, house.engines)
         self.room, self._reserve, self._survey = self._room_of(house)
         self.keeper = Keeper(
@@ -248,6 +250,7 @@ class Daemon:
             with house.store.transaction():
                 self.keeper.clock_stepped(stepped, now=self.clock.now())
         self.keeper.open_up(self.clock.now())
+        self.noting.open_up()
         house.store.keep_offset(self._steady.offset)
         crash_point("opened-up")
         self._saved()
@@ -379,6 +382,7 @@ class Daemon:
                 self._mind_clock()
                 for piece in self._unsaved:
                     self._receive(piece)
+                tasks = self._notes() if self._goes_on() else []
                 steps = self._hand_out() if self._goes_on() else []
                 batch = self._due_for_polling(steps) if self._goes_on() else ()
                 letters = self._letters()
@@ -410,6 +414,7 @@ class Daemon:
             self.house.store.remark()
             self._back_up()
             self._fill_in()
+            self._see_to_notes(tasks)
 
     def _mind_clock(self) -> None:
         """Dates move with the clock, also those of what is under way, whose steps hold them as they were."""
@@ -524,6 +529,7 @@ class Daemon:
         """After a commit that failed: nothing of it happened."""
         self.slots.ended.clear()
         self.keeper.discard_news()
+        self.noting.undo()
 
     def _wait(self) -> list[Mail]:
         """The next messages, as many as are there; none if something falls due first."""
@@ -552,13 +558,15 @@ class Daemon:
         longest = LONGEST_SLEEP if self._goes_on() else WHILE_ENDING
         if self.gate.holds or self.keeper.suspects.ids:
             longest = min(longest, KEY_GLANCE)
-        if self.filler.has_work:
+        if self.filler.has_work or self.noting.has_work:
             longest = min(longest, REST)
         barred, clock = self.room.barred(time.monotonic()), time.monotonic()
         if barred or self.room.shortages:
             longest = min(longest, ROOM_GLANCE)
         apart = (*self.under_way, *self.keeper.suspects.ids)
-        dates = [self.keeper.opens(now), self.keeper.herald.opens(now, busy=self.courier.busy)]
+        dates = [self.keeper.opens(now)]
+        if self._goes_on():  # nothing is told while it ends
+            dates.append(self.keeper.herald.opens(now, busy=self.courier.busy))
         dates += [
             self.house.store.next_due(
                 states=self.keeper.may_begin(states, clock),
@@ -606,6 +614,7 @@ class Daemon:
                     self.keeper.inbox_back(mail.inbox, now=now)
             case RoomSeen():
                 self.keeper.room_seen(mail, now=now)
+                self.keeper.herald.disk_seen(mail.folder)
                 if not self.room.state_is_short(time.monotonic()):
                     self._reserve_is_given = False
             case Answered():
@@ -619,6 +628,8 @@ class Daemon:
                     self.keeper.herald.inbox_known(mail.inbox)
                     self.keeper.sweep(self.clock.monotonic())
                     self._look_after(mail.inbox)
+                if mail.kind is not PassKind.LOOK:
+                    self._look_after_notes(mail.inbox)
                 log.debug("scanned", inbox=mail.inbox, files=mail.files, kind=mail.kind.value)
             case Stop(reason=reason):
                 self._stop = mail
@@ -728,6 +739,41 @@ class Daemon:
         if not crew.handed(self._workers, work):
             self.backups.ended(_unmanned(), self.clock.now())
 
+    def _notes(self) -> list[Task]:
+        """What is to be done about the notes in folders."""
+        self.noting.refresh(self.clock.now())
+        busy = [name for name in self.house.routes if _noting_in(name) in self._aside]
+        return self.noting.begin(self.clock.monotonic(), busy=busy)
+
+    def _see_to_notes(self, tasks: Sequence[Task]) -> None:
+        """Have notes written and removed; a folder that does not answer holds up its own notes only."""
+        for task in tasks:
+
+            def work(task: Task = task) -> None:
+                done = task.work()
+                self.post(
+                    Call(
+                        answer=lambda daemon: daemon.noting.ended(
+                            task.inbox, done, clock=daemon.clock.monotonic()
+                        )
+                    )
+                )
+
+            self._beside(_noting_in(task.inbox), task.inbox, work)
+
+    def _look_after_notes(self, inbox: str) -> None:
+        """After a pass: a note that a person deleted says "try again"."""
+        look = self.noting.watched(inbox)
+        if look is None:
+            return
+
+        def work() -> None:
+            gone = look()
+            if gone:
+                self.post(Call(answer=lambda daemon: daemon.noting.deleted(gone)))
+
+        self._beside(f"looking after the notes of {inbox}", inbox, work)
+
     def _fill_in(self) -> None:
         """Put transcripts of earlier versions into the search, while nothing else is to be done."""
         if self.mailbox.empty() and self.filler.is_due(self.clock.monotonic()):
@@ -771,7 +817,7 @@ class Daemon:
 
     def _is_done(self) -> bool:
         """Every inbox was scanned whole, nothing settles, nothing moves or could."""
-        if self.under_way or self.rounds.under_way or self._unsaved:
+        if self.under_way or self.rounds.under_way or self._unsaved or self._has_notes_to_see_to:
             return False
         if any(not _is_settled(lookout.snapshot()) for lookout in self.lookouts.values()):
             return False
@@ -787,6 +833,12 @@ class Daemon:
             due = self.keeper.herald.opens(now, busy=self.courier.busy)
         waits = bool(self.courier.busy) or (due is not None and due <= now)
         return not waits or self._has_lasted(ONCE_WAITS_TO_TELL)
+
+    @property
+    def _has_notes_to_see_to(self) -> bool:
+        return self.noting.has_work or any(
+            _noting_in(name) in self._aside for name in self.lookouts
+        )
 
     def _is_stranded(self) -> bool:
         """Whether all that is left waits for room, or for files of inboxes that do not answer or are away."""
@@ -887,6 +939,10 @@ def _standstill(trouble: InboxTrouble, now: datetime) -> Standstill:
         message=trouble.message,
         advice=trouble.advice,
     )
+
+
+def _noting_in(inbox: str) -> str:
+    return f"seeing to the notes of {inbox}"
 
 
 def _hanging(asking: Recording) -> str:

@@ -133,6 +133,10 @@ class Vanished(RecordingError):
     """The file went away before anything was paid for it."""
 
 
+class Skipped(RecordingError):
+    """A person wants its folder left alone: unless it was asked about already, it is no recording any more."""
+
+
 class Incomplete(RecordingError):
     """A part that the file itself promises is missing: it may still be on its way, for a while."""
 

@@ -39,6 +39,7 @@ from asrwatch.formats import Format
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.marker import Marker
 from asrwatch.inbox.mounts import WatchMode
+from asrwatch.inbox.signs import SKIP
 from asrwatch.notifiers import Notifier
 from asrwatch.storages import Storage
 from asrwatch.values import Duration, Size, format_duration, parse_duration, parse_size, printable
@@ -260,6 +261,16 @@ def _plain_name(name: str) -> str:
     return name
 
 
+def _skip_marker(written: Any) -> Any:
+    """A file's name, or `off`, which YAML reads as False."""
+    if written is None or written is False or written == "off":
+        return None
+    if not isinstance(written, str) or not written or "\0" in written:
+        msg = "must be a file's name, such as .asrwatch-skip, or off"
+        raise ValueError(msg)
+    return _plain_name(written)
+
+
 def _marker(pattern: str) -> str:
     _as_value_error(lambda: Marker(pattern))
     return pattern
@@ -335,6 +346,8 @@ class InboxSettings(_Frozen):
     patience: Duration = parse_duration("3d")
     unknown: Literal["ask_again", "park"] = "ask_again"
     send_silence: bool = False
+    error_notes: bool = True
+    skip_marker: Annotated[str | None, BeforeValidator(_skip_marker)] = SKIP
     cut: Annotated[CutSettings | None, BeforeValidator(_cut)] = None
     diet: Annotated[Diet, BeforeValidator(_off)] = Diet.LOSSLESS
     notify: tuple[NotifierChoice, ...] = ()
@@ -390,6 +403,7 @@ class InboxSettings(_Frozen):
             leave_out=tuple(os.fsencode(folder) for folder in folders),
             defaults=self.builtin_exclude,
             marker=Marker(self.done_marker) if self.done_marker else None,
+            skip_marker=self.skip_marker,
         )
 
 

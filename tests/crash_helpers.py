@@ -27,6 +27,7 @@ from asrwatch.desk import Desk
 from asrwatch.desk.foresight import foresee
 from asrwatch.desk.reports import Story
 from asrwatch.files import TEMPORARY_PREFIX
+from asrwatch.inbox.signs import NOTE_ENDING, is_note
 from asrwatch.journey.journey import utc_now
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store
@@ -218,6 +219,15 @@ class Trial:
     def _judge_leftovers(self, originals: str) -> None:
         endings = {".txt", ".json", ".wav"} if originals == "kept" else {".txt", ".json"}
         here = {path.name for path in self.world.inbox.iterdir()}
+        with Store(self.world.root / "state") as store:
+            noted = {
+                f"{given.path.name}{NOTE_ENDING}"
+                for given in self.given
+                for recording in store.all_at(os.fsencode(given.path))
+                if recording.state in {State.FAILED, State.PARKED}
+            }
+        assert {name for name in here if is_note(name)} == noted
+        here -= noted
         expected = {
             given.path.with_suffix(ending).name for given in self.given for ending in endings
         }
@@ -320,7 +330,9 @@ class Reader:
 
 
 def is_whole(name: str, content: bytes) -> bool:
-    """Whether a transcript's file holds all that was written to it."""
+    """Whether a transcript's file, or a note in its place, holds all that was written to it."""
+    if is_note(name):
+        return content.endswith(b"followed by the recording's path.\n")
     if name.endswith(".txt"):
         return content.startswith(b"This is recording ") and content.endswith(b".\n")
     try:

@@ -12,6 +12,7 @@ from typing import Any
 from crash_helpers import SYNC, TASK, WORKERS, Disk, Trial, is_whole
 from wait_helpers import wait_for
 
+from asrwatch.inbox.signs import NOTE_ENDING
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store
 from asrwatch.sandbox import Sandbox
@@ -132,7 +133,7 @@ class Way:
 
     `dies` lets processes die, the last of them at a place, and says how many; `keys` are the inbox's;
     `originals` are kept, moved (to another file system with `elsewhere`) or gone. It is for `most` recordings; those
-    that are `re_encoded` come as telephones make them.
+    that are `re_encoded` come as telephones make them, `calls` with a speaker on each of two channels.
     """
 
     name: str
@@ -147,6 +148,7 @@ class Way:
     most: int = 25
     re_encoded: bool = False
     cut: bool = False
+    calls: bool = False
 
 
 def _after_a_lost_answer(trial: Trial, place: str, hit: int) -> int:
@@ -229,12 +231,8 @@ WAYS = (
                 "saved:cut",
                 "cut-up",
                 "joined",
-                "saving:asking",
-                "request-sent",
                 "answer-got",
                 "answer-kept",
-                "saving:transcribed",
-                "saving:delivered",
             }
         ),
         seconds=TASK,
@@ -243,14 +241,23 @@ WAYS = (
     ),
     Way(
         name="cut for tasks",
-        places=frozenset(
-            {"cut-up", "piece-published", "request-sent", "saved:submitted", "told", "joined"}
-        ),
+        places=frozenset({"piece-published", "request-sent", "told"}),
         seconds=TASK,
         keys={"cut": True, "engine": {"use": "qwen3-asr-flash-filetrans", "longest": "2s"}},
         cut=True,
     ),
-    Way(name="failed", places=frozenset({"saving:failed", "saved:failed"}), failed=True),
+    Way(
+        name="cut by channel",
+        places=frozenset({"cut", "cut-up", "answer-got", "joined"}),
+        keys={"cut": True, "channels": "split", "speakers": ["agent", "customer"]},
+        cut=True,
+        calls=True,
+    ),
+    Way(
+        name="failed",
+        places=frozenset({"saving:failed", "saved:failed", "note-placed"}),
+        failed=True,
+    ),
     Way(
         name="moved",
         places=frozenset({"original-moved", "linked", "named", "folder-synced", "finished"}),
@@ -299,7 +306,24 @@ def trial_on(
             given.path.write_bytes(b"RIFF no sound at all" + given.sha256.encode())
         if way.re_encoded:
             given.path.write_bytes(_telephone(given.sha256))
+        if way.calls:
+            given.path.write_bytes(_call(given.sha256))
     return trial
+
+
+def _call(content: str) -> bytes:
+    """A WAV with two channels, 16 kHz: after one second of the first there is one of the second."""
+    first = struct.unpack("<32h", bytes.fromhex(content) * 2)
+    one = [first[number % 32] // 2 for number in range(16_000)]
+    rest, gap = [0] * 16_000, [0] * 32_000
+    left, right = [*one, *gap, *rest], [*rest, *gap, *reversed(one)]
+    sound = struct.pack(
+        f"<{2 * len(left)}h", *(each for both in zip(left, right, strict=True) for each in both)
+    )
+    layout = struct.pack("<HHIIHH", 1, 2, 16_000, 64_000, 4, 16)
+    chunks = b"fmt " + struct.pack("<I", len(layout)) + layout
+    chunks += b"data" + struct.pack("<I", len(sound)) + sound
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
 
 
 def _telephone(content: str) -> bytes:
@@ -323,7 +347,14 @@ def kill_and_judge(way: Way, trial: Trial, place: str, hit: int, goal: Path) -> 
         elif way.re_encoded:
             twice = _judge_re_encoded(trial)
         elif way.cut:
-            twice = _judge_cut(trial, deaths=deaths, tasks="engine" in way.keys)
+            twice = _judge_cut(
+                trial,
+                deaths=deaths,
+                tasks="engine" in way.keys,
+                told=".json" if way.calls else ".txt",
+            )
+            if way.calls:
+                _judge_calls(trial)
         else:
             twice = trial.judge(deaths=deaths, parked=way.parked, originals=way.originals)
         if way.originals == "moved":
@@ -340,6 +371,9 @@ def _judge_failed(trial: Trial) -> None:
         states = {store.all_at(os.fsencode(given.path))[0].state for given in trial.given}
     assert states == {State.FAILED}
     assert len(trial.sandbox.bill) == 0
+    for given in trial.given:
+        note = given.path.with_name(given.path.name + NOTE_ENDING)
+        assert is_whole(note.name, note.read_bytes())
     trial.explain()
 
 
@@ -355,7 +389,7 @@ def _judge_re_encoded(trial: Trial) -> int:
     return twice
 
 
-def _judge_cut(trial: Trial, *, deaths: int, tasks: bool) -> int:
+def _judge_cut(trial: Trial, *, deaths: int, tasks: bool, told: str) -> int:
     """Each is delivered, each of its pieces was paid, none twice but by a death; no copy and no piece is left."""
     paid = Counter(line.sha256 for line in trial.sandbox.bill.paid)
     assert len(paid) == 2 * len(trial.given)
@@ -368,13 +402,21 @@ def _judge_cut(trial: Trial, *, deaths: int, tasks: bool) -> int:
             assert not store.pieces_of(recording.id)
             bought = store.bought_for(recording.id)
             assert sum(each.outcome == "answered" for each in bought) == 2
-            text = given.path.with_suffix(".txt")
+            text = given.path.with_suffix(told)
             assert is_whole(text.name, text.read_bytes())
         ledger = store.ledger()
     assert twice <= ledger.perhaps_twice + ledger.unknown
     assert not list((trial.world.root / "state" / "spool").iterdir())
     trial.explain()
     return twice
+
+
+def _judge_calls(trial: Trial) -> None:
+    """Both speakers have their say, once."""
+    for given in trial.given:
+        said = given.path.with_suffix(".txt").read_text()
+        assert (said.count("agent:\n"), said.count("customer:\n")) == (1, 1)
+        assert said.index("agent:") < said.index("customer:")
 
 
 def _judge_moved(trial: Trial, goal: Path) -> None:

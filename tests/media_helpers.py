@@ -144,9 +144,9 @@ def decoded(path: Path) -> tuple[Samples, int]:
     """All samples of a file, channel by channel, as they are, and their rate."""
     with av.open(str(path)) as source:
         stream = source.streams.audio[0]
-        resampler = AudioResampler(format="s16p")
+        resampler = AudioResampler(format="s16")  # of planes PyAV shows no more than seven
         pieces = [
-            resampled.to_ndarray()
+            resampled.to_ndarray().reshape(-1, stream.channels).T
             for frame in source.decode(stream)
             for resampled in resampler.resample(frame)
         ]

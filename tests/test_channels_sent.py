@@ -1,11 +1,14 @@
 """What arrives at the cloud, and on the bill, of recordings with several channels or tracks."""
 
 import json
-from collections.abc import Iterator, Sequence
+import wave
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import media_helpers as media
 import numpy as np
@@ -13,17 +16,20 @@ import pytest
 from e2e_helpers import Installed
 from fake_engine import FakeOptions, fake_cloud
 from journey_helpers import a_recording
+from pieces_helpers import FIRST, STEP, Counting
 from test_daemon import Scripted as Quiet
 from test_daemon import World
 from test_preparing import Attentive
 from transcribe_helpers import Bench
 
-from asrwatch.audio.orders import RATE, Survey, samples
+from asrwatch.audio.orders import RATE, Codec, Survey, Surveyed, samples
 from asrwatch.audio.studio import Studio
 from asrwatch.engines.qwen3_asr_flash_filetrans import FiletransOptions, Qwen3AsrFlashFiletrans
+from asrwatch.errors import RecordingError
 from asrwatch.journey.journey import announce
 from asrwatch.journey.preparing import Preparer
 from asrwatch.journey.recording import AudioFacts, Plan, Reading, State, Wishes
+from asrwatch.journey.speeds import FILE
 from asrwatch.journey.store import Store
 from asrwatch.sandbox import LONG_SAMPLE, SHORT_SAMPLE, Knobs, PocketSphinx, Said, Sandbox, Scripted
 
@@ -102,7 +108,11 @@ def test_a_call_becomes_a_conversation(tmp_path: Path) -> None:
 
 def test_a_call_at_once(tmp_path: Path) -> None:
     """With `cut: true` each channel goes to the sync model turn by turn: one timeline; only what is said is paid."""
-    with Sandbox(recogniser=PocketSphinx(workers=1), knobs=KNOBS) as sandbox:
+    one, two, three = (media.tone(3, pitch=FIRST + number * STEP) for number in range(3))
+    agent = media.joined(one, media.silence(7), three, media.silence(1))
+    customer = media.joined(media.silence(5), two, media.silence(6))
+    both = media.channels(agent, customer)
+    with Sandbox(recogniser=Counting(), knobs=KNOBS) as sandbox:
         world = Installed(root=tmp_path, url=sandbox.url, key=sandbox.key)
         world.inbox_keys = {
             "channels": "split",
@@ -110,26 +120,27 @@ def test_a_call_at_once(tmp_path: Path) -> None:
             "cut": True,
             "formats": ["txt", "srt", "json"],
         }
-        file = a_call(world.inbox / "call.wav")
+        file = media.write(world.inbox / "call.wav", both, codec="pcm_s16le")
         priced = json.loads(world.call("plan", "--json").stdout)["files"][0]
         done = world.call("once")
         assert done.returncode == 0, done.stdout + done.stderr
         assert {line.model for line in sandbox.bill} == {"qwen3-asr-flash"}
         assert not sandbox.bill.paid_twice
-        assert sandbox.bill.seconds < 13 < priced["billed_seconds"] == 20
+        assert sandbox.bill.seconds <= 12 < priced["billed_seconds"] == 28
         paid = sandbox.bill.seconds
     story = world.call("explain", str(file)).stdout
     assert "each of one channel, so that it is known who speaks when" in story
-    assert "each of 2 channels is transcribed, and billed: 2 x 10s at most" in story
-    first, second = SHORT_SAMPLE.sentences
-    turns = [("agent", first), ("customer", LONG_SAMPLE.sentences[-1]), ("agent", second)]
+    assert "each of 2 channels is transcribed, and billed: at most 2 x 14s" in story
+    turns = [("agent", "one"), ("customer", "two"), ("agent", "three")]
     assert world.text_of("call") == "\n\n".join(f"{who}:\n{what}" for who, what in turns) + "\n"
     told = json.loads(world.text_of("call", ".json"))
     assert [(each["speaker"], each["text"]) for each in told["sentences"]] == turns
     begins = [each["begin_ms"] / 1000 for each in told["sentences"]]
-    assert begins == [pytest.approx(time, abs=0.5) for time in (0.3, 3.6, 6.4)]
+    assert begins == [pytest.approx(time, abs=0.5) for time in (0, 5, 10)]
     assert told["provenance"]["billed_seconds"] == paid
     assert told["provenance"]["options_left_out"] == []
+    srt = world.text_of("call", ".srt")
+    assert srt.index("agent: one") < srt.index("customer: two") < srt.index("agent: three")
 
 
 def test_what_is_not_worth_sending_is_not_sent(
@@ -183,6 +194,7 @@ def test_channels_by_number(world: Installed, sandbox: Sandbox) -> None:
     media.write(world.inbox / "fake.flac", media.channels(tone, tone), codec="flac")
     one = media.write(world.inbox / "one.flac", tone, codec="flac")
     assert "would fail: The second channel is wanted" in world.call("plan").stdout
+    assert "a minute of speech goes to qwen3-asr-flash-filetrans" in world.call("check").stdout
     assert world.call("once").returncode == 1
     assert sandbox.bill.seconds == 3
     failed = world.call("explain", str(one)).stdout
@@ -193,15 +205,106 @@ def test_channels_by_number(world: Installed, sandbox: Sandbox) -> None:
 
 
 def test_split_channels_stay_apart(world: Installed, heard: Attentive) -> None:
-    """What has to be re-encoded for the task model arrives with each channel by itself, a silent one in its place."""
-    world.inbox_keys = {"channels": "split", "include": ["*.caf"]}
-    sound = media.channels(media.silence(2), media.tone(2), media.tone(2, pitch=300))
-    media.write(world.inbox / "call.caf", sound, codec="pcm_s16le")
+    """Re-encoded for the task model, or on a diet: each channel arrives by itself, a silent one in its place."""
+    world.inbox_keys = {"channels": "split", "include": ["*.*"]}
+    (world.root / "state").mkdir()
+    (world.root / "state" / FILE).write_text(json.dumps({"uplink": 20_000.0}))
+    for name, rate in (("needed.caf", 16_000), ("diet.wav", 48_000)):
+        sound = media.channels(
+            media.silence(2, rate=rate),
+            media.tone(2, rate=rate),
+            media.tone(2, rate=rate, pitch=300),
+        )
+        media.write(world.inbox / name, sound, codec="pcm_s16le", rate=rate)
     assert world.call("once").returncode == 0
-    ((_, samples, _, _),) = heard.arrived
-    assert not samples[0].any()
-    first, second = np.abs(np.fft.rfft(samples[1:].astype(float))).argmax(axis=1) / 2
-    assert (first, second) == (pytest.approx(440, abs=2), pytest.approx(300, abs=2))
+    assert len(heard.arrived) == 2
+    for magic, sound, _, _ in heard.arrived:
+        assert bytes.fromhex(magic) == b"fLaC"
+        assert not sound[0].any()
+        first, second = np.abs(np.fft.rfft(sound[1:].astype(float))).argmax(axis=1) / 2
+        assert (first, second) == (pytest.approx(440, abs=2), pytest.approx(300, abs=2))
+
+
+def test_many_channels(tmp_path: Path) -> None:
+    """Sixteen channels are told apart, and any of them is taken; up to eight fit into a copy, of Opus, too."""
+    pitches = [300 + 100 * number for number in range(16)]
+    sound = np.concatenate([media.tone(1, pitch=pitch) for pitch in pitches])
+    sound[2] = 0
+    file = tmp_path / "desk.wav"
+    with wave.open(str(file), "wb") as out:
+        out.setnchannels(16)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes(np.ascontiguousarray(sound.T).tobytes())
+    preparer = Preparer(Studio(), tmp_path / "spool")
+    facts = AudioFacts(container="wav", duration=timedelta(seconds=1))
+
+    def copied(*channels: int, codec: Codec = Codec.FLAC) -> list[int]:
+        with file.open("rb") as stream:
+            made = preparer.re_encode(
+                stream, facts, name="x", channels=channels, largest=10**7, codecs=(codec,)
+            )
+        samples, rate = media.decoded(tmp_path / "spool" / made.name)
+        preparer.discard(made)
+        return [int(each) for each in np.abs(np.fft.rfft(samples[:, :rate])).argmax(axis=1)]
+
+    with file.open("rb") as stream:
+        told = preparer.listen(stream, facts)
+    assert (told.channels, told.same_channels, told.silent_channels) == (16, False, (2,))
+    assert copied(15) == [pitches[15]]
+    assert copied(*range(8, 16)) == pitches[8:]
+    assert copied(3, 4, 5, codec=Codec.OPUS) == pitches[3:6]
+    with pytest.raises(RecordingError, match="a copy holds 8 at most"):
+        copied(*range(9))
+
+
+class OfTracks(Studio):
+    """Hears tracks without decoding: "silent", "sound", or "broken"."""
+
+    def __init__(self, *tracks: str) -> None:
+        super().__init__(codecs=lambda: True)
+        self._tracks = tracks
+
+    def survey(
+        self, recording: BinaryIO, order: Survey, *, progress: Callable[[int], None] | None = None
+    ) -> Surveyed:
+        """What the track was made to be."""
+        del recording, progress
+        track = order.track or 0
+        if self._tracks[track] == "broken":
+            raise RecordingError("It cannot be decoded.", code="cut-off")
+        return Surveyed(
+            codec="aac",
+            sample_rate=RATE,
+            channels=1,
+            samples=samples(timedelta(minutes=1)),
+            peak=None,
+            silent=self._tracks[track] == "silent",
+            same_channels=False,
+            tracks=len(self._tracks),
+            track=track,
+        )
+
+
+@pytest.mark.parametrize(
+    ("tracks", "track", "silent"),
+    [
+        (("silent", "sound"), 1, False),
+        (("silent", "silent"), 0, True),
+        (("silent", "broken"), 0, False),
+        (("silent", "broken", "sound"), 2, False),
+        (("silent",) * 17, 0, False),
+        (("sound", "broken"), 0, False),
+    ],
+)
+def test_silence_is_of_every_track(
+    tmp_path: Path, tracks: tuple[str, ...], track: int, *, silent: bool
+) -> None:
+    """A recording is silent only if every one of its tracks was heard to be [M08]."""
+    preparer = Preparer(OfTracks(*tracks), tmp_path / "spool")
+    facts = AudioFacts(container="mkv", duration=timedelta(minutes=1), channels=1)
+    told = preparer.until_sound(BytesIO(), facts)
+    assert (told.track, told.silent) == (track, silent)
 
 
 def test_one_of_eight_tracks_is_used(world: Installed, heard: Attentive) -> None:

@@ -180,6 +180,8 @@ class Meddling:
     """A storage, and an engine, that lets something happen to the file when half of it was read."""
 
     name = "meddling"
+    copies = True
+    streams = False
 
     def __init__(self, act: Any) -> None:
         self.act = act

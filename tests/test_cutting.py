@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from asrwatch.audio import cutting
+from asrwatch.audio.booth import surveying
 from asrwatch.audio.cutting import Stretch
 from asrwatch.journey.joining import is_joined, joined, pieces_in, read
 from asrwatch.journey.overlapping import without_what_both_have
@@ -39,7 +41,7 @@ RULES = some.builds(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(sound=sounds(), how=RULES)
 def test_all_speech_is_in_a_piece(sound: tuple[int, list[tuple[int, int]]], how: Cut) -> None:
     """Whatever the pauses, every moment of speech is in a piece, in order, and no piece is longer than the limit."""
@@ -64,7 +66,7 @@ def test_all_speech_is_in_a_piece(sound: tuple[int, list[tuple[int, int]]], how:
         assert any(begin // 16 <= heard_until and end // 16 >= total - 1 for begin, end in pauses)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(sound=sounds(), how=RULES)
 def test_no_cut_in_speech_where_a_pause_is_near(
     sound: tuple[int, list[tuple[int, int]]], how: Cut
@@ -84,6 +86,17 @@ def test_no_cut_in_speech_where_a_pause_is_near(
                 and end / 16 < one.begin + how.longest / timedelta(milliseconds=1)
                 for begin, end in pauses
             )
+
+
+def test_few_pauses_are_found() -> None:
+    """In speech that hardly ever pauses, two pauses of a second in two minutes are found; in noise none is."""
+    loud = np.full(6_000, 80, dtype=np.uint8)
+    loud[2_000:2_050] = loud[4_000:4_050] = 20
+    assert surveying.pauses(loud, 6_000 * 320) == (
+        (2_000 * 320, 2_050 * 320),
+        (4_000 * 320, 4_050 * 320),
+    )
+    assert surveying.pauses(np.full(6_000, 80, dtype=np.uint8), 6_000 * 320) == ()
 
 
 def test_pieces_are_about_as_long() -> None:
@@ -155,7 +168,7 @@ SIGNS = some.lists(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(words=some.one_of(WORDS, SIGNS), data=some.data())
 def test_any_overlap_is_found(words: list[str], data: some.DataObject) -> None:
     """However many words of the overlap there are, all are told, once, in order, in English as in Chinese."""
@@ -188,7 +201,7 @@ def pieces_text(answer: Answer) -> str:
     return answer.raw.decode().split('"')[3]
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(texts=some.lists(some.sampled_from(["one", "two", "three", ""]), min_size=1, max_size=12))
 def test_joined_in_order_with_continuous_times(texts: list[str]) -> None:
     """Pieces come back in order whatever order they were heard in; times go on, seconds billed are added up."""

@@ -171,22 +171,29 @@ def test_each_inbox_has_its_diet_and_content_is_bought_once(
 ) -> None:
     """Off sends what lies there, small sends Opus; the same content under another diet is not paid for again."""
     keys = {"settle": "100ms", **world.inbox_keys}
-    paths = {diet: world.root / diet for diet in ("off", "small", "lossless")}
+    paths = {diet: world.root / diet for diet in ("off", "small", "lossless", "apart")}
     for path in paths.values():
         path.mkdir()
     inboxes = [{"path": str(paths[diet]), **keys, "diet": diet} for diet in paths]
     inboxes[0]["diet"] = False  # what YAML makes of a bare off
+    inboxes[3] |= {"diet": "lossless", "channels": [0, 1]}
     world.more = {"inboxes": inboxes}
     media.write(paths["off"] / "a.wav", studio(), codec="pcm_s16le", rate=48_000)
     media.write(paths["small"] / "b.wav", studio(3), codec="pcm_s16le", rate=48_000)
+    media.write(paths["apart"] / "c.wav", studio(4), codec="pcm_s16le", rate=48_000)
     assert world.call("once").returncode == 0
-    assert sorted(bytes.fromhex(magic)[:4] for magic, *_ in heard.arrived) == [b"OggS", b"RIFF"]
+    kinds = {bytes.fromhex(magic): samples for magic, samples, *_ in heard.arrived}
+    assert sorted(kinds) == [b"OggS", b"RIFF", b"fLaC"]
+    first, second = np.abs(np.fft.rfft(kinds[b"fLaC"].astype(float))).argmax(axis=1) / 4
+    assert (first, second) == (440, 300), "channels that are wanted apart stay apart"
     (paths["lossless"] / "again.wav").write_bytes((paths["off"] / "a.wav").read_bytes())
     assert world.call("once").returncode == 0
-    assert len(heard.arrived) == 2
+    assert len(heard.arrived) == 3
     assert (paths["lossless"] / "again.txt").exists()
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(60)
 def test_what_has_no_whole_copy_is_uploaded_as_it_is(world: Installed, heard: Attentive) -> None:
     """A recording of which only a part can be decoded goes to the cloud itself, which may make more of it."""
     file = media.write(
@@ -199,6 +206,8 @@ def test_what_has_no_whole_copy_is_uploaded_as_it_is(world: Installed, heard: At
     assert "uploaded, " in world.call("explain", str(file)).stdout
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(60)
 def test_what_the_storage_does_not_take_is_made_smaller(world: Installed, heard: Attentive) -> None:
     """Over the storage's limit a copy goes, whatever the diet: FLAC where that fits, else Opus."""
     world.inbox_keys = {**world.inbox_keys, "diet": "off"}

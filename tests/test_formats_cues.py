@@ -230,8 +230,8 @@ def test_channels_may_be_shown_at_the_same_time() -> None:
     )
     found = cues(Transcript(text="", sentences=pair), OPTIONS)
     assert [(cue.begin, cue.end, cue.label) for cue in found] == [
-        (0, 3000, "Channel 0"),
-        (1000, 4000, "Channel 1"),
+        (0, 3000, "Channel 1"),
+        (1000, 4000, "Channel 2"),
     ]
 
 

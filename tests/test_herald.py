@@ -12,15 +12,13 @@ from journey_helpers import a_recording
 from asrwatch.clock import Step
 from asrwatch.errors import EngineTrouble, RecordingError, TemporaryError
 from asrwatch.journey.gate import Gate
-from asrwatch.journey.herald import (
-    LEAST_ATTEMPTS,
-    Herald,
-    Wish,
-    together,
-)
+from asrwatch.journey.herald import Herald, Wish
 from asrwatch.journey.keeper import Keeper
+from asrwatch.journey.postman import LEAST_ATTEMPTS
 from asrwatch.journey.recording import Failure, Recording, Sentence, State
+from asrwatch.journey.room import Shortage
 from asrwatch.journey.store import EVERY_ENGINE, Hold, Letter, Store
+from asrwatch.journey.tidings import together
 from asrwatch.news import About, News, Standstill
 from asrwatch.notifiers import Gone, NotifierOptions, Occasion, Refused
 
@@ -263,13 +261,28 @@ def test_an_inbox_that_is_away_is_told_to_its_own_notifiers(store: Store, now: d
     assert [(each.notifier, each.kind) for each in told] == [("x", "healed")]
 
 
+def test_a_full_disk_is_over_only_once_somebody_looked(store: Store, now: datetime) -> None:
+    """After a restart nobody knows yet how much room there is: nothing is told to be over before it was seen."""
+    short = Shortage(folder=b"/out", code="no-room", message="Full.", advice="Make room.")
+    keeper = keeper_of(store, wish(group="0s"))
+    for shortages in ((short,), (short,)):
+        keeper.herald.look(now, holds=(), shortages=shortages)
+    assert [each.kind for each in letters(keeper.herald, now)] == ["held"]
+    keeper = keeper_of(store, wish(group="0s"))
+    look(keeper, now)
+    assert letters(keeper.herald, now) == []
+    keeper.herald.disk_seen(b"/out")
+    look(keeper, now)
+    assert [each.kind for each in letters(keeper.herald, now)] == ["healed"]
+
+
 def test_a_receiver_that_fails_for_a_day_costs_few_requests_and_rows(
     store: Store, now: datetime
 ) -> None:
     """With recordings coming and 500 for a day: under a hundred requests, rows bounded, and then all is told."""
     keeper = keeper_of(store, wish(on=["delivered", "failed"]))
     herald, requests = keeper.herald, 0
-    herald.most_waiting = 20
+    herald.letterbox.most_waiting = 20
     for minute in range(0, 24 * 60, 15):
         at = now + minute * MINUTE
         becomes(keeper, State.DELIVERED, minute, at)
@@ -339,7 +352,7 @@ def test_gone_ends_it_until_a_person_says_otherwise(store: Store, now: datetime)
     fails(keeper, 2, now)
     (letter,) = keeper.herald.letters(now, busy=())
     keeper.herald.answered(letter, Gone("410.", code="gone"), now=now)
-    keeper.herald.most_dead = 10
+    keeper.herald.letterbox.most_dead = 10
     for number in range(3, 30):
         fails(keeper, number, now)
     assert letters(keeper.herald, now + DAY) == []

@@ -73,6 +73,8 @@ def test_subtitles_need_no_task(world: Installed, sandbox: Sandbox) -> None:
     assert sandbox.bill.seconds < 3 * 6  # the pauses are not paid for
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(300)
 def test_what_no_engine_takes_whole_is_cut(tmp_path: Path, heard: Counting) -> None:
     """In the US, where only the sync model is, a recording of twenty minutes is cut below 295 s."""
     knobs = Knobs(region=Region.US, rate_limits=False)
@@ -90,6 +92,8 @@ def test_what_no_engine_takes_whole_is_cut(tmp_path: Path, heard: Counting) -> N
         assert sandbox.bill.seconds == pytest.approx(1200, abs=5)
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(300)
 def test_longer_than_the_longest_is_cut_for_tasks(world: Installed, heard: Counting) -> None:
     """Longer than the task model takes (here a minute), it is cut for that: as few tasks as there must be."""
     world.inbox_keys = {"engine": "qwen3-asr-flash-filetrans", "words": True}
@@ -105,6 +109,8 @@ def test_longer_than_the_longest_is_cut_for_tasks(world: Installed, heard: Count
     assert max(times) > 50_000
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(300)
 def test_a_piece_that_fails_is_the_only_one_asked_again(world: Installed, sandbox: Sandbox) -> None:
     """A refused piece fails its recording with its place; a retry asks for it, and for what was not asked, alone."""
     file = media.write(world.inbox / "talk.wav", talk(3), codec="pcm_s16le")
@@ -124,6 +130,8 @@ def test_a_piece_that_fails_is_the_only_one_asked_again(world: Installed, sandbo
     assert sum(paid["outcome"] == "answered" for paid in told["paid"]) == 3
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(300)
 def test_the_same_recording_again_is_not_paid_again(world: Installed, sandbox: Sandbox) -> None:
     """A copy of what was cut is delivered from the pieces' answers, and so is one of another target's, where alike."""
     media.write(world.inbox / "talk.wav", talk(2), codec="pcm_s16le")
@@ -137,6 +145,8 @@ def test_the_same_recording_again_is_not_paid_again(world: Installed, sandbox: S
     assert len(sandbox.bill.paid) == paid
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(300)
 def test_a_recording_that_changes_meanwhile_is_not_paid_further(
     world: Installed, sandbox: Sandbox
 ) -> None:
@@ -153,6 +163,8 @@ def test_a_recording_that_changes_meanwhile_is_not_paid_further(
     assert len(sandbox.bill.paid) <= 3 + 2
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(300)
 def test_a_recording_that_is_deleted_meanwhile_is_not_paid_further(
     world: Installed, sandbox: Sandbox
 ) -> None:
@@ -174,6 +186,8 @@ def test_a_recording_that_is_deleted_meanwhile_is_not_paid_further(
     assert len(sandbox.bill.paid) == 4
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(300)
 def test_a_restart_in_the_middle_goes_on(world: Installed, sandbox: Sandbox) -> None:
     """Stopped while pieces are on their way, the next start asks for the others alone."""
     world.more = {"workers": 1}
@@ -197,6 +211,8 @@ def test_a_restart_in_the_middle_goes_on(world: Installed, sandbox: Sandbox) -> 
     assert not list((world.root / "state" / "spool").iterdir())
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(300)
 def test_pieces_do_not_keep_others_waiting(world: Installed, sandbox: Sandbox) -> None:
     """While many pieces of one recording wait, a short one that comes later has its turn."""
     world.more = {"workers": 1}
@@ -218,3 +234,69 @@ def test_plan_tells_pieces_and_price(world: Installed) -> None:
     assert '"cut"' in planned.stdout
     assert "about 2 pieces" in planned.stdout
     assert "about 2 pieces" in world.call("explain", str(file)).stdout
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+def test_a_held_engine_holds_its_pieces(world: Installed, sandbox: Sandbox) -> None:
+    """The key goes bad half-way: pieces wait with the reason, nothing fails, and a good key asks for the rest alone."""
+    world.more = {"workers": 1}
+    media.write(world.inbox / "talk.wav", talk(4), codec="pcm_s16le")
+    fault = Fault(what=Wire.REFUSE, code="InvalidApiKey", status=401, route=Route.CHAT, times=None)
+    sandbox.knobs = replace(sandbox.knobs, latency=timedelta(milliseconds=500))
+    daemon = world.start()
+    wait_for(lambda: len(sandbox.bill.paid) >= 1)
+    sandbox.fault(fault)
+    wait_for(lambda: bool(world.status()["holds"]))
+    world.stop(daemon)
+    assert 1 <= len(sandbox.bill.paid) < 4
+    done = world.call("once")
+    assert done.returncode == 1
+    assert "talk.wav" in done.stdout + done.stderr
+    assert world.status()["counts"]["failed"] == 0
+    sandbox.faults.clear()
+    sandbox.knobs = replace(sandbox.knobs, latency=timedelta(0), keys={"sk-good": "1"})
+    world.key = "sk-good"
+    assert world.call("once").returncode == 0
+    assert world.text_of("talk").split() == ["one", "two", "three", "four"]
+    assert len(sandbox.bill.paid) == 4
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+def test_a_parked_piece_parks_its_recording(world: Installed, sandbox: Sandbox) -> None:
+    """With `unknown: park` a piece whose answer a crash lost is a person's question; a retry asks for it alone."""
+    world.inbox_keys = {**world.inbox_keys, "unknown": "park"}
+    world.more = {"workers": 1}
+    file = media.write(world.inbox / "talk.wav", talk(3), codec="pcm_s16le")
+    died = world.call("once", ASRWATCH_CRASH="answer-got@2")
+    assert died.returncode == -9
+    assert len(sandbox.bill.paid) == 2
+    assert world.call("once").returncode == 1
+    told = json.loads(world.call("explain", str(file), "--json").stdout)["story"]
+    assert told["state"] == "parked"
+    assert re.search(r"Piece 2 of 3", told["failure"]["message"])
+    assert world.call("retry", str(file)).returncode == 0
+    assert world.call("once").returncode == 0
+    assert world.text_of("talk").split() == ["one", "two", "three"]
+    assert len(sandbox.bill.paid) == 4
+    ledger = [paid["outcome"] for paid in told["paid"]]
+    assert sorted(ledger) == ["answered", "lost"]
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+def test_a_piece_that_the_storage_does_not_take_is_made_smaller(
+    world: Installed, sandbox: Sandbox, heard: Counting
+) -> None:
+    """A piece whose copy is larger than the storage takes goes as Opus, whole."""
+    world.inbox_keys = {"engine": "qwen3-asr-flash-filetrans", "cut": {"target": "60s"}}
+    sandbox.knobs = replace(sandbox.knobs, max_file_size_mb=1)
+    noise = media.joined(
+        *(media.noise(50, seed=n) if part else media.silence(8) for n in (1, 2) for part in (1, 0))
+    )
+    media.write(world.inbox / "rain.wav", noise, codec="pcm_s16le")
+    done = world.call("once", patience=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(stored.size <= 1_000_000 for stored in sandbox.uploads)
+    assert heard.seconds == pytest.approx(noise.shape[1] / 16_000, abs=0.5)

@@ -9,6 +9,8 @@ from crash_ways import WAYS, kill_and_judge, trial_on
 CUT = {way.name: way for way in WAYS if way.cut}
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("name", "place"),
     [
@@ -17,6 +19,7 @@ CUT = {way.name: way for way in WAYS if way.cut}
         ("cut", "answer-got"),
         ("cut", "joined"),
         ("cut for tasks", "piece-published"),
+        ("cut by channel", "answer-got"),
     ],
 )
 def test_killed_on_the_way(tmp_path: Path, name: str, place: str) -> None:

@@ -3,7 +3,8 @@
 import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,9 @@ from pathlib import Path
 import av
 import media_helpers as media
 import numpy as np
+import psutil
 import pytest
+from conftest import Keep
 from e2e_helpers import Installed
 from fake_engine import FakeOptions, fake_cloud
 from journey_helpers import STAGING, a_recording
@@ -308,3 +311,58 @@ def damage(path: Path, promille: int) -> None:
     first, last = len(content) * promille // 1000, len(content) * 97 // 100
     content[first:last] = np.random.default_rng(3).bytes(last - first)
     path.write_bytes(content)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_memory_does_not_grow_with_a_recording(
+    tmp_path: Path, promise: Keep, rounds: Callable[[int, int], int]
+) -> None:
+    """Re-encoding holds as much of a recording of twelve hours as of one of two: a few seconds of sound."""
+    peaks = []
+    for minutes in (rounds(120, 20), rounds(720, 120)):
+        length = timedelta(minutes=minutes)
+        file = tmp_path / f"{minutes}.wav"
+        minute = media.noise(60, rate=8_000, loudness=0.01).astype("<i2")
+        with file.open("wb") as out:
+            out.write(media.wav_header(tag=7, bits=8, rate=8_000, data=minutes * 60 * 8_000))
+            for _ in range(minutes):
+                out.write((minute[0] >> 4).astype(np.uint8).tobytes())
+        facts = AudioFacts(container="wav", duration=length)
+        preparer = Preparer(Studio(), tmp_path / "spool")
+        with file.open("rb") as recording, largest_child() as largest:
+            made = preparer.re_encode(
+                recording, facts, name=str(minutes), channels=None, largest=10**10
+            )
+        assert made.duration == length
+        preparer.discard(made)
+        file.unlink()
+        peaks.append(largest())
+    promise(
+        "memory of re-encoding",
+        promised="the same for a short and a long recording (5 MB more at most), below 150 MB",
+        measured=", ".join(f"{peak / 1e6:.0f} MB" for peak in peaks),
+    )
+    assert peaks[1] < peaks[0] + 5e6
+    assert peaks[1] < 150e6
+
+
+@contextmanager
+def largest_child() -> Iterator[Callable[[], int]]:
+    """The largest resident size that any child of this process had meanwhile, in bytes."""
+    largest, over = 0, threading.Event()
+
+    def look() -> None:
+        nonlocal largest
+        while not over.wait(0.02):
+            for child in psutil.Process().children():
+                with suppress(psutil.NoSuchProcess):
+                    largest = max(largest, child.memory_info().rss)
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    try:
+        yield lambda: largest
+    finally:
+        over.set()
+        looker.join()

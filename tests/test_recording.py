@@ -25,6 +25,7 @@ def _moves(recording: Recording) -> dict[State, Recording]:
     assert delivery is not None
     tries: dict[State, Callable[[], Recording]] = {
         State.SETTLED: lambda: recording.resettle(now=LATER),
+        State.CUT: lambda: recording.cut_up(STAGING, now=LATER),
         State.STAGED: lambda: recording.stage(STAGING, now=LATER),
         State.ASKING: lambda: (
             recording.recall(now=LATER)

@@ -85,6 +85,9 @@ HOW = {
     "status": "asks",
     "explain": "asks",
     "plan": "asks",
+    "notify": "asks",
+    "transcripts": "asks",
+    "log": "asks",
     "retry": "asks",
     "forget": "asks",
     "transcribe": "has no state",
@@ -121,9 +124,12 @@ def test_no_command_opens_the_state_beside_its_owner() -> None:
     opening = {place for place, called in calls.items() if {"open_store", "Store"} & called}
     assert opening == {"bootstrap.py", "cli/_house.py", "cli/once.py", "cli/run.py"}
     connecting = {place for place, called in calls.items() if "sqlite3.connect" in called}
-    assert connecting == {"journey/store/backup.py", "journey/store/database.py"}, (
-        "backup.py connects to its own copies only"
-    )
+    assert connecting == {
+        "journey/store/database.py",
+        "journey/store/backup.py",  # to its own copies only
+        "journey/store/reading.py",  # only to read, inside the daemon
+        "journey/store/said.py",  # same
+    }
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")

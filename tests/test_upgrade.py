@@ -62,7 +62,7 @@ def test_every_state_of_the_previous_version_is_taken_over(tmp_path: Path, now: 
     """Recordings in every state come out of a database of schema 1 as they went in, with answers and stories [S10]."""
     folder = tmp_path / "state"
     with Store(folder) as store:
-        for number, state in enumerate(State, start=1):
+        for number, state in enumerate(set(State) - {State.CUT}, start=1):
             path, sha256 = b"/in/%d.wav" % number, f"{number:02}" * 32
             made = a_recording(state, now, path=path, sha256=sha256, ticket=f"task-{number}")
             added = store.add(a_recording(State.SETTLED, now, path=path))
@@ -71,7 +71,7 @@ def test_every_state_of_the_previous_version_is_taken_over(tmp_path: Path, now: 
         stories = [store.story(recording.id) for recording in kept]
     _as_schema_1(folder)
     with Store(folder) as store:
-        assert {recording.state for recording in kept} == set(State)
+        assert {recording.state for recording in kept} == set(State) - {State.CUT}
         assert store.in_state(*State) == kept
         assert [store.story(recording.id) for recording in kept] == stories
 

@@ -1,6 +1,5 @@
 """Where PyAV is missing, asrwatch says so and does everything that needs no decoding."""
 
-import json
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -47,10 +46,10 @@ def test_without_pyav_everything_works_that_needs_none(world: Installed, cloud: 
     media.write(
         world.inbox / "studio.wav", media.tone(2, rate=96_000), codec="pcm_s24le", rate=96_000
     )
-    caf = media.write(world.inbox / "mac.caf", media.tone(2), codec="pcm_s16le")
+    media.write(world.inbox / "mac.caf", media.tone(2), codec="pcm_s16le")
     for stem in ("short", "song", "long", "studio"):
         assert world.text_of(stem).strip()
-    wait_for(lambda: world.status()["counts"].get("failed") == 1)
+    wait_for(lambda: "does not take caf files" in world.log.read_text())
     assert world.stop(daemon) == 0
     assert {work.model for work in cloud.bill.paid} == {
         "qwen3-asr-flash",
@@ -61,8 +60,6 @@ def test_without_pyav_everything_works_that_needs_none(world: Installed, cloud: 
     assert "pip install av" in warned["advice"]
     checked = world.call("check", PYTHONPATH=python)
     assert "PyAV is not installed" in " ".join((checked.stdout + checked.stderr).split())
-    told = json.loads(world.call("explain", str(caf), "--json").stdout)
-    assert "caf" in told["story"]["failure"]["message"]
 
 
 def test_a_pyav_that_cannot_be_loaded_counts_as_missing(tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ class Served:
     real: bool = False
     daemon: Daemon | None = None
     desk: Desk | None = None
+    bell: Bell = field(default_factory=Bell)
     ready: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
@@ -103,16 +104,18 @@ class Served:
         try:
             with Store(self.settings.state_dir) as store:
                 self.before(store)
-                bell = Bell()
                 self.daemon = (
                     build_daemon(
-                        self.settings, store, build_parts(self.settings), on_change=(bell.ring,)
+                        self.settings,
+                        store,
+                        build_parts(self.settings),
+                        on_change=(self.bell.ring,),
                     )
                     if self.real
                     else daemon_for(store)
                 )
                 self.desk = Desk(self.settings, store, self.daemon)
-                with PageServer(self.settings, self.daemon, self.desk, bell):
+                with PageServer(self.settings, self.daemon, self.desk, self.bell):
                     self.ready.set()
                     self.daemon.run()
         finally:

@@ -35,6 +35,8 @@ NOT_SHOWN = {
     "cli/_dropin.py": "a unit file, whose comments an administrator reads beside systemd's own",
     "cli/_unitfile.py": "same",
     "formats/": "transcripts, not messages",
+    "metrics/exposition.py": "read by Prometheus, in English",
+    "metrics/measured.py": "same",
 }
 """Places (beginnings of paths) whose strings nobody reads on a screen."""
 
@@ -42,7 +44,7 @@ SILENT_CALLS = {
     "compile", "fullmatch", "match", "search", "sub", "split", "findall", "finditer",  # patterns
     "debug", "info", "warning", "error", "critical", "exception", "bind",  # log lines
     "getattr", "text", "DDL", "CheckConstraint", "execute",  # names, SQL
-    "NewType", "TypeVar", "namedtuple", "place", "encode", "Pattern",
+    "NewType", "TypeVar", "namedtuple", "place", "encode", "Pattern", "exec_driver_sql", "Index", "Prepared",
 }  # fmt: skip
 """Calls whose arguments are for machines."""
 
@@ -53,6 +55,17 @@ THROUGH = {"printable", "safe", "str", "repr", "join", "local", "shown", "quote"
 _WORDS = re.compile(
     r"[a-z]{2,}[,:]? (?:[a-z{`'(]|\d)|\} [a-z]{2}|[A-Za-z]{2,}: \{|[A-Z][a-z]+ [A-Z]?[a-z]+|\} [A-Z]"
 )
+
+
+_NEVER = re.compile(
+    r"^(SELECT|INSERT|UPDATE|DELETE|CREATE|DROP|PRAGMA|WITH) |^Content-(Type|Disposition)|'self'|<time "
+    r"|^Bearer |^{self} |{wanted} ORDER BY|^(retry|event|data): |^default-src |^Input should$|^Value error$"
+    r"|^Callback with id$|^not authorized$"
+)
+"""SQL, headers, markup."""
+
+_IN_TEMPLATES = re.compile(r"""\b_\(\s*(?:"((?:[^"\\\\]|\\\\.)*)"|'((?:[^'\\\\]|\\\\.)*)')""")
+"""What the page's templates say: `_("...")`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +85,18 @@ def gathered() -> list[Sentence]:
         if not module.startswith(tuple(NOT_SHOWN)):
             for sentence in sentences_of(ast.parse(path.read_text(encoding="utf-8")), module):
                 found.setdefault(sentence.english, sentence)
+    for sentence in _of_templates():
+        found.setdefault(sentence.english, sentence)
     return list(found.values())
+
+
+def _of_templates() -> Iterator[Sentence]:
+    for path in sorted(PACKAGE.rglob("*.html")):
+        module = path.relative_to(PACKAGE).as_posix()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            for said in _IN_TEMPLATES.finditer(line):
+                english = (said[1] or said[2]).replace('\\"', '"').replace("\\'", "'")
+                yield Sentence(english=english, module=module, line=number)
 
 
 def sentences_of(tree: ast.Module, module: str) -> Iterator[Sentence]:
@@ -82,8 +106,25 @@ def sentences_of(tree: ast.Module, module: str) -> Iterator[Sentence]:
         if id(node) in silent:
             continue
         for english in itertools.chain(_texts(node), _help(node, module)):
-            if english and _WORDS.search(english):
+            if english and _is_said(english, node):
                 yield Sentence(english=english, module=module, line=getattr(node, "lineno", 0))
+
+
+def _is_said(english: str, node: ast.AST) -> bool:
+    return not _NEVER.search(english) and bool(
+        _WORDS.search(english) or isinstance(node, ast.Yield)
+    )
+
+
+def _is_label(node: ast.AST) -> bool:
+    """Whether even a single word is meant for people here: a row's label, or what is handed to `shown`."""
+    match node:
+        case ast.Yield():
+            return True
+        case ast.Call(func=ast.Name(id="shown" | "say")):
+            return True
+        case _:
+            return False
 
 
 def _texts(node: ast.AST) -> Iterator[str]:
@@ -95,6 +136,12 @@ def _texts(node: ast.AST) -> Iterator[str]:
             for form in _forms(node):
                 for line in form.split("\n"):
                     yield _trimmed(line)
+        case ast.Yield(value=ast.Tuple(elts=[label, _])):  # a row: its label, and the text
+            for each in (label.body, label.orelse) if isinstance(label, ast.IfExp) else (label,):
+                if isinstance(each, ast.Constant) and isinstance(each.value, str):
+                    yield each.value
+        case ast.Call(func=ast.Name(id="shown" | "say"), args=[ast.Constant(value=str(said)), *_]):
+            yield _trimmed(said)
         case ast.Call(func=ast.Name(id="counted"), args=[number, ast.Constant(value=str(thing))]):
             yield f"{{{_name(number)}}} {thing}(s)"
         case _:
@@ -107,9 +154,10 @@ def _help(node: ast.AST, module: str) -> Iterator[str]:
     if not isinstance(node, ast.FunctionDef | ast.ClassDef):
         return
     docstring = ast.get_docstring(node) or ""
-    if parts[0] == "cli" and isinstance(node, ast.FunctionDef) and not parts[-1].startswith("_"):
-        command = parts[-1].removesuffix(".py")
-        if node.name == command or (parts[-1] == "__init__.py" and node.name == "asrwatch"):
+    if parts[0] == "cli" and isinstance(node, ast.FunctionDef):
+        command = {"__init__.py": "asrwatch"}.get(parts[-1], parts[-1].removesuffix(".py"))
+        if node.name == command:
+            yield docstring.partition("\n")[0].partition(". ")[0].removesuffix(".") + "."
             for paragraph in docstring.split("\n\n"):
                 yield " ".join(paragraph.split())
     a_part = parts[0] in {"engines", "storages", "formats", "notifiers"} and len(parts) > 1
@@ -228,7 +276,7 @@ def _silent(tree: ast.Module) -> set[int]:  # noqa: C901, PLR0912 - one case per
                     for argument in arguments:
                         hush(argument)
                 for word in node.keywords:
-                    if word.arg in {"metavar", "code", "pattern", "description"}:
+                    if word.arg in {"metavar", "code", "pattern", "description", "says"}:
                         hush(word.value)
             case ast.Assign(targets=[ast.Name(id="__all__")], value=value):
                 hush(value)

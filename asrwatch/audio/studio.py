@@ -86,6 +86,7 @@ _ADVICE: Mapping[str, str] = MappingProxyType(
         "no-audio": f"{_UNPAID} Remove it, or put the recording in its place.",
         "unknown-codec": f"{_UNPAID} Convert it to FLAC or WAV.",
         "no-such-channel": f"{_UNPAID} Correct `channels` of its inbox.",
+        "too-many-channels": f"{_UNPAID} Convert it to WAV, or name fewer `channels` in its inbox.",
     }
 )
 WITHOUT_CODECS = (

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from asrwatch.cli._help import in_our_language
+from asrwatch.words import language, shown
 
 __all__ = ["Commands", "names"]
 
@@ -56,6 +57,8 @@ class Commands(TyperGroup):
     def _summarise(self) -> None:
         for name, command in self.commands.items():
             command.help = _summary(name)
+            if language() != "en":  # else its first words, as many as fit
+                command.short_help = shown(command.help.partition(". ")[0].removesuffix(".") + ".")
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that the arguments name, and load it."""

@@ -108,12 +108,15 @@ def _dispatch(route: Route) -> Finding:
 
 
 def _engine_for(route: Route, duration: timedelta) -> str:
+    wishes = route.wishes
+    channels = 2 if wishes.split else max(wishes.channels) + 1
     question = Question(
-        facts=AudioFacts(container="mp3", codec="mp3", duration=duration, channels=1),
+        facts=AudioFacts(container="mp3", codec="mp3", duration=duration, channels=channels),
         size=round(duration.total_seconds() * _SPEECH_PER_SECOND),
-        wishes=route.wishes,
+        wishes=wishes,
         region=route.region,
         engine=route.engine,
+        cut=route.cut,
     )
     return plan_for(question, route).engine
 

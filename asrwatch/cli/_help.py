@@ -63,8 +63,8 @@ class _Formatter:
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
         """Write how the command is used."""
-        said = f"{prefix or shown('Usage:')}{' ' if prefix is None else ''}{prog} "
-        self._block(shown(args), first=said, rest=" " * cells(said))
+        said = f"{prefix or shown('Usage:')}{prog} "
+        self._block(" ".join(map(shown, args.split())), first=said, rest=" " * cells(said))
 
     def write_heading(self, heading: str) -> None:
         """Write a section's name."""

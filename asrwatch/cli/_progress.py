@@ -22,6 +22,7 @@ from asrwatch.journey.book import Change
 from asrwatch.journey.recording import Recording, State
 from asrwatch.values import format_size, printable
 from asrwatch.words import shown
+from asrwatch.words.widths import padded
 
 __all__ = ["Bar", "Lines", "Shown", "Tally", "line_of_change"]
 
@@ -184,8 +185,8 @@ def line_of_change(change: Change) -> str:
     path = printable(after.path)
     match after.state:
         case State.DELIVERED:
-            return f"done    {path} -> {', '.join(printable(each.path) for each in after.outputs)}"
+            return f"{padded(shown('done'), 7)} {path} -> {', '.join(printable(each.path) for each in after.outputs)}"
         case State.FAILED | State.PARKED:
-            return f"{after.state.value:<7} {path}"
+            return f"{padded(shown(after.state.value), 7)} {path}"
         case _:
             return ""

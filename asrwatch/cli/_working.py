@@ -44,6 +44,7 @@ def work(
         settings, store, built, until_quiet=until_quiet, on_change=(bell.ring, *on_change)
     )
     desk = Desk(settings, store, daemon)
+    daemon.noting.try_again = desk.try_again
     with ExitStack() as around:
         around.enter_context(_stopped_by_signals(daemon))
         around.enter_context(ControlServer(settings.state_dir, daemon, desk.answer))

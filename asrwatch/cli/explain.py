@@ -32,6 +32,8 @@ from asrwatch.desk.reports import (
 from asrwatch.journey.journey import Route
 from asrwatch.journey.preparing import Preparer
 from asrwatch.values import counted, format_duration, format_money, format_size, printable
+from asrwatch.words import shown
+from asrwatch.words.widths import padded
 
 __all__ = ["explain", "explanation_of", "rows_of_explanation"]
 
@@ -146,7 +148,7 @@ def _story(story: Story) -> Iterator[Row]:
     for number, each in enumerate(story.untold):
         yield ("" if number else "not told"), _untold(each)
     for number, event in enumerate(story.events):
-        said = f"{local(event.at)}  {event.state.value:<11}  {event.note}"
+        said = f"{local(event.at)}  {padded(shown(event.state.value), 11)}  {shown(event.note)}"
         yield ("" if number else "story"), said.rstrip()
 
 

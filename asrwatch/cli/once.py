@@ -142,7 +142,7 @@ def _left_over(settings: Settings, store: Store, daemon: Daemon) -> Iterator[Lef
         shortage = daemon.room.lacks(recording)
         if shortage is None and not daemon.stopping:  # an end that took its time has no fresh look
             shortage = daemon.room.waits(recording, time.monotonic())
-        if shortage is not None and recording.state in (State.SETTLED, State.STAGED):
+        if shortage is not None and recording.state in (State.SETTLED, State.CUT, State.STAGED):
             why = f"{shortage.message} {shortage.advice}".rstrip()
             yield _leftover(recording, shortage.code, why, state="waits")
         elif hold is not None:

@@ -23,6 +23,7 @@ from asrwatch.formats import Format
 from asrwatch.notifiers import Notifier
 from asrwatch.storages import Storage
 from asrwatch.values import parse_size
+from asrwatch.words import shown
 
 __all__ = ["parts"]
 
@@ -66,7 +67,7 @@ def parts(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List engines, formats, storages and notifiers with their options."""
+    """List engines, formats, storages and notifiers."""
     found = [part for part in _all() if name in {None, part.name}]
     if not found:
         there_are = ", ".join(part.name for part in _all())
@@ -82,7 +83,7 @@ def parts(
         say(f"  {part.name}: {safe(part.summary)}")
         for option in part.options:
             default = "required" if option.required else f"default {option.default or 'nothing'}"
-            say(f"      {option.name}: {option.type}, {default}")
+            typer.echo(f"      {option.name}: {shown(option.type)}, {shown(default)}")
 
 
 def _all() -> Iterator[Part]:

@@ -92,6 +92,7 @@ def _as_json(one: Planned) -> dict[str, Any]:
         "sends": one.sends,
         "billed_seconds": one.billed.total_seconds(),
         "billed_channels": one.channels,
+        "pieces": one.pieces,
         "prices": {region: str(price) for region, price in one.prices.items()},
         "why": one.why,
         "silent": one.silent,

@@ -90,6 +90,14 @@ class Desk:
         """From now on, this is what is answered about the status page; from any thread."""
         self._scene.page = seen
 
+    def try_again(self, recording: Recording) -> None:
+        """A person deleted the note about a recording, which asks for what `retry` does."""
+        daemon = self._scene.daemon
+        now = daemon.clock.now() if daemon else utc_now()
+        latest = self._scene.store.latest_at(recording.path)
+        if latest is not None and latest.id == recording.id:
+            retry(self._scene, AskRetry(paths=(recording.path,)), now)
+
     def explain(self, path: bytes, now: datetime) -> Explanation:
         """The story of a recording, by its path or that of its transcript; of a folder, what is below it."""
         scene = self._scene

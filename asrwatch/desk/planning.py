@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 
+from asrwatch.audio.cutting import about
 from asrwatch.audio.diet import copy_size
 from asrwatch.audio.facts import probe
 from asrwatch.audio.orders import Codec
@@ -35,7 +36,8 @@ class Planned:
     """One file: where it would go, or why it would fail, or, if it is `silent`, why it is not sent at all.
 
     `size` is what lies there, `sends` about what would be sent, in bytes; `billed` is the audio that would be paid
-    for, in so many `channels`; `prices` say what that costs in each region that has the engine.
+    for, in so many `channels` and about so many `pieces`; `prices` say what that costs in each region that has the
+    engine.
     """
 
     path: bytes
@@ -47,6 +49,7 @@ class Planned:
     sends: int = 0
     billed: timedelta = timedelta(0)
     channels: int = 1
+    pieces: int = 1
     prices: Mapping[str, Decimal] = field(default_factory=dict)
     why: str = ""
     silent: bool = False
@@ -149,6 +152,7 @@ def _one(path: bytes, size: int, route: Route) -> Planned:
         sends=_sent(size, facts, decided, apart=engine.channels),
         billed=billed,
         channels=channels,
+        pieces=about(facts.duration, decided.cut) if decided.cut and facts.duration else 1,
         prices={region: price * seconds for region, price in prices.items()},
         why="; ".join(decided.reasons),
     )

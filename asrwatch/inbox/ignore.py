@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 
 from asrwatch.inbox.marker import Marker
+from asrwatch.inbox.signs import is_note, skipped_by
 
 __all__ = ["IgnoreRule"]
 
@@ -80,6 +81,7 @@ class IgnoreRule:
         leave_out: absolute folders to stay out of, such as output folders.
         defaults: False switches the built-in rule off.
         marker: what a recording's marker is called, which is never a recording itself.
+        skip_marker: the name of a file that keeps a folder, and what is below it, from being entered.
     """
 
     def __init__(
@@ -93,7 +95,9 @@ class IgnoreRule:
         leave_out: Collection[bytes] = (),
         defaults: bool = True,
         marker: Marker | None = None,
+        skip_marker: str | None = None,
     ) -> None:
+        self.skip_marker = skip_marker
         self.marker = marker
         self.root = os.path.normpath(root)
         self.leave_out = frozenset(os.path.normpath(folder) for folder in leave_out)
@@ -122,6 +126,11 @@ class IgnoreRule:
         name = os.fsdecode(path.rpartition(b"/")[2])
         return self.marker is not None and self.marker.is_one(name)
 
+    def is_sign(self, path: bytes) -> bool:
+        """Whether a file is one that people and asrwatch leave for each other: what happens to it is news."""
+        name = os.fsdecode(path.rpartition(b"/")[2])
+        return is_note(name) or name == self.skip_marker
+
     def wants_folder(self, path: bytes) -> bool:
         """Whether to enter the folder; absolute, or relative to the inbox."""
         relative = self._relative(path)
@@ -137,6 +146,10 @@ class IgnoreRule:
         for folder in _parents(relative):
             if not self.wants_folder_named(folder.rpartition("/")[2], folder):
                 return f"its folder {folder!a} is left out{self._by_whom(folder)}"
+        absolute = path if path.startswith(b"/") else self.root + b"/" + path
+        if skip := skipped_by(absolute, self.root, self.skip_marker):
+            where = os.fsdecode(skip)
+            return f"its folder {where!a} is left out: it holds {self.skip_marker}"
         name = relative.rpartition("/")[2]
         return None if self.wants_file_named(name, relative) else self._why_not(name, relative)
 
@@ -147,7 +160,7 @@ class IgnoreRule:
             _, dot, extension = lower.rpartition(".")
             if not dot or extension not in self._containers:
                 return False
-        elif not _matches(self._include, name, relative):
+        elif is_note(lower) or not _matches(self._include, name, relative):
             return False
         if self._defaults and self._is_ignored_file(lower):
             return False
@@ -172,6 +185,8 @@ class IgnoreRule:
             return "its name is that of a marker (the inbox's `done_marker`)"
         if self._exclude_file and _matches(self._exclude_file, name, relative):
             return "the inbox's `exclude` names it"
+        if is_note(name):
+            return "it is a note of asrwatch about a recording"
         if self._include:
             return "the inbox's `include` does not name it"
         ending = _extension(name)

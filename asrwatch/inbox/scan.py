@@ -8,6 +8,7 @@ import errno as errors
 import os
 import stat as modes
 from collections.abc import Callable, Collection, Container, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from asrwatch.heartbeats import beat
@@ -87,6 +88,16 @@ class Folder:
         except OSError as error:
             self._note(error)
 
+    @property
+    def is_skipped(self) -> bool:
+        """Whether it holds the file that says "leave this alone"; what cannot be looked at is no such file."""
+        if self._rule.skip_marker is None:
+            return False
+        with suppress(OSError):
+            os.stat(self._rule.skip_marker, dir_fd=self.descriptor, follow_symlinks=False)
+            return True
+        return False
+
     def names(self) -> Iterator[str]:
         """List the names once more, all of them.
 
@@ -130,7 +141,7 @@ def scan(
 
     The files of a folder must be listed before the next folder is asked for. A folder that cannot be entered is
     yielded as trouble and the pass goes on; the inbox itself is trouble even when it does not exist.
-    A folder that has vanished, that the rule prunes or that is a symlink is not yielded at all.
+    A folder that has vanished, that the rule prunes, that is left alone or that is a symlink is not yielded at all.
 
     Args:
         rule: says what is wanted; its root is the inbox, which itself may be reached through symlinks.
@@ -226,6 +237,9 @@ def _enter_chain(
         here = Folder(rule, rule.root, os.open(rule.root, _OPEN_FOLDER), deep=deep)
     except OSError as error:
         return ScanTrouble(path=rule.root, errno=error.errno or errors.EIO)
+    if here.is_skipped:
+        here.close()
+        return None
     for name in os.fsdecode(folder[len(rule.root) :]).split("/"):
         if not name or name == ".":
             continue
@@ -259,7 +273,8 @@ def _enter(
             return None
         return ScanTrouble(path=path, errno=error.errno or errors.EIO)
     folder = Folder(rule, path, descriptor, deep=parent.deep)
-    if folder.identity in left_out:  # the same folder under another name: a symlinked config path
+    # the same folder under another name (a symlinked config path); or one that somebody wants left alone
+    if folder.identity in left_out or folder.is_skipped:
         os.close(descriptor)
         return None
     return folder

@@ -227,6 +227,7 @@ class Tending:
             wants=self._rule.concerns,
             nudge=self._heard,
             heard=self._heard_of if self._file is not None else None,
+            is_sign=self._rule.is_sign,
         )
         with allow(_LISTENING):
             return self._watch.arm()

@@ -29,6 +29,7 @@ from watchdog.utils import UnsupportedLibcError
 
 from asrwatch.inbox.messages import Deafness
 from asrwatch.inbox.nudges import Heard, Nudge
+from asrwatch.inbox.signs import is_note
 
 try:
     from watchdog.observers.inotify import InotifyEmitter, InotifyWatchGroup
@@ -78,6 +79,7 @@ class Watch:
         nudge: called from watchdog's threads; must neither block nor log.
         heard: the same, told of each file that was closed by a writer or moved in, as the kernel says it; without
             it the file's folder is nudged.
+        is_sign: whether a file is no recording, but says something about others when it comes or goes.
     """
 
     def __init__(
@@ -88,10 +90,11 @@ class Watch:
         wants: Callable[[bytes], bool],
         nudge: Nudge,
         heard: Heard | None = None,
+        is_sign: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
         self._root = root
         self._recursive = recursive
-        self._handler = _Handler(root, wants, nudge, heard)
+        self._handler = _Handler(root, wants, nudge, heard, is_sign)
         self._nudge = nudge
         self._heard = None if heard is None else _wanted(wants, heard)
         self._observer: BaseObserver | None = None
@@ -204,8 +207,10 @@ class _Handler(FileSystemEventHandler):
         wants: Callable[[bytes], bool],
         nudge: Nudge,
         heard: Heard | None,
+        is_sign: Callable[[bytes], bool],
     ) -> None:
         self.exceptions = 0
+        self._is_sign = is_sign
         self._root = root
         self._wants = wants
         self._nudge = nudge
@@ -224,6 +229,9 @@ class _Handler(FileSystemEventHandler):
         if path == self._root:
             self._nudge(path, deep=True)
         elif not event.is_directory:
+            if self._is_sign(path):
+                self._read_sign(path, folder, event)
+                return
             if not self._wants(path):
                 return
             if self._heard is not None and isinstance(event, FileClosedEvent):
@@ -238,6 +246,14 @@ class _Handler(FileSystemEventHandler):
             self._nudge(folder, deep=False)
         else:
             self._nudge(path, deep=True)
+
+    def _read_sign(self, path: bytes, folder: bytes, event: FileSystemEvent) -> None:
+        """Of a note it matters that it goes; of what says "leave this alone" also that it comes."""
+        goes = isinstance(event, FileDeletedEvent | FileMovedEvent)
+        if not is_note(os.fsdecode(path)):
+            self._nudge(folder, deep=True)
+        elif goes:
+            self._nudge(folder, deep=False)
 
 
 class _Reader(InotifyFD):

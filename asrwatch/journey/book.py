@@ -67,7 +67,8 @@ class Book:
     def add(self, recording: Recording, *, note: str) -> Recording:
         """A recording that nobody knew."""
         added = self.store.add(recording, note=note)
-        self.tell(None, added)
+        if added.part_of is None:
+            self.tell(None, added)
         self._news.append(Change(before=None, after=added, note=note))
         return added
 
@@ -78,7 +79,8 @@ class Book:
         if note and self._repeats(before, after, note):
             note = ""
         self.store.save(before, after, note=note, outcome=outcome)
-        self.tell(before, after)
+        if after.part_of is None:
+            self.tell(before, after)
         if self.suspects.is_past(after):
             self.suspects.acquit(after.id)
             self.store.end_try(after.id)

@@ -111,8 +111,8 @@ def billing(
         length = ""
         if facts.duration is not None:
             seconds = timedelta(seconds=math.ceil(facts.duration.total_seconds()))
-            most = " at most" if cut is not None and cut.cues else ""
-            length = f": {billed} x {format_duration(seconds)}{most}"
+            most = "at most " if cut is not None and cut.cues else ""
+            length = f": {most}{billed} x {format_duration(seconds)}"
         return (f"each of {billed} channels is transcribed, and billed{length}",)
     there = facts.channels or 1
     if can_split and asked == 1 < there and not facts.same_channels:

@@ -41,6 +41,8 @@ def as_recording(whole: Recording, piece: Piece, *, now: datetime) -> Recording:
         duration=piece.end - piece.begin,
         sample_rate=None,
         channels=copy.channels,
+        tracks=None,
+        track=0,
     )
     plan = replace(reading.plan, preparation=Preparation.RE_ENCODE, cut=None, left_out=())
     found = Recording.found(

@@ -93,7 +93,7 @@ def decide(
         limit: how many bytes a name may have; `write` shortens further where a folder takes less.
     """
     decided = {output.format: output for output in recording.outputs}
-    folder = _output_folder(recording, rules)
+    folder = output_folder(recording, rules)
 
     def is_free(base: bytes) -> bool:
         # a recording that had to write beside a file keeps the whole family of names
@@ -213,7 +213,7 @@ def _named(
     return [(fitted(base, _ending(piece.format), limit), piece) for piece in rendered]
 
 
-def _output_folder(recording: Recording, rules: Rules) -> bytes:
+def output_folder(recording: Recording, rules: Rules) -> bytes:
     if rules.output == "beside":
         return _folder_of(recording.path)
     inside = _inside(recording, rules)

@@ -9,7 +9,7 @@ from typing import Any
 
 from asrwatch.engines import Engine
 from asrwatch.errors import AsrwatchError
-from asrwatch.journey import silence
+from asrwatch.journey.journey import transcript_of
 from asrwatch.journey.recording import Sentence
 from asrwatch.journey.store import Store
 
@@ -53,10 +53,8 @@ class Filler:
         recording = self._store.get(number)
         if recording is None or recording.answer is None or recording.reading is None:
             return None
-        if silence.is_silence(recording.answer):
-            return ()
         engine = self._engines.get(recording.reading.plan.engine)
         try:
-            return engine.read(recording.answer).spoken if engine else None
+            return transcript_of(recording.answer, engine).spoken if engine else None
         except AsrwatchError:  # an answer of a kind that this version does not read
             return None

@@ -22,6 +22,7 @@ from asrwatch.audio.cutting import Stretch
 from asrwatch.audio.diet import Diet, Upload, judge
 from asrwatch.audio.facts import probe
 from asrwatch.audio.orders import Codec
+from asrwatch.audio.studio import INSTALL_CODECS, WITHOUT_CODECS
 from asrwatch.clock import utc_now
 from asrwatch.crash import crash_point
 from asrwatch.engines import (
@@ -37,6 +38,7 @@ from asrwatch.engines import (
 )
 from asrwatch.errors import (
     AnswerLost,
+    AsrwatchError,
     EngineError,
     OurBug,
     RecordingError,
@@ -94,6 +96,7 @@ __all__ = [
     "send",
     "sweep_spool",
     "tidy_up",
+    "transcript_of",
     "utc_now",
 ]
 
@@ -103,6 +106,8 @@ Clock = Callable[[], datetime]
 
 WHO = f"{socket.gethostname()}/{os.getpid()}/{random.getrandbits(32):08x}"
 """Names this run of this process, so that a row left by another is known for one."""
+
+_NEED_CODECS = frozenset({Preparation.RE_ENCODE, Preparation.CUT})
 
 RECONCILE_AGAIN = timedelta(seconds=30)
 
@@ -125,7 +130,8 @@ class Route:
     `presence` tells a file that
     is gone from one whose share is away. `care` is None for files a person names himself; `rest_within` is how long
     a file that is not whole may wait for its rest; `cut` is the length of the pieces that recordings are to be cut
-    into, None cuts only what is too long. What is longer than `longest` is refused.
+    into, None cuts only what is too long. What is longer than `longest` is refused. With
+    `error_notes` a note lies where a transcript is missing; a folder that holds `skip_marker` is left alone.
     """
 
     inbox: str
@@ -143,6 +149,8 @@ class Route:
     diet: Diet = Diet.OFF
     presence: Presence | None = None
     care: source.Care | None = None
+    error_notes: bool = False
+    skip_marker: str | None = None
     rest_within: timedelta = timedelta(hours=1)
     longest: timedelta | None = None
     cut: timedelta | None = None
@@ -170,6 +178,7 @@ def advance(
     """
     match recording.state:
         case State.SETTLED:
+            _must_not_be_skipped(recording, route)
             with patient(recording, route.presence):
                 if recording.reading is None:
                     return _read(recording, route, clock)
@@ -193,6 +202,12 @@ def advance(
             raise OurBug(msg)
         case _:
             assert_never(recording.state)
+
+
+def _must_not_be_skipped(recording: Recording, route: Route) -> None:
+    """A piece is asked about all the same: others of its recording may be paid for already."""
+    if recording.piece is None:
+        source.must_not_be_skipped(recording, route.care, route.skip_marker)
 
 
 def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
@@ -265,6 +280,8 @@ def _stage(
     ask_id = uuid4().hex
     if reading.piece is not None:
         return recording.stage(_stage_piece(recording, route, reading.piece, ask_id), now=clock())
+    if reading.plan.preparation in _NEED_CODECS and not _can_encode(route):
+        raise RecordingError(WITHOUT_CODECS, code="no-codecs", advice=INSTALL_CODECS)
     try:
         match reading.plan.preparation:
             case Preparation.AS_IT_IS:
@@ -292,7 +309,11 @@ def _stage(
 def _on_diet(recording: Recording, route: Route, ask_id: str) -> Staging:
     """Upload a smaller copy; where none can be made, or it is none, the original."""
     codec, prepared = route.diet.codec, None
-    if codec is not None and _can_encode(route):
+    if codec is not None and _can_encode(route) and route.storage.streams:
+        staging = _published_growing(recording, route, ask_id, codec)
+        if staging is not None:
+            return staging
+    elif codec is not None and _can_encode(route):
         try:
             prepared = _copied(recording, route, ask_id, codecs=(codec,))
         except (RecordingError, TemporaryError) as error:
@@ -304,6 +325,38 @@ def _on_diet(recording: Recording, route: Route, ask_id: str) -> Staging:
     if prepared is not None:
         _evidence(route.preparer).discard(prepared)
     return _publish(recording, route, Staging(ask_id=ask_id))
+
+
+def _published_growing(
+    recording: Recording, route: Route, ask_id: str, codec: Codec
+) -> Staging | None:
+    """Upload the copy while it is being made; None where it cannot be made."""
+    reading, preparer = _evidence(recording.reading), _evidence(route.preparer)
+    begun = time.monotonic()
+    with source.opened(recording, route.care, fingerprint=recording.fingerprint) as stream:
+        kept = _channels_kept(recording, route)
+        with preparer.growing(stream, reading.facts, channels=kept, codec=codec) as growing:
+            try:
+                published = route.storage.publish_stream(
+                    growing,
+                    extension=codec.extension,
+                    mime=mime_of(codec.container, os.fsencode(f"a.{codec.extension}")),
+                    ask_id=ask_id,
+                    model=reading.plan.model,
+                )
+            except AsrwatchError:
+                failure = growing.failure
+                if failure is None or failure.code == "no-such-channel":
+                    raise
+                log.info("no-smaller-copy", file=printable(recording.path), reason=failure.message)
+                return None
+            took = timedelta(seconds=time.monotonic() - begun - growing.waited)
+            preparer.meter.uploaded(growing.size, took=took)
+            prepared = preparer.grown(growing, f"{ask_id}.{codec.extension}", codec)
+        _check_prepared(stream, recording, route, (prepared,))
+    return Staging(
+        ask_id=ask_id, prepared=prepared, url=published.url, url_expires=published.expires
+    )
 
 
 def _prepare(
@@ -361,12 +414,24 @@ def _cut(
 
 
 def _stage_piece(recording: Recording, route: Route, piece: Piece, ask_id: str) -> Staging:
-    """A piece's copy goes in the request, or is uploaded."""
-    copy, engine = _evidence(piece.copy), route.engines[_evidence(recording.reading).plan.engine]
-    if engine.takes_bytes:
+    """A piece's copy goes in the request, or is uploaded; made smaller where the storage takes no file of its size."""
+    reading, copy = _evidence(recording.reading), _evidence(piece.copy)
+    if route.engines[reading.plan.engine].takes_bytes:
         return Staging(ask_id=ask_id, prepared=copy)
     with source.opened(recording, route.care, fingerprint=recording.fingerprint):
-        staging = _published_copy(recording, route, ask_id, copy)
+        try:
+            staging = _published_copy(recording, route, ask_id, copy)
+        except TooLargeToUpload as error:
+            preparer = _evidence(route.preparer)
+            with preparer.open(copy) as stream:
+                smaller = preparer.re_encode(
+                    stream,
+                    reading.facts,
+                    name=ask_id,
+                    channels=tuple(range(copy.channels)) if copy.channels > 1 else None,
+                    largest=error.largest,
+                )
+            staging = _publish_copy(recording, route, ask_id, smaller)
     crash_point("piece-published")
     return staging
 
@@ -513,6 +578,7 @@ def ask(recording: Recording, route: Route, *, clock: Clock) -> Recording:
     Raises:
         AnswerLost: it may have been accepted; every other error says that it was not.
     """
+    _must_not_be_skipped(recording, route)
     crash_point("before-request")
     with patient(recording, route.presence):
         outcome = send(recording, route)
@@ -689,7 +755,7 @@ def heard(recording: Recording, route: Route) -> Transcript:
     """
     reading, answer = _evidence(recording.reading), _evidence(recording.answer)
     return channels.named(
-        _transcript(answer, route.engines[reading.plan.engine]),
+        transcript_of(answer, route.engines[reading.plan.engine]),
         channels.voices(route.wishes, reading.facts),
         heard=reading.plan.channels,
     )
@@ -698,13 +764,18 @@ def heard(recording: Recording, route: Route) -> Transcript:
 def _understand(recording: Recording, route: Route, clock: Clock) -> Recording:
     """A piece is done once its answer can be read; its recording is delivered when all of them are."""
     reading, answer = _evidence(recording.reading), _evidence(recording.answer)
-    _transcript(answer, route.engines[reading.plan.engine])
+    transcript_of(answer, route.engines[reading.plan.engine])
     discard(recording, route)
     now = clock()
     return recording.deliver(Delivery(delivered_at=now, outputs=(), original=None), now=now)
 
 
-def _transcript(answer: Answer, engine: Engine[Any]) -> Transcript:
+def transcript_of(answer: Answer, engine: Engine[Any]) -> Transcript:
+    """What an answer says, whoever it came from: the engine, the joining of pieces, our own ears.
+
+    Raises:
+        RecordingError: it holds no usable transcript.
+    """
     if joining.is_joined(answer):
         return joining.read(answer, engine.read)
     return silence.transcript() if silence.is_silence(answer) else engine.read(answer)
@@ -797,7 +868,7 @@ def _with_diet(plan: Plan, question: Question, route: Route) -> Plan:
         return plan
     sent = max(question.wishes.channels) + 1 if engine.channels else 1
     verdict = judge(
-        Upload(facts=question.facts, size=size, channels=sent),
+        Upload(facts=question.facts, size=size, channels=sent, overlaps=route.storage.streams),
         route.diet,
         route.preparer.meter.speeds(),
     )

@@ -17,6 +17,7 @@ from asrwatch.errors import (
     AnswerLost,
     AsrwatchError,
     EngineError,
+    Skipped,
     SourceChanged,
     Superseded,
     Vanished,
@@ -65,7 +66,7 @@ _ANOTHERS_TASK = AnswerLost(
 class Keeper:
     """See the module. Every method is called from the main thread, inside a transaction."""
 
-    SETTLE_AGAIN = (SourceChanged, Superseded, Vanished)
+    SETTLE_AGAIN = (SourceChanged, Skipped, Superseded, Vanished)
     """Errors after which the file's lookout must forget it."""
 
     def __init__(
@@ -268,6 +269,11 @@ class Keeper:
 
     def suffered(self, before: Recording, error: AsrwatchError, *, now: datetime) -> None:
         """A step ended in an error that asrwatch knows."""
+        if isinstance(error, Skipped):
+            if before.state in UNPAID:
+                self._let_go(before, error)
+                return
+            error = SourceChanged(error.message, code=error.code, advice=error.advice)
         error = self._with_a_successor(before, error)
         if before.state is not State.SUBMITTED:
             self._survived(before)
@@ -304,6 +310,21 @@ class Keeper:
             self.arrivals.settle_newer(after, now)
         elif isinstance(error, SourceChanged) and whole.state is State.CUT:
             self.suffered(whole, error, now=now)
+
+    def _let_go(self, recording: Recording, error: Skipped) -> None:
+        """A person wants its folder left alone: it is as if it had not been found, until that is over."""
+        self._survived(recording)
+        route = self.routes.get(recording.inbox)
+        if route is not None:
+            journey.discard(recording, route)
+        self.store.drop(recording)
+        self.book.log_saved(
+            log.info,
+            "left-alone",
+            recording=recording.id,
+            file=printable(recording.path),
+            why=error.message,
+        )
 
     def _with_a_successor(self, before: Recording, error: AsrwatchError) -> AsrwatchError:
         """A file that changed settles again, unless what it became is a recording of its own already."""

@@ -19,6 +19,7 @@ from asrwatch.crash import crash_point
 from asrwatch.errors import RecordingError, SourceChanged
 from asrwatch.files.folders import open_folder
 from asrwatch.files.oserrors import trouble
+from asrwatch.journey.growing import Growing
 from asrwatch.journey.recording import AudioFacts, Cut, Piece, Prepared
 from asrwatch.journey.speeds import Speedometer
 from asrwatch.values import format_duration
@@ -29,8 +30,8 @@ LONGEST = timedelta(hours=24)
 """Decoding stops there: no engine takes half of it (contract section 4.1), and a header may promise anything."""
 CODECS = (Codec.FLAC, Codec.OPUS)
 """Tried in this order: nothing is lost in the first; the second is small enough for every limit there is."""
-MOST_TRACKS = 32
-"""That are looked through for one with a sound."""
+MOST_TRACKS = 16
+"""That are looked through for one with a sound; with more of them, nobody has listened to all."""
 _COPY_AT_ONCE = 1 << 20
 _AT_ONCE = 64
 """Pieces that one pass over the recording writes: each has a file open meanwhile."""
@@ -153,16 +154,22 @@ class Preparer:
         )
 
     def _heard(self, recording: BinaryIO, order: Survey) -> Surveyed:
-        """The track that is meant; of tracks that are all silent the first choice."""
+        """The track that is meant; of tracks that are all silent the first choice, which is silent only then."""
         first = self._studio.survey(recording, order)
         if not first.silent or order.track is not None:
             return first
+        all_heard = first.tracks <= MOST_TRACKS
         for track in range(min(first.tracks, MOST_TRACKS)):
-            if track != first.track:
+            if track == first.track:
+                continue
+            try:
                 other = self._studio.survey(recording, replace(order, track=track))
-                if not other.silent:
-                    return other
-        return first
+            except RecordingError:  # this one cannot be decoded
+                all_heard = False
+                continue
+            if not other.silent:
+                return other
+        return replace(first, silent=all_heard)
 
     def re_encode(
         self,
@@ -224,7 +231,8 @@ class Preparer:
                 track=_track(facts),
                 by_channel=order.how.channels is not None,
             )
-            heard = self._studio.survey(recording, survey)
+            with _naming(facts):
+                heard = self._studio.survey(recording, survey)
             if falls_short(heard.samples, facts.duration):
                 raise _damaged(span(heard.samples), facts)
             places = (
@@ -307,6 +315,35 @@ class Preparer:
         with suppress(OSError):
             for path in self._spool.glob(f"{name}-*"):
                 path.unlink(missing_ok=True)
+
+    def growing(
+        self,
+        recording: BinaryIO,
+        facts: AudioFacts,
+        *,
+        channels: tuple[int, ...] | None,
+        codec: Codec,
+    ) -> Growing:
+        """A copy that can be read while it is being made; arguments and faults are those of `re_encode`.
+
+        Raises:
+            TemporaryError: nothing could be started.
+        """
+
+        def encode(into: int) -> Encoded:
+            with _naming(facts):
+                encoded = self._studio.encode(recording, _order(facts, codec, channels, into))
+            if falls_short(encoded.samples[0], facts.duration):
+                raise _damaged(span(encoded.samples[0]), facts)
+            return encoded
+
+        return Growing(encode)
+
+    def grown(self, growing: Growing, name: str, codec: Codec) -> Prepared:
+        """What it was, once it has been read to its end. It never lay in the spool."""
+        assert growing.encoded is not None  # noqa: S101 - it came to its end
+        encoded = replace(growing.encoded, sizes=(growing.size,))
+        return _prepared(name, codec, encoded, growing.digest)
 
     def open(self, prepared: Prepared) -> BinaryIO:
         """A prepared file, open at its start.

@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from asrwatch.audio.diet import copy_size
+from asrwatch.audio.orders import Codec
 from asrwatch.errors import AsrwatchError
 from asrwatch.files.room import Space
-from asrwatch.journey.recording import Recording
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.remembered import Remembered
 from asrwatch.values import format_size, printable
 
@@ -83,6 +85,16 @@ def result_size(recording: Recording) -> int:
     facts = recording.reading.facts if recording.reading else None
     span = facts.duration if facts and facts.duration is not None else LONGEST
     return LEAST + round(span.total_seconds() * BYTES_PER_SECOND)
+
+
+def copies_size(recording: Recording) -> int:
+    """About how many bytes the copies of its pieces will have, of a recording that is about to be cut."""
+    reading = recording.reading
+    cut = reading.plan.cut if reading else None
+    if recording.state is not State.SETTLED or reading is None or cut is None:
+        return 0
+    channels = len(cut.channels or reading.plan.channels or (0,))
+    return copy_size(Codec.FLAC, reading.facts.duration or LONGEST, channels)
 
 
 class Room:
@@ -185,7 +197,7 @@ class Room:
     def lacks(self, recording: Recording) -> Shortage | None:
         """What this recording's request waits for, if it waits for room."""
         size = result_size(recording)
-        needs = [(self._state, size // PACKED + self._promised)]
+        needs = [(self._state, size // PACKED + self._promised + copies_size(recording))]
         if output := self._outputs.get(recording.inbox):
             needs.append((output, size * WRITTEN))
         for folder, need in needs:

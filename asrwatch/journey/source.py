@@ -9,18 +9,27 @@ from typing import BinaryIO
 from asrwatch.errors import (
     Incomplete,
     RecordingError,
+    Skipped,
     SourceChanged,
     Superseded,
     TemporaryError,
 )
 from asrwatch.files import check_unchanged, fingerprint_of, hash_whole, open_recording
 from asrwatch.inbox.presence import Presence
+from asrwatch.inbox.signs import skipped_by
 from asrwatch.journey.away import must_not_be_away
 from asrwatch.journey.recording import SUPERSEDED, Fingerprint, Recording
 from asrwatch.journey.watched import Watched
 from asrwatch.values import printable
 
-__all__ = ["Care", "check_arrived", "check_sent", "check_still_current", "opened"]
+__all__ = [
+    "Care",
+    "check_arrived",
+    "check_sent",
+    "check_still_current",
+    "must_not_be_skipped",
+    "opened",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +42,21 @@ class Care:
 
     root: bytes
     foreign_links: bool = False
+
+
+def must_not_be_skipped(recording: Recording, care: Care | None, skip_marker: str | None) -> None:
+    """To be called before anything is done that costs work or money.
+
+    Raises:
+        Skipped: a folder above it holds the marker that says "leave this alone".
+    """
+    folder = skipped_by(recording.path, care.root, skip_marker) if care else None
+    if folder is not None:
+        raise Skipped(
+            f"{printable(folder)} holds {skip_marker} and is left alone.",
+            code="left-alone",
+            advice=f"Remove {skip_marker}, and it is found anew.",
+        )
 
 
 def opened(

@@ -50,10 +50,13 @@ class Storage(ABC, Generic[OptionsT]):
         Options: its options with their defaults.
         copies: it takes the bytes of the stream, so that a re-encoded copy can be published as well; otherwise only
             a file where it lies.
+        streams: it takes a stream whose length nobody knows beforehand (`publish_stream`), so that a copy is uploaded
+            while it is being encoded. The vendor's form is documented with a length only (contract section 6.1).
     """
 
     Options: ClassVar[type[StorageOptions]]
     copies: ClassVar[bool] = True
+    streams: ClassVar[bool] = False
 
     def __init__(self, options: OptionsT, cloud: Cloud) -> None:
         self.options = options
@@ -69,3 +72,13 @@ class Storage(ABC, Generic[OptionsT]):
             TemporaryError: not now.
             EngineError: the key or the service is at fault.
         """
+
+    def publish_stream(
+        self, stream: BinaryIO, *, extension: str, mime: str, ask_id: str, model: str
+    ) -> Published:
+        """As `publish`, of a copy that is read once, to its end, and whose length shows only there.
+
+        Where reading raises, nothing may be published: what came until then is not the copy.
+        """
+        msg = f"{type(self).__name__} takes no {extension} for {model} without its length ({ask_id}, {mime}, {stream})"
+        raise NotImplementedError(msg)

@@ -12,6 +12,7 @@ from asrwatch.desk.reports import AskAnother, AskForget, AskRetry, Question, Tre
 from asrwatch.errors import AsrwatchError
 from asrwatch.files import open_recording
 from asrwatch.journey.store import Place
+from asrwatch.web.asked import recording_in
 from asrwatch.web.rendering import Rendering
 from asrwatch.web.sight import Sight
 
@@ -34,7 +35,7 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
         place = _newest(sight, request)
         engine = request.state.form.get("engine", "")
         _must_lie_there(sight, place)
-        number = request.path_params["id"]
+        number = recording_in(request)
         return _done(sight, request, AskAnother(recording=number, engine=engine))
 
     def retry_all(request: Request) -> Response:
@@ -54,7 +55,7 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
 
 def _newest(sight: Sight, request: Request) -> Place:
     """Where the recording lies, if it is the newest there: commands go by path."""
-    number = request.path_params["id"]
+    number = recording_in(request)
     with sight.readers.one() as reader, reader.transaction():
         place = reader.place(number)
         if place is None:

@@ -74,6 +74,7 @@ def build_app(sight: Sight, web: WebSettings, token: str | None, bell: Bell) -> 
             Mount("/static", StaticFiles(directory=STATIC)),
         ]
     )
+    app.router.redirect_slashes = False
 
     async def on_no_page(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for it below
@@ -103,5 +104,6 @@ def build_app(sight: Sight, web: WebSettings, token: str | None, bell: Bell) -> 
         cookie=cookie,
         opened=(*OPEN, *(probes.PROBES if web.address.is_private else ())),
         clock=sight.clock,
+        mark=lambda: bell.mark,
     )
     return Served(app=guard, living=live.living)

@@ -49,6 +49,7 @@ class Guard:
         cookie: its name.
         opened: paths that need no token; those that end with a slash, all below them.
         clock: tells the date, aware.
+        mark: names this moment, before anything is looked up; browsers ask later what changed since.
     """
 
     def __init__(
@@ -61,8 +62,10 @@ class Guard:
         cookie: str,
         opened: Collection[str],
         clock: Callable[[], datetime],
+        mark: Callable[[], str],
     ) -> None:
         self._app = app
+        self._mark = mark
         self._address = address
         self._hosts = hosts_of(address, hosts)
         self._sessions = sessions
@@ -78,6 +81,7 @@ class Guard:
         session, is_new = self._session(request)
         scope.setdefault("state", {})["session"] = session
         scope["state"]["form"] = {}
+        scope["state"]["mark"] = self._mark()
         answer = self._refused(request, known=bool(session) and not is_new)
         if answer is None and request.method not in SAFE:
             answer = await self._read_form(request, session)

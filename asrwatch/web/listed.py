@@ -12,6 +12,8 @@ from asrwatch.errors import AsrwatchError
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Fragment, Search, Wanted
 from asrwatch.values import printable
+from asrwatch.web.asked import number_in
+from asrwatch.web.overview import counts_of
 from asrwatch.web.rendering import Rendering
 from asrwatch.web.sight import Sight
 
@@ -39,12 +41,12 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
     def show(request: Request) -> Response:
         asked = request.query_params
         state, inbox = asked.get("state", ""), asked.get("inbox", "")
-        named = asked.get("q", "").strip()[:LONGEST_SEARCH]
+        named = asked.get("q", "").replace("\0", "\x01").strip()[:LONGEST_SEARCH]
         before = asked.get("before", "")
         wanted = Wanted(states=states_of(state), inbox=inbox, named=named)
         with sight.readers.one() as reader, reader.transaction():
-            page = reader.page(wanted, before=int(before) if before.isdecimal() else None)
-            counts = reader.counts()
+            page = reader.page(wanted, before=number_in(before))
+        counts = counts_of(sight)
         chosen = {"state": state, "inbox": inbox, "q": named}
         kept = {name: value for name, value in chosen.items() if value}
         return rendering.page(

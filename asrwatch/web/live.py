@@ -43,7 +43,18 @@ MOST_ROWS: Final = 60
 _BREATH: Final = timedelta(seconds=20)
 _MOST_WAITING: Final = 32
 
-Message = tuple[str, str]
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """One event: `mark` is the moment up to which whoever got it knows everything."""
+
+    kind: str
+    told: Mapping[str, Any]
+    mark: str = ""
+
+    def __str__(self) -> str:
+        mark = f"id: {self.mark}\n" if self.mark else ""
+        return f"{mark}event: {self.kind}\ndata: {json.dumps(self.told)}\n\n"
 
 
 @dataclass(eq=False)
@@ -62,7 +73,7 @@ class _Visitor:
         except asyncio.QueueFull:
             while not self.waiting.empty():
                 self.waiting.get_nowait()
-            self.waiting.put_nowait(("reload", "{}"))
+            self.waiting.put_nowait(Message(kind="reload", told={}))
 
 
 class Live:
@@ -116,12 +127,22 @@ class Live:
         if len(self._visitors) >= MOST_VISITORS:
             return PlainTextResponse("Too many listen already.\n", status_code=503)
         visitor = _Visitor(language=accepted(request.headers.get("accept-language")))
-        return _Events(visitor, self._comes, self._goes)
+        since = request.headers.get("last-event-id") or request.query_params.get("since", "")
+        return _Events(visitor, lambda each: self._comes(each, since), self._goes)
 
-    def _comes(self, visitor: _Visitor) -> None:
+    def _comes(self, visitor: _Visitor, since: str) -> None:
+        """From now on he is told what changes; what changed since his page was filled is told to all once more."""
         self._visitors.add(visitor)
         self._bell.listen(self._rung)
         self._somebody.set()
+        part = self._parts.get(visitor.language)
+        if part is not None:
+            visitor.tell(Message(kind="now", told={"html": part}))
+        missed = self._bell.since(since)
+        if missed is None:
+            visitor.tell(Message(kind="reload", told={}, mark=self._bell.mark))
+        for recording in missed or ():
+            self._rung(recording)
 
     def _goes(self, visitor: _Visitor) -> None:
         self._visitors.discard(visitor)
@@ -144,16 +165,17 @@ class Live:
 
     async def _look(self) -> None:
         self._nudged.clear()
+        mark = self._bell.mark
         with self._lock:
             changed, self._changed = self._changed, set()
         languages = {visitor.language for visitor in self._visitors}
-        told = await to_thread.run_sync(self._found, changed, languages)
+        told = await to_thread.run_sync(self._found, changed, languages, mark)
         for visitor in self._visitors:
             for message in told.get(visitor.language, ()):
                 visitor.tell(message)
 
     def _found(
-        self, changed: set[int], languages: set[Language]
+        self, changed: set[int], languages: set[Language], mark: str
     ) -> Mapping[Language, list[Message]]:
         """In a thread that may read: what there is to tell, filled once in each language."""
         lines: tuple[Listed, ...] = ()
@@ -168,20 +190,15 @@ class Live:
                     line.id: self._rendering.part("row.html", language, line=line) for line in lines
                 }
                 told = {"ids": sorted(changed), "rows": rows}
-                found[language].append(("change", json.dumps(told)))
+                found[language].append(Message(kind="change", told=told, mark=mark))
             part = self._rendering.part("now.html", language, **seen)
             if self._parts.get(language) != part:
                 self._parts[language] = part
-                found[language].append(("now", json.dumps({"html": part, **_counts(seen)})))
+                found[language].append(Message(kind="now", told={"html": part}))
         for language in LANGUAGES:
             if language not in languages:
                 self._parts.pop(language, None)
         return found
-
-
-def _counts(seen: Mapping[str, Any]) -> dict[str, Any]:
-    total = seen["total"]
-    return {"person": total["failed"] + total["parked"]}
 
 
 class _Events(Response):
@@ -225,9 +242,8 @@ class _Events(Response):
         while True:
             await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
             try:
-                kind, told = await asyncio.wait_for(
-                    self._visitor.waiting.get(), _BREATH.total_seconds()
+                text = str(
+                    await asyncio.wait_for(self._visitor.waiting.get(), _BREATH.total_seconds())
                 )
-                text = f"event: {kind}\ndata: {told}\n\n"
             except TimeoutError:
                 text = ": still here\n\n"

@@ -1,7 +1,7 @@
 """The first page: the inboxes, what waits, what is held, what it costs, what came last."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,9 +19,10 @@ from asrwatch.web.rendering import Rendering
 from asrwatch.web.sight import Sight
 from asrwatch.web.spending import Chart, chart_of, days, spending
 
-__all__ = ["InboxSeen", "now", "routes"]
+__all__ = ["InboxSeen", "counts_of", "now", "routes"]
 
 LATEST = 12
+COUNTED_FOR = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,8 +57,8 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
 def now(sight: Sight) -> dict[str, Any]:
     """What is shown of this moment, and kept up to date while somebody looks."""
     health = sight.health()
-    with sight.readers.one() as reader, reader.transaction():
-        counts = reader.counts()
+    counts = counts_of(sight)
+    with sight.readers.one() as reader:
         longest = reader.waiting_longest()
     total: Counter[State] = Counter()
     for each in counts.values():
@@ -77,6 +78,16 @@ def now(sight: Sight) -> dict[str, Any]:
         "spending": spending(sight),
         "currency": currency_of(sight.settings.cloud.region),
     }
+
+
+def counts_of(sight: Sight) -> Mapping[str, Mapping[State, int]]:
+    """How many recordings each inbox has in each state, a moment ago."""
+
+    def find() -> Mapping[str, Mapping[State, int]]:
+        with sight.readers.one() as reader:
+            return reader.counts()
+
+    return sight.remembering.recall("counts", COUNTED_FOR, find)
 
 
 def _audio(measured: Sequence[Day]) -> Chart:

@@ -62,6 +62,7 @@ class Rendering:
             template,
             accepted(request.headers.get("accept-language")),
             path=request.url.path,
+            mark=request.state.mark,
             form_token=self._sessions.form_token(session) if session else "",
             logged_in=bool(session) and self._sessions.asks_for_token,
             **values,

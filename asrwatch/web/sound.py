@@ -22,6 +22,7 @@ from asrwatch.errors import AsrwatchError
 from asrwatch.files import open_recording
 from asrwatch.journey.store import Place
 from asrwatch.values import printable
+from asrwatch.web.asked import recording_in
 from asrwatch.web.rendering import Rendering
 from asrwatch.web.sight import Sight
 
@@ -64,6 +65,7 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
         if found is None or not found.sha256 or inbox is None:
             raise HTTPException(404, "There is no such transcript.")
         root = inbox.root if inbox.output == "beside" else os.fsencode(inbox.output)
+        _must_be_below(found.path, root)
         try:
             stream = open_recording(found.path, root=root)
         except AsrwatchError as error:
@@ -93,17 +95,21 @@ def open_sound(place: Place, settings: Settings) -> BinaryIO:
         raise HTTPException(404, "Its inbox is not in the configuration any more.")
     path = place.original or place.path
     if path == place.path:
+        _must_be_below(path, inbox.root)
         return open_recording(path, place.fingerprint, root=inbox.root)
     folder = os.fsencode(inbox.move_to) if inbox.move_to else inbox.root
-    if not is_below(path, folder):
-        raise HTTPException(
-            404, "It was moved to a folder that is not in the configuration any more."
-        )
+    _must_be_below(path, folder)
     stream = open_recording(path, root=folder)
     if os.fstat(stream.fileno()).st_size != place.fingerprint.size:
         stream.close()
         raise HTTPException(404, "What lies there is not the recording that was transcribed.")
     return stream
+
+
+def _must_be_below(path: bytes, folder: bytes) -> None:
+    """What the database names is served only where the configuration still says that it is ours."""
+    if not is_below(path, folder):
+        raise HTTPException(404, "It lies in no folder of the configuration any more.")
 
 
 def _inbox(place: Place, settings: Settings) -> InboxSettings | None:
@@ -112,7 +118,7 @@ def _inbox(place: Place, settings: Settings) -> InboxSettings | None:
 
 def _place(sight: Sight, request: Request) -> Place:
     with sight.readers.one() as reader:
-        place = reader.place(request.path_params["id"])
+        place = reader.place(recording_in(request))
     if place is None:
         raise HTTPException(404, "There is no such recording.")
     return place

@@ -15,6 +15,7 @@ from asrwatch.errors import AsrwatchError, EngineTrouble
 from asrwatch.journey.journey import heard
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Hold, Place, Reader
+from asrwatch.web.asked import recording_in
 from asrwatch.web.rendering import Rendering
 from asrwatch.web.sight import Sight
 from asrwatch.web.sound import is_playable
@@ -69,7 +70,7 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
     """What is served."""
 
     def show(request: Request) -> Response:
-        seen = _seen(sight, request.path_params["id"])
+        seen = _seen(sight, recording_in(request))
         return rendering.page(
             request,
             "story.html",
@@ -81,7 +82,7 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
 
     def words(request: Request) -> Response:
         with sight.readers.one() as reader:
-            recording = reader.get(request.path_params["id"])
+            recording = reader.get(recording_in(request))
         if recording is None:
             raise HTTPException(404, "There is no such recording.")
         sentences, _ = _sentences(sight, recording)
@@ -163,6 +164,9 @@ def _sentences(sight: Sight, recording: Recording) -> tuple[tuple[Said, ...], st
         return (), ""
     if route is None:
         return (), "Its inbox is not in the configuration, so its answer is not read."
+    engine = recording.reading.plan.engine
+    if engine not in route.engines:
+        return (), f"This version has no engine called {engine}, so its answer is not read."
     try:
         return said(heard(recording, route)), ""
     except AsrwatchError as error:

@@ -6,7 +6,7 @@ word of the cloud's is never lost. The work is bounded, whatever a file is calle
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,7 @@ __all__ = ["PLACEHOLDER", "Table", "Template"]
 PLACEHOLDER: Final = re.compile(r"\{([a-z_][a-z0-9_]*)([*#]?)\}")
 
 _WORD: Final = re.compile(r"[A-Za-z]{2,}")
-_JOINT: Final = re.compile(r"(?<=[.!?])\s+|(?:[:,;]|\s->)\s+|\s+(?=[(\[])")
+_JOINT: Final = re.compile(r"(?<=[.!?)\]])\s+|(?:[:,;]|\s->)\s+|\s+(?=[(\[])")
 _NUMBER: Final = re.compile(r"-?\d[\w.:%/+ -]{0,40}")
 _DURATION: Final = re.compile(r"-?\d+(?:\.\d+)?(?:ms|[dhms])(?: \d+[hms])?")
 _UNITS: Final = {"ms": "毫秒", "d": "天", "h": "小时", "m": "分", "s": "秒"}
@@ -27,6 +27,8 @@ _LONGEST: Final = 4000
 _STRETCHES: Final = 24
 """So many joints are looked at together; a longer text is taken by instalments."""
 _DEEPEST: Final = 5
+_LOOKUPS: Final = 1500
+"""So many stretches of one line are looked up at most: names that are made of our own words would cost the most."""
 _REMEMBERED: Final = 4096
 
 
@@ -62,25 +64,23 @@ class Template:
         words = [word for part in self.literals for word in _WORD.findall(part)]
         self.key = max(words, key=len, default="")
 
-    def values(self, text: str) -> dict[str, str] | None:
-        """What stands in the places of the names; None if the text is not made from this row."""
+    def values(self, text: str) -> Iterator[dict[str, str]]:
+        """What stands in the places of the names: as little as possible in the first, or in the last of them."""
         first, *middle, last = self.literals
         end = len(text) - len(last)
         if end < len(first) or not (text.startswith(first) and text.endswith(last)):
-            return None
-        found: list[str] = []
-        at = len(first)
-        for part in middle:
-            there = text.find(part, at, end)
-            if there < 0:
-                return None
-            found.append(text[at:there])
-            at = there + len(part)
-        found.append(text[at:end])
-        values = dict(zip(self.names, found, strict=True))
-        if any(not _NUMBER.fullmatch(values.get(name, "")) for name in self.numbers):
-            return None
-        return values
+            return
+        told = None
+        for found in (
+            _from_left(text, middle, len(first), end),
+            _from_right(text, middle, len(first), end),
+        ):
+            if found is None or found == told:
+                continue
+            told = found
+            values = dict(zip(self.names, found, strict=True))
+            if all(_NUMBER.fullmatch(values.get(name, "")) for name in self.numbers):
+                yield values
 
 
 class Table:
@@ -89,7 +89,7 @@ class Table:
     def __init__(self, rows: Mapping[str, str]) -> None:
         self._exact: dict[str, str] = {}
         self._by_word: dict[str, list[Template]] = {}
-        self._remembered: dict[str, _Said] = {}
+        self._remembered: dict[str, str] = {}
         for english, chinese in rows.items():
             for form in _forms(english):
                 self._add(form, chinese)
@@ -115,15 +115,40 @@ class Table:
         bare = line.strip()
         if not bare:
             return line
-        before, _, after = line.partition(bare)
-        return f"{before}{self._said(bare, 0).text}{after}"
-
-    def _said(self, text: str, depth: int) -> _Said:
-        remembered = self._remembered.get(text)
+        remembered = self._remembered.get(bare)
         if remembered is None:
-            remembered = self._whole(text, depth) or self._cut(text, depth)
-            if depth < _DEEPEST:
-                self._remembered[text] = remembered
+            remembered = _Reading(self).said(bare, 0).text
+            self._remembered[bare] = remembered
+        before, _, after = line.partition(bare)
+        return f"{before}{remembered}{after}"
+
+    def exact(self, text: str) -> str | None:
+        """The row without values that says this, if there is one."""
+        return self._exact.get(text)
+
+    def told_by(self, text: str) -> Iterator[tuple[Template, dict[str, str]]]:
+        """The rows with values that this may be made from, and the values."""
+        for word in set(_WORD.findall(text)):
+            for template in self._by_word.get(word, ()):
+                for values in template.values(text):
+                    yield template, values
+
+
+class _Reading:
+    """One line being read."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._left = _LOOKUPS
+        self._remembered: dict[tuple[str, int], _Said] = {}
+
+    def said(self, text: str, depth: int) -> _Said:
+        """A stretch in Chinese: as one row says it, or cut, whichever is better."""
+        remembered = self._remembered.get((text, depth))
+        if remembered is None:
+            whole, cut = self._whole(text, depth), self._cut(text, depth)
+            remembered = cut if whole is None or cut.known > whole.known else whole
+            self._remembered[text, depth] = remembered
         return remembered
 
     def _cut(self, text: str, depth: int) -> _Said:
@@ -149,7 +174,7 @@ class Table:
             for last in range(first, len(starts)):
                 stretch = text[starts[first] : ends[last]]
                 here = self._whole(stretch, depth) if last > first or stretch != text else None
-                if here is None and last == first:
+                if here is None and (last == first or stretch[:1] in _BRACKETS):
                     here = self._alone(stretch, depth)
                 if here is not None:
                     rest = best[last + 1]
@@ -163,18 +188,13 @@ class Table:
 
     def _whole(self, text: str, depth: int) -> _Said | None:
         """A text that one row is enough for."""
-        exact = self._exact.get(text)
+        exact = self._table.exact(text)
         if exact is not None:
             return _Said(exact, sum(map(str.isalpha, text)))
-        if depth >= _DEEPEST:
+        if depth >= _DEEPEST or self._left <= 0:
             return None
-        fitting = [
-            (template, values)
-            for word in set(_WORD.findall(text))
-            for template in self._by_word.get(word, ())
-            if (values := template.values(text)) is not None
-        ]
-        told = [self._told(template, values, depth) for template, values in fitting]
+        self._left -= 1
+        told = [self._told(row, values, depth) for row, values in self._table.told_by(text)]
         return max(told, key=lambda said: said.known, default=None)
 
     def _told(self, template: Template, values: Mapping[str, str], depth: int) -> _Said:
@@ -184,7 +204,7 @@ class Table:
         for name, kind, literal in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
             value = values[name]
             if kind == "*" and value.strip():
-                said = self._said(value.strip(), depth + 1)
+                said = self.said(value.strip(), depth + 1)
                 known += said.known
                 value = said.text
             elif kind == "#":
@@ -196,13 +216,38 @@ class Table:
         """A stretch that no row knows: perhaps it is known without its brackets, or a number of something."""
         brackets = _BRACKETS.get(text[:1])
         if brackets and text.endswith(brackets[1]) and depth < _DEEPEST:
-            inner = self._said(text[1:-1], depth + 1)
+            inner = self.said(text[1:-1], depth + 1)
             if inner.known:
                 return _Said(f"{brackets[2]}{inner.text}{brackets[3]}", inner.known)
         number, _, word = text.partition(" ")
-        if number.isdigit() and word in self._exact:
-            return _Said(f"{self._exact[word]} {number}", len(word))
+        known = self._table.exact(word) if number.isdigit() else None
+        if known is not None:
+            return _Said(f"{known} {number}", len(word))
         return _Said(text, 0)
+
+
+def _from_left(text: str, parts: Sequence[str], begin: int, end: int) -> list[str] | None:
+    """What lies between the parts, each of them taken as early as it can be."""
+    found: list[str] = []
+    for part in parts:
+        there = text.find(part, begin, end)
+        if there < 0:
+            return None
+        found.append(text[begin:there])
+        begin = there + len(part)
+    return [*found, text[begin:end]]
+
+
+def _from_right(text: str, parts: Sequence[str], begin: int, end: int) -> list[str] | None:
+    """The same, each of them taken as late as it can be."""
+    found: list[str] = []
+    for part in reversed(parts):
+        there = text.rfind(part, begin, end)
+        if there < 0:
+            return None
+        found.append(text[there + len(part) : end])
+        end = there
+    return [text[begin:end], *reversed(found)]
 
 
 def _forms(english: str) -> Sequence[str]:

@@ -19,6 +19,8 @@ __all__ = ["encode"]
 _ENCODERS = {Codec.FLAC: "flac", Codec.OPUS: "libopus", Codec.MP3: "libmp3lame"}
 _FORMATS = {Codec.FLAC: "s16", Codec.OPUS: "s16", Codec.MP3: "s16p"}
 _LAYOUTS = {1: "mono", 2: "stereo"}
+MOST_APART = 8
+"""FLAC has no more."""
 PROGRESS_EVERY = 60 * RATE
 
 
@@ -57,6 +59,11 @@ def _check_channels(source: Source, order: Encode) -> int:
         raise RefusedError(
             "no-such-channel",
             f"channel {missing[0]} is wanted (the first is 0), and it has {source.channels}",
+        )
+    if len(order.channels) > MOST_APART:
+        raise RefusedError(
+            "too-many-channels",
+            f"{len(order.channels)} channels are to be kept apart, and a copy holds {MOST_APART} at most",
         )
     return len(order.channels)
 
@@ -135,6 +142,10 @@ class _Writer:
             raise TypeError(msg)
         if order.codec is not Codec.FLAC:
             stream.bit_rate = order.bit_rate * channels
+        if order.codec is Codec.OPUS and channels not in _LAYOUTS:
+            stream.options = {
+                "mapping_family": "255"
+            }  # channels that are no loudspeakers in a room
         return cls(
             piece=piece,
             container=container,

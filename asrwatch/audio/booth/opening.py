@@ -86,7 +86,8 @@ class Source:
         Raises:
             RefusedError: nothing, or too little, of it can be decoded.
         """
-        resampler = AudioResampler(format="s16p", rate=RATE)
+        # interleaved: PyAV 18 crashes over planes of eight and more channels (films in 7.1, mixing desks)
+        resampler = AudioResampler(format="s16", rate=RATE)
         for frame in self._gathered():
             for resampled in resampler.resample(frame):
                 yield _samples(resampled)
@@ -150,8 +151,9 @@ def _rest(fifo: AudioFifo) -> Iterator[AudioFrame]:
 
 
 def _samples(frame: AudioFrame) -> NDArray[np.int16]:
-    """A planar frame's samples, channel by channel."""
-    return frame.to_ndarray().astype(np.int16, copy=False)
+    """A frame's samples, channel by channel."""
+    interleaved = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)
+    return np.ascontiguousarray(interleaved.T, dtype=np.int16)
 
 
 @contextmanager

@@ -249,6 +249,16 @@ def _engines_are_asked_for_by_name(connection: Connection) -> None:
         )
 
 
+def _notes_lie_in_folders(connection: Connection) -> None:
+    """What was written beside recordings that failed is known."""
+    connection.exec_driver_sql(
+        "CREATE TABLE notes (recording INTEGER NOT NULL PRIMARY KEY, inbox TEXT NOT NULL, path BLOB NOT NULL,"
+        " content TEXT, wanted TEXT NOT NULL, sha256 TEXT NOT NULL, device INTEGER NOT NULL,"
+        " waits INTEGER NOT NULL) STRICT"
+    )
+    connection.exec_driver_sql("CREATE INDEX notes_by_path ON notes (path)")
+
+
 MIGRATIONS: tuple[Step, ...] = (
     _asks_tell_what_they_cost,
     _inboxes_take_turns,
@@ -264,6 +274,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _recordings_are_cut,
     _sums_come_grouped,
     _engines_are_asked_for_by_name,
+    _notes_lie_in_folders,
 )
 """From schema 1 on: the first of them makes schema 2, and so forth."""
 

@@ -30,6 +30,7 @@ from asrwatch.journey.store.database import damaged
 from asrwatch.journey.store.figures import Figures
 from asrwatch.journey.store.lately import Lately
 from asrwatch.journey.store.money import EVERY_ENGINE, Money
+from asrwatch.journey.store.notes import Notes
 from asrwatch.journey.store.outbox import Outbox
 from asrwatch.journey.store.prepared import Prepared
 from asrwatch.journey.store.rows import COLUMNS, recording_of, row_of
@@ -43,6 +44,9 @@ __all__ = ["STEPS_LEFT", "Event", "Store"]
 _WITH_OUTPUTS = (State.TRANSCRIBED, State.DELIVERED, State.FAILED)
 STEPS_LEFT = (State.TRANSCRIBED, State.ASKING, State.STAGED, State.SETTLED)
 """The states whose next step is a worker's, those nearest their end first."""
+
+_NOTED = frozenset({State.FAILED, State.PARKED})
+"""Recordings in these states have notes in their folders."""
 
 _table, _outputs, _events, _forgotten = (
     tables.recordings,
@@ -177,7 +181,7 @@ class Event:
     note: str
 
 
-class Store(Money, Tries, Times, Figures, Said, Lately, Outbox):
+class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
     """The state of everything. See `Database` for its arguments and for who may open it."""
 
     _restored: tuple[datetime | None] | None = None
@@ -215,6 +219,12 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Outbox):
             self._count_wait(before, after)
             if note or after.state is not before.state:
                 self._tell(after, before.state, note)
+            if (
+                before.trouble
+                or after.trouble
+                or not _NOTED.isdisjoint({before.state, after.state})
+            ):
+                self.note_news.add(after.id)
         return after
 
     def _save_row(self, before: Recording, after: Recording) -> None:
@@ -440,7 +450,8 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Outbox):
         written = datetime.fromtimestamp(recording.fingerprint.mtime_ns / 1e9, tz=UTC)
         if since <= written <= recording.found_at:
             return False
-        story = self.story(recording.id)
+        # a person decides about a recording, not about its pieces
+        story = self.story(recording.part_of or recording.id)
         return not any(each.after is State.FAILED and each.at >= since for each in story)
 
     def _restored_at(self) -> datetime | None:
@@ -598,6 +609,7 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Outbox):
                 self._connection.execute(delete(table).where(table.c.recording == recording.id))
             self.end_try(recording.id)
             self.drop_said(recording.id)
+            self.note_is_over(recording.id)
             self._connection.execute(delete(_table).where(_table.c.id == recording.id))
 
     def forget(self, recording: Recording, *, now: datetime) -> None:

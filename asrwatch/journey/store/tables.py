@@ -35,6 +35,7 @@ __all__ = [
     "forgotten",
     "holds",
     "moment",
+    "notes",
     "outbox",
     "outputs",
     "receivers",
@@ -101,6 +102,19 @@ class Unsigned(TypeDecorator[int]):
             return None
         number = int(value)
         return number + 2 * _SIGN if number < 0 else number
+
+
+class Flag(TypeDecorator[bool]):
+    """Yes or no, as 1 or 0: strict tables know no BOOLEAN."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: bool | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else int(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> bool | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else bool(value)
 
 
 class Price(TypeDecorator[Decimal]):
@@ -389,6 +403,21 @@ said = Table(
     _metadata,
     Column("recording", Integer, ForeignKey("recordings.id"), primary_key=True),
     Column("said", LargeBinary, nullable=False),  # JSON, zlib: [[begin in ms or null, text], ...]
+    sqlite_strict=True,
+)
+
+notes = Table(
+    "notes",
+    _metadata,
+    Column("recording", Integer, primary_key=True),  # outlives a forgotten recording
+    Column("inbox", Text, nullable=False),
+    Column("path", LargeBinary, nullable=False),
+    Column("content", Text),  # NULL: to be removed
+    Column("wanted", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("device", Unsigned, nullable=False),
+    Column("waits", Flag, nullable=False),
+    Index("notes_by_path", "path"),
     sqlite_strict=True,
 )
 

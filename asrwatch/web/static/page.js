@@ -76,16 +76,9 @@
   }
 
   if (["overview", "recordings", "story"].includes(page)) {
-    const events = new EventSource("/events");
-    let lost = false;
-    events.addEventListener("open", () => {
-      say(true);
-      if (lost) location.reload();
-    });
-    events.addEventListener("error", () => {
-      lost = true;
-      say(false);
-    });
+    const events = new EventSource(`/events?since=${encodeURIComponent(document.body.dataset.mark)}`);
+    events.addEventListener("open", () => say(true));
+    events.addEventListener("error", () => say(false));
     events.addEventListener("change", (event) => {
       const told = JSON.parse(event.data);
       refreshRows(told);
