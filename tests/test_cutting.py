@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from asrwatch.audio import cutting
+from asrwatch.audio.booth import surveying
 from asrwatch.audio.cutting import Stretch
 from asrwatch.journey.joining import is_joined, joined, pieces_in, read
 from asrwatch.journey.overlapping import without_what_both_have
@@ -84,6 +86,17 @@ def test_no_cut_in_speech_where_a_pause_is_near(
                 and end / 16 < one.begin + how.longest / timedelta(milliseconds=1)
                 for begin, end in pauses
             )
+
+
+def test_few_pauses_are_found() -> None:
+    """In speech that hardly ever pauses, two pauses of a second in two minutes are found; in noise none is."""
+    loud = np.full(6_000, 80, dtype=np.uint8)
+    loud[2_000:2_050] = loud[4_000:4_050] = 20
+    assert surveying.pauses(loud, 6_000 * 320) == (
+        (2_000 * 320, 2_050 * 320),
+        (4_000 * 320, 4_050 * 320),
+    )
+    assert surveying.pauses(np.full(6_000, 80, dtype=np.uint8), 6_000 * 320) == ()
 
 
 def test_pieces_are_about_as_long() -> None:

@@ -15,6 +15,7 @@ from asrwatch.desk.reports import (
     RecordingLine,
     Story,
 )
+from asrwatch.journey.cutting_up import name_of
 from asrwatch.journey.recording import Failure, Recording, State, Trouble
 from asrwatch.journey.room import Shortage
 from asrwatch.journey.store import EVERY_ENGINE, Bought, Event, Hold
@@ -23,7 +24,7 @@ from asrwatch.values import counted, format_duration
 __all__ = ["Circumstances", "in_words", "line_of", "reason_of", "story_of", "waits"]
 
 DONE = frozenset({State.DELIVERED, State.FAILED, State.PARKED})
-_BEFORE_A_REQUEST = frozenset({State.SETTLED, State.STAGED})
+_BEFORE_A_REQUEST = frozenset({State.SETTLED, State.CUT, State.STAGED})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,6 +139,8 @@ def line_of(recording: Recording, *, under_way: bool, holds: Sequence[Hold] = ()
     """A recording in one line."""
     trouble = recording.trouble
     said = in_words(recording, under_way=under_way)
+    if recording.piece is not None:
+        said = f"{name_of(recording.piece)}: {said}"
     if recording.failure is not None:
         said = f"{said} {recording.failure.message}"
     return RecordingLine(

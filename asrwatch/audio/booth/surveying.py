@@ -24,6 +24,8 @@ LEAST_SPEECH = 15
 """Windows that a speaker is heard in at least, who has a channel of his own."""
 REACH = 40.0
 """Decibels below a channel's speaker: what is fainter comes from elsewhere, such as the other end of the line."""
+RARE_FLOOR = 1
+"""The same percentile where pauses are too few to be a tenth of the recording."""
 LEAST_CONTRAST = 10.0
 """Decibels between the two below which there are no pauses to be told from speech."""
 PAUSE_SHARE = 0.25
@@ -137,7 +139,9 @@ def pauses(
     """
     if not len(loudness):
         return ()
-    room, speech = np.percentile(loudness, (FLOOR, speech_at))
+    room, rarely, speech = np.percentile(loudness, (FLOOR, RARE_FLOOR, speech_at))
+    if speech - room < LEAST_CONTRAST:
+        room = rarely  # somebody speaks nearly all the time
     if speech - room < LEAST_CONTRAST:
         return ()
     quiet = loudness < max(room + max((speech - room) * PAUSE_SHARE, 3.0), speech - reach)
