@@ -56,6 +56,20 @@ def test_a_second_delivery_is_not_counted(store: Store, now: datetime) -> None:
     assert sum(store.waits()["inbox"].numbers.values()) == 1
 
 
+def test_pieces_are_not_counted(store: Store, now: datetime) -> None:
+    """A recording that was cut is one wait, however many pieces it was cut into."""
+    whole = store.add(a_recording(State.SETTLED, now))
+    after = a_recording(State.DELIVERED, now)
+    piece = replace(after, id=whole.id, part_of=7, outputs=())
+    before = replace(piece, state=State.TRANSCRIBED, delivery=None)
+    with store.transaction():
+        store._count_wait(before, piece)
+    assert store.waits() == {}
+    with store.transaction():
+        store._count_wait(replace(before, part_of=None), replace(piece, part_of=None))
+    assert len(store.waits()) == 1
+
+
 def test_a_wait_begins_when_the_file_was_closed(now: datetime) -> None:
     """From the file's own date where that is fresh; copies that keep old dates count from when they were found."""
     done = a_recording(State.DELIVERED, now)

@@ -17,10 +17,12 @@ from metrics_helpers import Scraped, scraped
 from wait_helpers import wait_for
 from web_helpers import Visitor, living_with_page, served, settings_for_page
 
+from asrwatch.cli._finding import Level
+from asrwatch.cli._folders import metrics_findings
 from asrwatch.cloud import KeyRing
-from asrwatch.config import Settings
+from asrwatch.config import Settings, load
 from asrwatch.desk.reports import Health, HoldLine, InboxHealth, Reason
-from asrwatch.errors import TemporaryError
+from asrwatch.errors import ConfigError, TemporaryError
 from asrwatch.heartbeats import Heartbeats, Late
 from asrwatch.inbox.lookout import Snapshot
 from asrwatch.inbox.messages import About, InboxTrouble
@@ -425,3 +427,29 @@ def test_what_is_dear_is_found_less_often() -> None:
     assert remembering.recall_within("sums", 0.01, dear) == 1
     clock[0] = 1000.0
     assert remembering.recall_within("sums", 0.01, dear) == 2
+
+
+def test_check_looks_at_the_folder_of_the_file(tmp_path: Path) -> None:
+    """`asrwatch check` writes where the metrics file goes; without such a file it looks nowhere."""
+    settings = settings_for_page(tmp_path)
+    assert list(metrics_findings(settings)) == []
+    for folder, level in ((tmp_path, Level.OK), (Path("/proc/self"), Level.FAIL)):
+        metrics = settings.metrics.model_copy(update={"textfile": folder / "asrwatch.prom"})
+        (found,) = metrics_findings(settings.model_copy(update={"metrics": metrics}))
+        assert found.level is level
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ({"textfile": "/var/lib/asrwatch.txt"}, "must end in .prom"),
+        ({"every": "10ms"}, "must be at least 1s"),
+        ({"file": "x"}, "there is no such key"),
+    ],
+)
+def test_mistakes_in_metrics_are_told(tmp_path: Path, written: object, problem: str) -> None:
+    """A file that no node exporter would read, a pace without sense, a key that is none: each is named."""
+    file = tmp_path / "asrwatch.yaml"
+    file.write_text(json.dumps({"metrics": written}))
+    with pytest.raises(ConfigError, match=problem):
+        load(file)

@@ -9,6 +9,7 @@ from asrwatch.bootstrap import Parts, build_notifiers
 from asrwatch.cli._finding import Finding, bad, doubtful, good
 from asrwatch.cli._folders import (
     inbox_findings,
+    metrics_findings,
     space_findings,
     state_findings,
 )
@@ -49,6 +50,7 @@ def findings(settings: Settings, built: Parts, *, online: bool) -> Iterator[Find
         yield _dispatch(route)
     yield from notifier_findings(settings)
     yield from state_findings(settings)
+    yield from metrics_findings(settings)
     yield from space_findings(settings)
     status = _running(settings)
     yield _daemon(status)

@@ -17,7 +17,7 @@ from asrwatch.inbox.mounts import WatchMode, choose, file_system_of, is_network
 from asrwatch.trust import strangers_who_may_change, strangers_who_may_read
 from asrwatch.values import format_size, printable
 
-__all__ = ["existing", "inbox_findings", "space_findings", "state_findings"]
+__all__ = ["existing", "inbox_findings", "metrics_findings", "space_findings", "state_findings"]
 
 _LITTLE_SPACE: Final = 10**9
 _NO_SPACE: Final = 50 * 10**6
@@ -68,6 +68,12 @@ def state_findings(settings: Settings) -> Iterator[Finding]:
             f"chmod 700 {shlex.quote(printable(str(folder)))}",
         )
     yield _writing(about, folder)
+
+
+def metrics_findings(settings: Settings) -> Iterator[Finding]:
+    """The folder of the metrics file, where one is configured."""
+    if settings.metrics.textfile is not None:
+        yield _writing("metrics", settings.metrics.textfile.parent)
 
 
 def _strangers_in(folder: Path) -> str | None:

@@ -118,6 +118,8 @@ class Figures(Database):
         """Count a delivery, the first of its recording: one that is delivered again waited for a person."""
         if after.state is not State.DELIVERED or before.state is State.DELIVERED:
             return
+        if after.part_of is not None:  # a piece: people wait for the whole
+            return
         if after.part_of is not None:
             return  # a piece's recording waits for all of them
         if _WAS_DELIVERED.run(self._connection, {"of": after.id}).fetchone() is not None:
