@@ -12,12 +12,12 @@ from test_dispatch import FILETRANS, FLASH, candidates
 from asrwatch.audio.cutting import Stretch, cut_apart, for_cues
 from asrwatch.audio.orders import RATE
 from asrwatch.errors import RecordingError
-from asrwatch.journey.channels import billing, choose, named, needs_listening, voices
+from asrwatch.journey.channels import billing, choose, named, needs_listening, voices, with_speakers
 from asrwatch.journey.cutting_up import stretches
 from asrwatch.journey.dispatch import Question
 from asrwatch.journey.dispatch import choose as choose_engine
 from asrwatch.journey.preparing import CutOrder
-from asrwatch.journey.recording import AudioFacts, Sentence, Transcript, Wishes
+from asrwatch.journey.recording import AudioFacts, Plan, Sentence, Transcript, Wishes
 from asrwatch.journey.store import Store
 
 CALL = AudioFacts(
@@ -167,6 +167,30 @@ def test_a_single_voice_is_named() -> None:
     heard = named(sync, {0: "Desk", 1: "Caller"}, heard=(1,))
     assert part("txt").render(heard, PROVENANCE) == "Caller:\nhello there\n"
     assert "**Caller:** hello there" in part("md").render(heard, PROVENANCE)
+
+
+@pytest.mark.parametrize(
+    ("facts", "tells_apart", "cut", "speaker"),
+    [
+        (CALL, True, None, "Desk"),
+        (CALL, False, None, None),
+        (CALL, False, (0, 1), "Desk"),
+        (HALF, False, None, "Desk"),
+        (FAKE, True, None, None),
+    ],
+)
+def test_a_mixed_answer_names_nobody(
+    facts: AudioFacts, cut: tuple[int, ...] | None, speaker: str | None, *, tells_apart: bool
+) -> None:
+    """What was heard as one before names were wanted is nobody's; what was heard apart gets the names of now."""
+    how = for_cues(timedelta(seconds=10), timedelta(seconds=15))
+    plan = Plan(
+        engine=FLASH, model="", channels=(0,), cut=replace(how, channels=cut) if cut else None
+    )
+    wishes = Wishes(split=True, speakers=("Desk", "Caller"))
+    sync = Transcript(text="hello there", sentences=(Sentence(text="hello there"),))
+    (said,) = with_speakers(sync, wishes, facts, plan, tells_apart=tells_apart).sentences
+    assert said.speaker == speaker
 
 
 @pytest.mark.parametrize(

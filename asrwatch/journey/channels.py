@@ -24,6 +24,7 @@ __all__ = [
     "ordinal",
     "voices",
     "wished",
+    "with_speakers",
 ]
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
@@ -141,6 +142,25 @@ def voices(wishes: Wishes, facts: AudioFacts) -> dict[int, str]:
         else f"Channel {channel + 1}"
         for channel in wanted
     }
+
+
+def with_speakers(
+    transcript: Transcript, wishes: Wishes, facts: AudioFacts, plan: Plan, *, tells_apart: bool
+) -> Transcript:
+    """The transcript with the names that are wanted now, as far as the answer tells who spoke.
+
+    Args:
+        transcript: as the engine tells it.
+        wishes: may have changed since it was asked for, as names do.
+        facts: of the recording.
+        plan: by which it was asked for.
+        tells_apart: whether the engine hears each channel by itself; else they were heard as one, unless pieces of
+            each were cut out, or nobody can be heard in the others.
+    """
+    cut_apart = plan.cut is not None and plan.cut.channels is not None
+    alone = (facts.channels or 1) - len(facts.silent_channels) <= 1
+    names = voices(wishes, facts) if tells_apart or cut_apart or alone else {}
+    return named(transcript, names, heard=plan.channels)
 
 
 def named(

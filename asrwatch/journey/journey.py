@@ -754,10 +754,13 @@ def heard(recording: Recording, route: Route) -> Transcript:
         RecordingError: the answer holds no usable transcript.
     """
     reading, answer = _evidence(recording.reading), _evidence(recording.answer)
-    return channels.named(
-        transcript_of(answer, route.engines[reading.plan.engine]),
-        channels.voices(route.wishes, reading.facts),
-        heard=reading.plan.channels,
+    engine = route.engines[reading.plan.engine]
+    return channels.with_speakers(
+        transcript_of(answer, engine),
+        route.wishes,
+        reading.facts,
+        reading.plan,
+        tells_apart=engine.channels,
     )
 
 

@@ -17,7 +17,7 @@ from asrwatch.cloud import loose
 from asrwatch.config import AUTOMATIC, PartChoice, Settings
 from asrwatch.engines import Engine
 from asrwatch.errors import OurBug, RecordingError, UsageError
-from asrwatch.journey.channels import named, voices
+from asrwatch.journey.channels import with_speakers
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.errand import Errand, bring_home, send_out, sleep_for, ticket_holder
 from asrwatch.journey.journey import Route
@@ -184,9 +184,11 @@ class Transcriber:
             msg = "a transcribed recording without an answer"
             raise OurBug(msg)
         route = self._errand.route
-        read = route.engines[plan.engine].read(answer)
+        engine = route.engines[plan.engine]
         facts = recording.reading.facts if recording.reading else AudioFacts()
-        transcript = named(read, voices(route.wishes, facts), heard=plan.channels)
+        transcript = with_speakers(
+            engine.read(answer), route.wishes, facts, plan, tells_apart=engine.channels
+        )
         provenance = provenance_of(recording, transcript, region=route.region)
         left_out = self._left_out(plan) if audio is not None else ()
         told = replace(provenance, left_out=left_out)
