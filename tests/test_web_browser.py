@@ -1,7 +1,8 @@
 """The status page in a real browser: live, heard, acted upon, on a phone, in the dark, by keyboard."""
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser_helpers import browsing, visiting
+from conftest import Keep
 from e2e_helpers import Installed
 from playwright.sync_api import Browser, Page, expect
 from wait_helpers import wait_for
@@ -209,3 +211,65 @@ def test_the_keyboard_is_enough(browser: Browser, home: Home) -> None:
         ):
             assert any(each.startswith(wanted) for each in reached), (wanted, reached)
         assert any(each.startswith("AUDIO") for each in reached)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_twelve_hours_stay_smooth(
+    browser: Browser, tmp_path: Path, rounds: Callable[[int, int], int], promise: Keep
+) -> None:
+    """A transcript of twelve hours is shown, scrolled through and played with few words laid out at any moment."""
+    hours = rounds(12, 12)
+    sentences = hours * 60 * 12
+    text = " ".join(
+        f"Sentence {n} is one of very many in this long recording." for n in range(sentences)
+    )
+    said = Said(text=text, seconds=hours * 3600.0)
+    with Sandbox(recogniser=Scripted(lambda _: said), knobs=Knobs(rate_limits=False)) as sandbox:
+        installed = Installed(
+            root=tmp_path,
+            url=sandbox.url,
+            key=sandbox.key,
+            inbox_keys={"words": True},
+            more={"web": {"listen": "127.0.0.1:0"}},
+        )
+        write_wav(installed.inbox / "long.wav", seconds=30)
+        installed.start()
+        try:
+            installed.text_of("long")
+            wait_for(lambda: installed.status()["page"])
+            with visiting(browser, installed.status()["page"]) as page:
+                begun = time.monotonic()
+                page.get_by_role("link", name="long.wav", exact=True).click()
+                expect(page.locator(".transcript.ready")).to_be_visible()
+                shown = time.monotonic() - begun
+                assert page.locator("p[data-s]").count() == sentences
+                most = 0
+                for part in range(11):
+                    page.evaluate(
+                        "(part) => scrollTo(0, part / 10 * document.documentElement.scrollHeight)",
+                        part,
+                    )
+                    page.wait_for_timeout(200)
+                    most = max(most, page.locator(".w").count())
+                last = page.locator(f'p[data-s="{sentences - 1}"]')
+                last.scroll_into_view_if_needed()
+                expect(last.locator(".w").first).to_be_visible()
+                halving = page.evaluate(
+                    """() => {
+                        const sound = document.querySelector("audio");
+                        const begun = performance.now();
+                        for (let n = 0; n < 200; n += 1) sound.dispatchEvent(new Event("timeupdate"));
+                        return (performance.now() - begun) / 200;
+                    }"""
+                )
+        finally:
+            installed.kill_all()
+    words = sentences * 10
+    promise(
+        "a transcript of 12 hours in the browser",
+        promised="at most 1 of 20 words laid out, a mark within 16 ms",
+        measured=f"{most} of {words} words, mark {halving:.2f} ms, shown after {shown:.1f} s",
+    )
+    assert 0 < most < words / 20
+    assert halving < 16

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from wait_helpers import wait_for
-from web_helpers import Visitor, living_with_page, served, settings_for_page
+from web_helpers import Served, Visitor, living_with_page, served, settings_for_page
 
 from asrwatch.address import parse_address
 from asrwatch.config import load
+from asrwatch.desk.scene import PageSeen
 from asrwatch.errors import ConfigError
 from asrwatch.web.guard import hosts_of, is_known_host
 from asrwatch.web.session import ATTEMPTS, WITHIN, Attempts, Sessions
@@ -255,3 +256,53 @@ def test_the_page_can_be_switched_off(tmp_path: Path, web: str, listens: str | N
     config.write_text(f"web: {web}\n")
     settings = load(config)
     assert (settings.web.listen if settings.web else None) == listens
+
+
+def test_a_token_file_that_comes_late(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without its token file, or with one that others can read, there is no page; it says why, and all else goes on."""
+    token = tmp_path / "token"
+    settings = settings_for_page(tmp_path, web={"listen": "127.0.0.1:0", "token_file": str(token)})
+    with living_with_page(settings) as life:
+        wait_for(lambda: life.page().trouble)
+        trouble = life.page().trouble
+        assert life.daemon is not None
+        assert not life.daemon.stopping
+    assert trouble is not None
+    assert trouble.code == "page-token"
+    assert "cannot be read" in trouble.message
+    token.write_text(TOKEN)
+    token.chmod(0o644)
+    with living_with_page(settings) as life:
+        wait_for(lambda: life.page().trouble)
+        trouble = life.page().trouble
+    assert trouble is not None
+    assert "is no secret" in trouble.message
+    assert TOKEN not in capsys.readouterr().err
+
+
+def test_a_page_that_breaks_is_not_the_daemons(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An error nobody foresaw in the page is logged and told, and the daemon goes on."""
+    settings = settings_for_page(tmp_path)
+
+    def break_it(life: Served) -> None:
+        assert life.desk is not None
+        tell, told = life.desk.tell_of_page, []
+
+        def broken(seen: PageSeen) -> None:
+            told.append(seen)
+            if len(told) == 1:
+                raise ZeroDivisionError("oops")
+            tell(seen)
+
+        life.desk.tell_of_page = broken  # type: ignore[method-assign] # as a bug would
+
+    with living_with_page(settings, meddle=break_it) as life:
+        wait_for(lambda: life.page().trouble)
+        trouble = life.page().trouble
+        assert life.daemon is not None
+        assert not life.daemon.stopping
+    assert trouble is not None
+    assert trouble.code == "page-died"
+    assert "ZeroDivisionError" in capsys.readouterr().err

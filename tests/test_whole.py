@@ -21,6 +21,7 @@ from asrwatch.cli.explain import explanation_of, rows_of_explanation
 from asrwatch.files.openers import is_being_written
 from asrwatch.inbox.evidence import Evidence, Findings, Witness
 from asrwatch.inbox.looks import Look, Signature, Why
+from asrwatch.inbox.nudges import Nudges
 from asrwatch.inbox.rounds import Rounds
 from asrwatch.inbox.settle import Settler
 from asrwatch.journey.recording import State
@@ -302,6 +303,36 @@ def test_news_of_a_file_is_a_look_at_it_alone(tmp_path: Path) -> None:
     assert desk.settled == [("talk.mp3", Evidence.MOVED)]
     assert done.complete
     assert not done.gone
+
+
+def test_later_news_of_a_file_counts(tmp_path: Path) -> None:
+    """Watchdog calls what was moved in created, too, and late: that takes no proof away; a write since does [C12]."""
+    path = raw(tmp_path / "talk.mp3")
+    nudges = Nudges()
+    nudges.file(path, moved=True, at_once=True)
+    nudges.file(path, moved=False, at_once=False)
+    first = nudges.wait(0)
+    assert (first.files, first.at_once) == ({path: True}, True)
+    nudges.file(path, moved=False, at_once=False)
+    second = nudges.wait(0)
+    assert (second.files, second.at_once) == ({path: None}, False)
+    for later in (second, first):
+        for each, moved in second.files.items():
+            later.add_file(each, moved=moved)
+    assert first.files == {path: True}
+    first.add_file(path, moved=False)
+    assert first.files == {path: False}
+
+
+def test_many_files_are_looked_at_with_their_folders(tmp_path: Path) -> None:
+    """News of too many files at once makes one pass of it, and what comes before that is part of it [D01]."""
+    nudges = Nudges()
+    for number in range(100):
+        nudges.file(raw(tmp_path / f"{number}.wav"), moved=False, at_once=True)
+    nudges.file(raw(tmp_path / "elsewhere" / "0.wav"), moved=False, at_once=True)
+    errands = nudges.wait(0)
+    assert errands.folders == {raw(tmp_path): False}
+    assert list(errands.files) == [raw(tmp_path / "elsewhere" / "0.wav")]
 
 
 def test_an_unfinished_file_waits_while_it_is_open(tmp_path: Path) -> None:

@@ -94,6 +94,7 @@ class Served:
     settings: Settings
     before: Callable[[Store], None]
     real: bool = False
+    meddle: Callable[["Served"], None] = lambda _: None
     daemon: Daemon | None = None
     desk: Desk | None = None
     bell: Bell = field(default_factory=Bell)
@@ -115,6 +116,7 @@ class Served:
                     else daemon_for(store)
                 )
                 self.desk = Desk(self.settings, store, self.daemon)
+                self.meddle(self)
                 with PageServer(self.settings, self.daemon, self.desk, self.bell):
                     self.ready.set()
                     self.daemon.run()
@@ -140,10 +142,14 @@ def settings_for_page(root: Path, *, web: Any = None, **inbox: Any) -> Settings:
 
 @contextmanager
 def living_with_page(
-    settings: Settings, before: Callable[[Store], None] = lambda _: None, *, real: bool = False
+    settings: Settings,
+    before: Callable[[Store], None] = lambda _: None,
+    *,
+    real: bool = False,
+    meddle: Callable[[Served], None] = lambda _: None,
 ) -> Iterator[Served]:
     """A daemon while the block lasts; `before` fills its store, `real` looks at its inboxes."""
-    life = Served(settings, before, real=real)
+    life = Served(settings, before, real=real, meddle=meddle)
     thread = threading.Thread(target=life.run)
     thread.start()
     try:

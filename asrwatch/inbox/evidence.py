@@ -26,6 +26,7 @@ log = logs.get("inbox")
 # A file that was taken by its own word and written to again within this time, in seconds, was no finished one.
 _WRITTEN_AGAIN = 3600.0
 _TAKEN_REMEMBERED = 1000
+_IN_VAIN_REMEMBERED = 50_000
 
 
 class Evidence(StrEnum):
@@ -69,6 +70,7 @@ class Witness:
         self._sees_all: dict[int, bool] = {}
         self._taken: dict[bytes, tuple[Fingerprint, float]] = {}
         self._wary: set[bytes] = set()
+        self._in_vain: dict[bytes, Signature] = {}
         self._trusts = True
 
     def begin_pass(self) -> None:
@@ -80,8 +82,9 @@ class Witness:
         self._wary.add(path)
 
     def settled(self, path: bytes) -> None:
-        """A wary file has been quiet."""
+        """A file has been quiet without proof."""
         self._wary.discard(path)
+        self._in_vain.pop(path, None)
 
     def examine(self, look: Look, now: float, *, moved: bool = False) -> Findings:
         """What proves this file whole, if anything does.
@@ -91,6 +94,8 @@ class Witness:
             now: monotonic seconds.
             moved: whether it came by a rename, and was not opened for writing since.
         """
+        if not moved and self._in_vain.get(look.path) == look.signature:
+            return _NOTHING  # a burst of files is passed over again and again
         if not self._believes(look, now):
             return _NOTHING
         try:
@@ -103,11 +108,14 @@ class Witness:
         except (AsrwatchError, OSError):  # whoever reads it next says why it cannot be read
             return _NOTHING
         if not same or closed is False or written:
+            if same and not written:
+                self._was_in_vain(look)
             return Findings(unfinished=closed is False and written is True)
         if moved:
             return self._proven(look, now, Evidence.MOVED)
         if closed and written is False:
             return self._proven(look, now, Evidence.CLOSED)
+        self._was_in_vain(look)
         return _NOTHING
 
     def _believes(self, look: Look, now: float) -> bool:
@@ -135,6 +143,12 @@ class Witness:
         seen = look.signature.fingerprint
         same_file = taken is not None and taken.inode == seen.inode
         return same_file and taken != seen and now < taken_at + _WRITTEN_AGAIN
+
+    def _was_in_vain(self, look: Look) -> None:
+        """Nobody writes to it and it does not prove itself whole: while it looks so, nothing else will come out."""
+        if len(self._in_vain) >= _IN_VAIN_REMEMBERED:
+            self._in_vain.clear()
+        self._in_vain[look.path] = look.signature
 
     def _proven(self, look: Look, now: float, evidence: Evidence) -> Findings:
         self._taken[look.path] = (look.signature.fingerprint, now)

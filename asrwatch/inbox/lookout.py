@@ -250,6 +250,8 @@ class Lookout:
     def _heard_of(self) -> None:
         """Look at single files, since one of them may be whole; what else is to be done may wait."""
         files, self._errands.files, self._errands.at_once = self._errands.files, {}, False
+        if not files:
+            return
         started = self._clock()
         self._end_round(self._rounds.heard_of(files), started=started)
         ended = self._clock()
@@ -314,6 +316,7 @@ class Lookout:
             self._errands = Errands(everything=True)
         for folder, deep in new.folders.items():
             self._errands.add_folder(folder, deep=deep)
+        self._errands.crowded |= new.crowded
         for path, moved in new.files.items():
             self._errands.add_file(path, moved=moved)
         self._errands.at_once |= new.at_once and bool(self._errands.files)

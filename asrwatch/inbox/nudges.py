@@ -8,8 +8,8 @@ __all__ = ["Errands", "Heard", "Nudge", "Nudges"]
 
 # More dirty folders than this are one pass over everything; Syncthing's aggregator draws the line here, too.
 _MOST_FOLDERS = 512
-# A pass over a folder costs less than so many looks at single files of it.
-_MOST_FILES = 512
+# Where so many files have news at once, passes over their folders, which are paced, cost less than looks at each.
+_MOST_FILES = 64
 
 
 class Nudge(Protocol):
@@ -32,24 +32,30 @@ class Heard(Protocol):
 class Errands:
     """What is to be done: everything, or these folders (True: and those below), files to look at or to forget.
 
-    `files` are True where they were moved in, and not written to since; with `at_once` one of them may be whole.
+    `files` are True where they were moved in, and not written to since, False where they were written to, None where
+    they are just there; with `at_once` one of them may be whole.
+    `crowded` folders have had news of too many files to look at each.
     """
 
     everything: bool = False
     folders: dict[bytes, bool] = field(default_factory=dict)
-    files: dict[bytes, bool] = field(default_factory=dict)
+    files: dict[bytes, bool | None] = field(default_factory=dict)
     at_once: bool = False
+    crowded: set[bytes] = field(default_factory=set)
     again: set[bytes] = field(default_factory=set)
 
-    def add_file(self, path: bytes, *, moved: bool) -> None:
-        """Have one file looked at; too many of them make their folders dirty."""
-        if self.everything:
+    def add_file(self, path: bytes, *, moved: bool | None) -> None:
+        """Have one file looked at; where there are too many, their folders, until that was done."""
+        folder = path.rpartition(b"/")[0] or b"/"
+        if self.everything or folder in self.crowded:
             return
-        self.files[path] = moved
+        self.files[path] = self.files.get(path) if moved is None else moved
         if len(self.files) > _MOST_FILES:
             files, self.files = self.files, {}
             for each in files:
-                self.add_folder(each.rpartition(b"/")[0] or b"/", deep=False)
+                self.crowded.add(each.rpartition(b"/")[0] or b"/")
+            for each in self.crowded:
+                self.add_folder(each, deep=False)
 
     def add_folder(self, folder: bytes, *, deep: bool) -> None:
         """Mark a folder dirty; too many of them make everything dirty."""
@@ -92,8 +98,8 @@ class Nudges:
     def file(self, path: bytes, *, moved: bool, at_once: bool) -> None:
         """Ask for a look at one file; `at_once` where it may be whole."""
         with self._changed:
-            self._errands.add_file(path, moved=moved)
-            self._errands.at_once |= at_once
+            self._errands.add_file(path, moved=moved if at_once else None)
+            self._errands.at_once |= at_once and bool(self._errands.files)
             self._changed.notify()
 
     def again(self, path: bytes) -> None:
@@ -124,7 +130,7 @@ class Nudges:
                 or errands.everything
                 or bool(errands.again)
                 or (for_folders and bool(errands.folders or errands.files))
-                or (for_files and errands.at_once)
+                or (for_files and errands.at_once and bool(errands.files))
             )
 
         with self._changed:

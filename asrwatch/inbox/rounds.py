@@ -16,6 +16,10 @@ from asrwatch.inbox.settle import FolderLooks, Settler
 
 __all__ = ["Round", "Rounds"]
 
+# Seconds that may be spent looking for proof at once, and the share of the time from then on. In a burst of thousands
+# that would take longer than their quiet time; those that are left wait for that, or for the next round.
+_EXAMINING = 0.5
+_EXAMINING_SHARE = 0.1
 # How long, in seconds, an inbox that lost everything at once is taken to be away and not to be tidied.
 _EMPTIED_BELIEVED = 3600.0
 
@@ -76,6 +80,7 @@ class Rounds:
         self._rest_within = rest_within
         self._presence = presence or Presence(root=rule.root)
         self._stopping = stopping
+        self._examining_left, self._examined_at = _EXAMINING, clock()
         self._root_device: int | None = None
         self._emptied_at: float | None = None
         self._folders: set[int] = set()
@@ -120,14 +125,14 @@ class Rounds:
         """Look again at those waiting files whose time has come, and at nothing else."""
         return self._looks_at(dict.fromkeys(self._settler.due(self._clock()), False))
 
-    def heard_of(self, files: Mapping[bytes, bool]) -> Round:
+    def heard_of(self, files: Mapping[bytes, bool | None]) -> Round:
         """Look at files of which there was news; True where they were moved in, and not written to since."""
         away = self._presence.proof()
         if away is not None:
             return Round(kind=PassKind.LOOK, files=0, troubles=(away,))
         return self._looks_at(
             {
-                path: moved
+                path: moved is True
                 for path, moved in files.items()
                 if self._recursive or path.rpartition(b"/")[0] == self._rule.root.rstrip(b"/")
             }
@@ -236,7 +241,15 @@ class Rounds:
     def _examined(self, look: Look, *, moved: bool) -> Findings:
         if self._witness is None or not self._settler.is_news(look):
             return Findings()
-        return self._witness.examine(look, self._clock(), moved=moved)
+        begun = self._clock()
+        earned = (begun - self._examined_at) * _EXAMINING_SHARE
+        self._examining_left = min(_EXAMINING, self._examining_left + earned)
+        self._examined_at = begun
+        if self._examining_left <= 0:
+            return Findings()
+        found = self._witness.examine(look, begun, moved=moved)
+        self._examining_left -= self._clock() - begun
+        return found
 
     def _forget_missing(self, folder: Folder, troubles: list[ScanTrouble]) -> None:
         try:

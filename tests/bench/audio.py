@@ -24,6 +24,7 @@ import av
 import journey
 import numpy as np
 import psutil
+import whole
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
@@ -259,6 +260,8 @@ PARTS = {
     "encoding": encoding,
     "bytes": sizes,
     "memory": memory,
+    "latency": whole.closing,
+    "closing": whole.closing,
     "pieces": pieces,
 }
 

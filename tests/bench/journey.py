@@ -239,7 +239,7 @@ def latency(table: Table) -> None:
         with (
             tempfile.TemporaryDirectory() as folder,
             sandbox_apart(timedelta(0)) as (url, key, arrivals),
-            daemon(Path(folder), url, key, settle=settle) as (_, inbox),
+            daemon(Path(folder), url, key, settle=settle, more=", at_once: false") as (_, inbox),
         ):
             for number in range(3 if settle == "5s" else 10):
                 before = len(arrivals())
