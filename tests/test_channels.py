@@ -48,6 +48,7 @@ SPLIT = Wishes(split=True)
         (ONE, SPLIT, (0,), ""),
         (ONE, Wishes(), (0,), ""),
         (AudioFacts(), Wishes(channels=(0, 1)), (0, 1), ""),
+        (AudioFacts(channels=2), SPLIT, (0, 1), "is unknown: each is sent"),
     ],
 )
 def test_rules(facts: AudioFacts, wishes: Wishes, sent: tuple[int, ...], said: str) -> None:
@@ -100,6 +101,7 @@ def test_what_is_not_there_is_refused(
         (AudioFacts(), Wishes(), False),
         (AudioFacts(), SPLIT, True),
         (AudioFacts(), Wishes(channels=(1,)), True),
+        (replace(CALL, duration=timedelta(hours=25)), SPLIT, False),
     ],
 )
 def test_listening_is_worth_it(facts: AudioFacts, wishes: Wishes, *, listens: bool) -> None:

@@ -190,6 +190,8 @@ def test_what_is_not_worth_sending_is_not_sent(
     assert told["channels"][1] == {"channel": 1, "speaker": "customer", "text": ""}
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(180)
 def test_channels_by_number(world: Installed, sandbox: Sandbox) -> None:
     """`channels: [0, 1]` of fake stereo, sent as it is, is paid for once; of one channel it fails unpaid."""
     world.inbox_keys = {"channels": [0, 1], "formats": ["srt"], "include": ["*.*"]}

@@ -237,6 +237,29 @@ def test_the_same_content_is_cut_at_the_same_places(keeper: Keeper, now: datetim
     assert {row.state for row in _rows(keeper, copy)} == {State.TRANSCRIBED}
 
 
+@pytest.mark.parametrize("changed", ["content", "options"])
+def test_other_content_is_never_joined(keeper: Keeper, now: datetime, changed: str) -> None:
+    """Pieces of earlier content, or asked with other options, count for nothing, though they lie at the same place."""
+    whole = _cut(keeper, now)
+    first, second, _ = _rows(keeper, whole)
+    flying = _ask(keeper, second, now)
+    _hear(keeper, _ask(keeper, first, now), now)
+    over = _there(keeper, whole.id).resettle(now=now)
+    keeper.book.save(_there(keeper, whole.id), over)
+    plan = replace(CUT.plan, options={"language": "zh"})
+    other = replace(CUT, sha256="ff" * 32) if changed == "content" else replace(CUT, plan=plan)
+    read = over.read(other, now=now)
+    keeper.store.save(over, read)
+    whole = _cut_again(keeper, read, now)
+    fresh = [row for row in _rows(keeper, whole) if row.state is State.SETTLED]
+    assert len(fresh) == 3
+    for row in fresh:
+        _hear(keeper, _ask(keeper, row, now), now)
+    assert _there(keeper, whole.id).state is State.CUT
+    _hear(keeper, flying, now)
+    assert _there(keeper, whole.id).state is State.TRANSCRIBED
+
+
 def test_a_person_decides_for_all_pieces(keeper: Keeper, now: datetime) -> None:
     """After a restored backup a piece waits for a person, and once the recording was retried it does not."""
     whole, store = _cut(keeper, now), keeper.store

@@ -19,7 +19,11 @@ CUT = {way.name: way for way in WAYS if way.cut}
         ("cut", "answer-got"),
         ("cut", "joined"),
         ("cut for tasks", "piece-published"),
-        ("cut by channel", "answer-got"),
+        pytest.param(
+            "cut by channel",
+            "answer-got",
+            marks=(pytest.mark.soak, pytest.mark.timeout(180)),
+        ),
     ],
 )
 def test_killed_on_the_way(tmp_path: Path, name: str, place: str) -> None:

@@ -134,6 +134,24 @@ def test_five_minutes_of_studio_quality_fit(world: Installed, heard: Attentive) 
     assert size < 7_500_000
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(240)
+def test_five_minutes_to_the_second_take_the_sync_model(world: Installed, heard: Attentive) -> None:
+    """300 s at 48 kHz, stereo, 24 bits (86 MB): over the limit of 295 s it goes to the sync model in pieces."""
+    world.inbox_keys = {"engine": "qwen3-asr-flash"}
+    second = np.concatenate([media.tone(0.5, rate=48_000), media.silence(0.5, rate=48_000)], axis=1)
+    sound = np.tile(np.concatenate([second, second]), 300)
+    file = media.write(world.inbox / "talk.wav", sound, codec="pcm_s24le", rate=48_000)
+    assert file.stat().st_size > 86_000_000
+    done = world.call("once", patience=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert world.text_of("talk").strip()
+    assert {bytes.fromhex(magic) for magic, *_ in heard.arrived} == {b"fLaC"}
+    assert all(size < 7_500_000 for *_, size in heard.arrived)
+    arrived = sum(samples.shape[1] / rate for _, samples, rate, _ in heard.arrived)
+    assert arrived == pytest.approx(300, abs=0.1)
+
+
 def test_what_no_lossless_copy_fits_is_sent_small(world: Installed, heard: Attentive) -> None:
     """Noise, which FLAC can hardly make smaller, goes as Opus when its FLAC is over the limit."""
     world.engines = {"qwen3-asr-flash": {"largest": "200kB"}}

@@ -59,7 +59,8 @@ _WORDS = re.compile(
 
 _NEVER = re.compile(
     r"^(SELECT|INSERT|UPDATE|DELETE|CREATE|DROP|PRAGMA|WITH) |^Content-(Type|Disposition)|'self'|<time "
-    r"|^Bearer |^{self} |{wanted} ORDER BY|^(retry|event|data): |^default-src |^Input should$|^Value error$"
+    r"|^Bearer |^{self} |{wanted} ORDER BY|^(retry|event|data|id): "
+    r"|event: {kind}|^default-src |^Input should$|^Value error$"
     r"|^Callback with id$|^not authorized$"
 )
 """SQL, headers, markup."""

@@ -30,6 +30,10 @@ __all__ = [
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 
+LONGEST_HEARD = timedelta(hours=24)
+"""What is longer is not decoded only to spare money: it takes many minutes."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
     """The channels that are asked about, counted from 0, and why; none where all that are wanted are silent."""
@@ -40,6 +44,8 @@ class Choice:
 
 def needs_listening(wishes: Wishes, facts: AudioFacts) -> bool:
     """Whether a recording is decoded before its channels are chosen: several may be paid for, or are not known of."""
+    if facts.duration is not None and facts.duration > LONGEST_HEARD:
+        return False
     several = wishes.split or len(wishes.channels) > 1
     if facts.channels is None:
         return several or wishes.channels != (0,)
@@ -61,6 +67,8 @@ def choose(wishes: Wishes, facts: AudioFacts, *, send_silence: bool) -> Choice:
         all_of_them = counted(facts.channels or len(wanted), "channel")
         reasons.append(f"its {all_of_them} carry the same sound: one is sent, and billed")
         return Choice(channels=(0,), reasons=tuple(reasons))
+    if facts.same_channels is None and facts.channels is not None:
+        reasons.append("whether its channels are silent or all the same is unknown: each is sent")
     silent = () if send_silence else facts.silent_channels
     reasons.extend(
         f"the {ordinal(channel)} channel is silent throughout: it is not sent, nor billed"

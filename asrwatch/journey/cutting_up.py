@@ -7,9 +7,24 @@ from datetime import datetime, timedelta
 from asrwatch.audio.cutting import Stretch
 from asrwatch.errors import OurBug
 from asrwatch.journey.channels import ordinal
-from asrwatch.journey.recording import Failure, Piece, Preparation, Recording, State
+from asrwatch.journey.recording import (
+    Failure,
+    Piece,
+    Preparation,
+    Recording,
+    State,
+    purchase_key,
+)
 
-__all__ = ["IN_FLIGHT", "as_recording", "clock", "failure_of", "name_of", "stretches"]
+__all__ = [
+    "IN_FLIGHT",
+    "as_recording",
+    "clock",
+    "failure_of",
+    "name_of",
+    "purchase_of",
+    "stretches",
+]
 
 _MILLISECOND = timedelta(milliseconds=1)
 IN_FLIGHT = frozenset({State.ASKING, State.SUBMITTED, State.TRANSCRIBED})
@@ -51,6 +66,13 @@ def as_recording(whole: Recording, piece: Piece, *, now: datetime) -> Recording:
     return replace(
         found, part_of=whole.id, reading=replace(reading, facts=facts, plan=plan, piece=piece)
     )
+
+
+def purchase_of(whole: Recording, piece: Piece) -> str:
+    """What is bought with a piece of a recording: this content, these options, this place."""
+    if whole.reading is None:
+        raise OurBug("a cut recording lacks its evidence")
+    return purchase_key(whole.reading.sha256, whole.reading.plan, piece)
 
 
 def name_of(piece: Piece) -> str:

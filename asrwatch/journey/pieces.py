@@ -7,7 +7,7 @@ was not asked about by then is not. Rows of pieces that nobody paid for exist on
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from asrwatch import logs
 from asrwatch.audio.cutting import Stretch
@@ -15,7 +15,13 @@ from asrwatch.crash import crash_point
 from asrwatch.errors import OurBug
 from asrwatch.journey import journey
 from asrwatch.journey.book import Book
-from asrwatch.journey.cutting_up import IN_FLIGHT, as_recording, failure_of, stretches
+from asrwatch.journey.cutting_up import (
+    IN_FLIGHT,
+    as_recording,
+    failure_of,
+    purchase_of,
+    stretches,
+)
 from asrwatch.journey.joining import joined
 from asrwatch.journey.journey import Route
 from asrwatch.journey.purchases import Purchases
@@ -29,8 +35,6 @@ log = logs.get("journey")
 _KEPT = IN_FLIGHT | {State.DELIVERED}
 """A piece of an earlier cut in one of these stands for the same piece of the next."""
 _ENDED = frozenset({State.DELIVERED, State.FAILED, State.PARKED})
-
-Place = tuple[timedelta, timedelta, int | None]
 
 
 class Pieces:
@@ -49,10 +53,10 @@ class Pieces:
             raise OurBug("a cut recording lacks its pieces")
         bare = tuple(replace(piece, copy=None) for piece in staging.pieces)
         whole = replace(after, staging=replace(staging, pieces=bare))
-        earlier: dict[Place, Recording] = {}
+        earlier: dict[str, Recording] = {}
         for row in store.pieces_of(whole.id):
-            if row.piece is not None and row.state in _KEPT:
-                earlier[row.piece.place] = row
+            if row.reading is not None and row.state in _KEPT:
+                earlier[row.reading.purchase] = row
             else:
                 self._drop(row)
         self._book.save(before, whole, note=f"cut into {counted(len(bare), 'piece')}")
@@ -60,7 +64,7 @@ class Pieces:
             store.remember_cut(whole.reading.purchase, stretches(bare))
         kept = 0
         for piece in staging.pieces:
-            if earlier.pop(piece.place, None) is not None:
+            if earlier.pop(purchase_of(whole, piece), None) is not None:
                 self._discard(as_recording(whole, piece, now=now))
                 kept += 1
                 continue
@@ -125,12 +129,15 @@ class Pieces:
         if whole.state is not State.CUT or self._book.store.pieces_left(whole.id):
             return
         answers = {
-            row.piece.place: row.answer
+            row.reading.purchase: row.answer
             for row in self._book.store.pieces_of(whole.id)
-            if row.piece is not None and row.answer is not None
+            if row.reading is not None and row.answer is not None
         }
         pieces = whole.staging.pieces if whole.staging else ()
-        heard = [(piece, answers[piece.place]) for piece in pieces if piece.place in answers]
+        keys = [purchase_of(whole, piece) for piece in pieces]
+        heard = [
+            (piece, answers[key]) for piece, key in zip(pieces, keys, strict=True) if key in answers
+        ]
         if not heard or len(heard) != len(pieces):
             raise OurBug("a cut recording has pieces that are neither heard nor on their way")
         answer = joined(heard)
@@ -159,7 +166,12 @@ class Pieces:
 
 
 def _waits_for(whole: Recording, piece: Recording) -> bool:
-    """Whether a piece belongs to the cut that its recording waits for, and not to an earlier one."""
+    """Whether a piece belongs to the cut that its recording waits for, and not to an earlier one.
+
+    Of other content, or with other options, the same place is another piece.
+    """
     if whole.state is not State.CUT or whole.staging is None or piece.piece is None:
         return False
-    return piece.piece.place in {each.place for each in whole.staging.pieces}
+    place = next((one for one in whole.staging.pieces if one.place == piece.piece.place), None)
+    bought = piece.reading.purchase if piece.reading else ""
+    return place is not None and purchase_of(whole, place) == bought

@@ -261,6 +261,7 @@ PARTS = {
     "bytes": sizes,
     "memory": memory,
     "latency": whole.closing,
+    "closing": whole.closing,
     "pieces": pieces,
 }
 
