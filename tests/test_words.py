@@ -1,8 +1,11 @@
 import ast
+import json
 import random
 import time
+from pathlib import Path
 
 import pytest
+from cli_helpers import asrwatch, configure
 from words_gathering import missing, sentences_of, tables
 
 from asrwatch.words import accepted, language, language_of, shown, speaking
@@ -19,6 +22,7 @@ ROWS = {
     "it lies on a share": "位于网络共享上",
     "delivered": "已交付",
     "under way": "进行中",
+    "NOT SERVED: {message} {advice}": "未能提供：{message*}{advice*}",
 }
 
 
@@ -45,6 +49,12 @@ def test_a_text_is_cut_at_its_joints(table: Table) -> None:
     text = "/in: DEGRADED, watched by polling (it lies on a share), 3 files"
     assert table.shown(text) == "/in: DEGRADED，监视方式：polling（位于网络共享上），3 个文件"
     assert table.shown("3 delivered, 1 file") == "已交付 3，1 个文件"
+
+
+def test_a_message_comes_with_its_advice(table: Table) -> None:
+    """Nothing but a blank stands between them, and both are translated."""
+    text = "NOT SERVED: a.wav is longer than 5s. Cut it, or raise `longest`."
+    assert table.shown(text) == "未能提供：a.wav 超过 5 秒。请将其剪短，或调大 `longest`。"
 
 
 def test_brackets_may_stand_in_values(table: Table) -> None:
@@ -189,3 +199,32 @@ def act(path, n):
         "{n} were left",
         "Print JSON, for machines.",
     }
+
+
+# On the command line.
+
+
+def test_the_command_line_speaks_chinese(tmp_path: Path) -> None:
+    """Help, usage errors and reports follow the locale or `--lang`, wherever it stands; JSON stays English."""
+    configure(tmp_path)
+    told = asrwatch("--help", cwd=tmp_path, LANG="zh_CN.UTF-8")
+    assert told.stdout.startswith("用法：asrwatch")
+    assert "监视目录并转写其中出现的录音。" in told.stdout
+    assert all(cells(line) <= 80 for line in told.stdout.splitlines())
+    told = asrwatch("status", "--lang=zh", cwd=tmp_path)
+    assert "未运行" in told.stdout
+    told = asrwatch("status", "--json", "--lang", "zh", cwd=tmp_path)
+    assert json.loads(told.stdout)["running"] is False
+    told = asrwatch("status", "--nope", cwd=tmp_path, LANG="zh_CN.UTF-8")
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "没有此选项：--nope" in told.stderr
+    told = asrwatch("--lang", "en", "status", cwd=tmp_path, LANG="zh_CN.UTF-8")
+    assert "not running" in told.stdout
+
+
+def test_a_language_there_is_not_is_refused(tmp_path: Path) -> None:
+    """`--lang` names the languages there are, in front of the command and behind it."""
+    for arguments in (("--lang", "xx", "status"), ("status", "--lang=xx")):
+        told = asrwatch(*arguments, cwd=tmp_path)
+        assert told.returncode == 2
+        assert "'en', 'zh'" in told.stderr

@@ -95,6 +95,9 @@ class Table:
                 self._add(form, chinese)
 
     def _add(self, english: str, chinese: str) -> None:
+        # Only a blank stands between a message and its advice: they are found together, and told apart later.
+        if english.endswith("{message} {advice}"):
+            english, chinese = english.removesuffix(" {advice}"), chinese.replace("{advice*}", "")
         if not PLACEHOLDER.search(english):
             self._exact[english] = chinese
             return
