@@ -259,6 +259,12 @@ def _notes_lie_in_folders(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX notes_by_path ON notes (path)")
 
 
+def _asks_of_pieces_are_found_fast(connection: Connection) -> None:
+    connection.exec_driver_sql(
+        "CREATE INDEX asks_of_pieces ON asks (part_of) WHERE part_of IS NOT NULL"
+    )
+
+
 MIGRATIONS: tuple[Step, ...] = (
     _asks_tell_what_they_cost,
     _inboxes_take_turns,
@@ -275,6 +281,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _sums_come_grouped,
     _engines_are_asked_for_by_name,
     _notes_lie_in_folders,
+    _asks_of_pieces_are_found_fast,
 )
 """From schema 1 on: the first of them makes schema 2, and so forth."""
 
