@@ -17,6 +17,7 @@ from asrwatch.errors import UsageError
 from asrwatch.journey.filling import Filler
 from asrwatch.journey.recording import Answer, Recording, Sentence, State
 from asrwatch.journey.store import Search, Store
+from asrwatch.journey.store.said import find_in
 from asrwatch.journey.store.searching import excerpt, phrases, query, split
 
 ZOO = "Der Löwe sprach mit dem Bären über die Straße."
@@ -137,8 +138,8 @@ def test_signs_in_a_search_are_text(store: Store, now: datetime, sought: str) ->
 def test_no_search_is_an_error_of_sql(text: str) -> None:
     """Whatever somebody types is a search, or is told to hold no word."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        connection.execute("CREATE VIRTUAL TABLE words USING fts5(said, content='')")
-        connection.execute("INSERT INTO words VALUES (?)", (split(text),))
+        connection.execute("CREATE VIRTUAL TABLE words USING fts5(said, inbox, content='')")
+        connection.execute("INSERT INTO words VALUES (?, '')", (split(text),))
         try:
             wanted = query(text)
         except UsageError:
@@ -166,6 +167,57 @@ def test_the_best_hit_comes_first_and_filters_hold(store: Store, now: datetime) 
     assert found(store, "budget", since=now - timedelta(days=1)) == [2]
     finding = store.find(Search(text="budget", limit=1))
     assert (finding.count, finding.ranked, len(finding.hits)) == (2, True, 1)
+
+
+def test_a_search_of_one_inbox_does_not_look_through_the_others(
+    store: Store, now: datetime
+) -> None:
+    """A frequent word in an inbox that has little of it, or lately, costs nothing for all the others."""
+    for number in range(1, 400):
+        said(store, number, now - timedelta(days=2), "budget")
+    said(store, 400, now, "budget", inbox="calls")
+    reading = sqlite3.connect(f"file:{store.state_dir / 'asrwatch.db'}?mode=ro", uri=True)
+    with closing(reading):
+        steps = 0
+
+        def step() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        reading.set_progress_handler(step, 10)
+        spent = []
+        for narrowed in ({"inbox": "calls"}, {"inbox": "none"}, {"since": now - timedelta(days=1)}):
+            steps = 0
+            find_in(reading, Search(text="budget", **narrowed))
+            spent.append(steps)
+        steps = 0
+        find_in(reading, Search(text="budget"))
+    assert max(spent) * 5 < steps
+
+
+def test_inboxes_with_any_name_are_told_apart(store: Store, now: datetime) -> None:
+    """Names of inboxes are compared whole, whatever stands in them; the name is not said in a recording."""
+    names = ("one two", "two", 'a"b', "会议", "Two")
+    for number, name in enumerate(names, 1):
+        said(store, number, now, "budget", inbox=name)
+    assert [found(store, "budget", inbox=name) for name in names] == [[1], [2], [3], [4], [5]]
+    assert found(store, "two") == []
+    assert found(store, "x74776f") == []
+
+
+def test_what_was_said_moves_with_its_recording(store: Store, now: datetime) -> None:
+    """A recording whose inbox is called otherwise is found there, and its words go with it when it is forgotten."""
+    mine = said(store, 1, now, "budget")
+    moved = store.save(mine, replace(mine, inbox="calls"), note="moved")
+    assert found(store, "budget", inbox="calls") == [1]
+    assert found(store, "budget", inbox="inbox") == []
+    store.forget(moved, now=now)
+    with store.transaction():
+        assert store._run("SELECT count(*) FROM words WHERE words MATCH 'budget'").fetchone() == (
+            0,
+        )
+    check_index(store)
 
 
 def test_an_excerpt_shows_where_most_of_the_words_stand_together() -> None:

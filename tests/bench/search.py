@@ -140,12 +140,14 @@ def main() -> None:
                     f"{timed(partial(store.find, search)):.1f} ms",
                 )
             )
-        rows.append(
-            (
-                "of an inbox without any",
-                f"{timed(lambda: store.find(Search(text=speech.words[0], inbox='x'))):.1f} ms",
-            )
-        )
+        often = Search(text=speech.words[0])
+        for name, narrowed in {
+            "of an inbox without any": replace(often, inbox="x"),
+            "of the inbox that has all": replace(often, inbox="inbox"),
+            "of recordings found since, without any": replace(often, since=NOW + timedelta(days=1)),
+            "of recordings found since, all of them": replace(often, since=NOW - timedelta(days=1)),
+        }.items():
+            rows.append((name, f"{timed(partial(store.find, narrowed)):.1f} ms"))
         rows.append(("what happened lately", f"{timed(lambda: store.lately(limit=20)):.1f} ms"))
         with store.transaction():
             store._begin_anew()

@@ -259,6 +259,20 @@ def _notes_lie_in_folders(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX notes_by_path ON notes (path)")
 
 
+def _searches_know_inboxes(connection: Connection) -> None:
+    """The index tells inboxes apart: it is filled in anew, from what was said."""
+    connection.exec_driver_sql("DROP TABLE words")
+    connection.exec_driver_sql(
+        "CREATE VIRTUAL TABLE words"
+        " USING fts5(said, inbox, content='', tokenize='unicode61 remove_diacritics 2')"
+    )
+    connection.exec_driver_sql(
+        "UPDATE filling SET below = (SELECT coalesce(max(id), 0) FROM recordings)"
+    )
+    connection.exec_driver_sql(
+        "CREATE INDEX recordings_by_finding ON recordings (found_at) WHERE part_of IS NULL"
+
+
 def _asks_of_pieces_are_found_fast(connection: Connection) -> None:
     connection.exec_driver_sql(
         "CREATE INDEX asks_of_pieces ON asks (part_of) WHERE part_of IS NOT NULL"
@@ -281,6 +295,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _sums_come_grouped,
     _engines_are_asked_for_by_name,
     _notes_lie_in_folders,
+    _searches_know_inboxes,
     _asks_of_pieces_are_found_fast,
 )
 """From schema 1 on: the first of them makes schema 2, and so forth."""

@@ -211,6 +211,8 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
         with self.transaction():
             if replace(after, outputs=before.outputs) != before:
                 self._save_row(before, after)
+            if after.inbox != before.inbox:
+                self.said_moves(after.id, before.inbox, into=after.inbox)
             if after.outputs != before.outputs:
                 self._own(before, after)
             if after.delivery is not None and after.delivery.said is not None:

@@ -1,9 +1,10 @@
 """What was said in every recording: kept beside its row, found by its words.
 
 The sentences lie compressed in `said`; the index `words` holds no text (FTS5, contentless), so that both together
-take less than the answers they come from. The invariant: the index holds exactly those rows of `said` whose number is
-above `filling.below`. What lies below is filled in from the newest down, in small portions: after an upgrade from the
-stored answers, after damage from `said`.
+take less than the answers they come from. It knows the inbox, too: who looks for a frequent word in one inbox is not to
+wait until all the others were looked through. The invariant: the index holds exactly those rows of `said` whose number
+is above `filling.below`. What lies below is filled in from the newest down, in small portions: after an upgrade from
+the stored answers, after damage from `said`.
 """
 
 import json
@@ -20,7 +21,7 @@ from asrwatch import logs
 from asrwatch.journey.recording import Sentence, State
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.database import Database
-from asrwatch.journey.store.searching import Excerpt, Search, excerpt, query, split
+from asrwatch.journey.store.searching import Excerpt, Search, excerpt, query, split, token
 
 __all__ = ["MOST_RANKED", "Finding", "Hit", "Said", "find_in"]
 
@@ -39,8 +40,10 @@ Told = Sequence[tuple[timedelta | None, str]]
 
 _WANTED = """
 FROM words JOIN recordings AS r ON r.id = words.rowid
-WHERE words MATCH :query AND (:inbox IS NULL OR r.inbox = :inbox) AND (:since IS NULL OR r.found_at >= :since)
+WHERE words MATCH :query AND words.rowid >= :first
+AND (:inbox IS NULL OR r.inbox = :inbox) AND (:since IS NULL OR r.found_at >= :since)
 """
+_FIRST = "SELECT min(id) FROM recordings WHERE part_of IS NULL AND found_at >= ?"
 _COUNT = f"SELECT count(*) FROM (SELECT 1 {_WANTED} LIMIT {MOST_RANKED + 1})"  # noqa: S608 - constants of ours
 _HITS = f"""
 SELECT r.id, r.inbox, r.path, r.original, r.state, r.found_at, r.delivered_at,
@@ -53,6 +56,7 @@ _MISSING = (
     " (SELECT count(*) FROM recordings WHERE id <= below AND state = 'delivered' AND part_of IS NULL) END FROM filling"
 )
 _BY_RANK, _NEWEST_FIRST = _HITS.format(order="words.rank"), _HITS.format(order="words.rowid DESC")
+_NONE = 2**62
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,10 +94,15 @@ def find_in(connection: sqlite3.Connection, search: Search) -> Finding:
         UsageError: there is no word in the search.
         sqlite3.Error: what SQLite says; `Said.find` deals with a damaged index.
     """
+    since, first = tables.stored(search.since), 0
+    if since is not None:  # recordings are numbered as they are found
+        (begin,) = connection.execute(_FIRST, (since,)).fetchone()
+        first = _NONE if begin is None else begin
     chosen = {
-        "query": query(search.text),
+        "query": query(search.text, search.inbox),
         "inbox": search.inbox,
-        "since": tables.stored(search.since),
+        "since": since,
+        "first": first,
         "limit": search.limit,
     }
     (count,) = connection.execute(_COUNT, chosen).fetchone()
@@ -145,9 +154,19 @@ class Said(Database):
             )
             if recording_id > self._below():
                 with self._mending():
+                    inbox = self._inbox_of(recording_id)
                     if before is not None:
-                        self._unindex(recording_id, before)
-                    self._index(recording_id, packed)
+                        self._unindex(recording_id, before, inbox)
+                    self._index(recording_id, packed, inbox)
+
+    def said_moves(self, recording_id: int, inbox: str, *, into: str) -> None:
+        """What was said in a recording is found in another inbox from now on."""
+        with self.transaction():
+            packed = self._packed_said(recording_id)
+            if packed is not None and recording_id > self._below():
+                with self._mending():
+                    self._unindex(recording_id, packed, inbox)
+                    self._index(recording_id, packed, into)
 
     def drop_said(self, recording_id: int) -> None:
         """Forget what was said in a recording."""
@@ -157,7 +176,7 @@ class Said(Database):
                 return
             if recording_id > self._below():
                 with self._mending():
-                    self._unindex(recording_id, before)
+                    self._unindex(recording_id, before, self._inbox_of(recording_id))
             self._run("DELETE FROM said WHERE recording = ?", (recording_id,))
 
     def said_in(self, recording_id: int) -> Told | None:
@@ -215,15 +234,15 @@ class Said(Database):
                 self.has_gaps = False
                 return False
             rows = self._run(
-                "SELECT r.id, s.said FROM recordings AS r LEFT JOIN said AS s ON s.recording = r.id"
+                "SELECT r.id, s.said, r.inbox FROM recordings AS r LEFT JOIN said AS s ON s.recording = r.id"
                 " WHERE r.id <= ? AND r.part_of IS NULL AND (s.recording IS NOT NULL OR r.state = 'delivered')"
                 " ORDER BY r.id DESC LIMIT ?",
                 (below, _AT_ONCE),
             ).fetchall()
             done = below + 1 if rows else 1
             with self._mending() as mended:
-                for number, packed in rows:
-                    self._fill_in(number, packed, read)
+                for number, packed, inbox in rows:
+                    self._fill_in(number, packed, inbox, read)
                     done = number
                     if time.monotonic() > end:
                         break
@@ -234,7 +253,11 @@ class Said(Database):
         return True
 
     def _fill_in(
-        self, number: int, packed: bytes | None, read: Callable[[int], Iterable[Sentence] | None]
+        self,
+        number: int,
+        packed: bytes | None,
+        inbox: str,
+        read: Callable[[int], Iterable[Sentence] | None],
     ) -> None:
         if packed is None:
             sentences = read(number)
@@ -242,7 +265,7 @@ class Said(Database):
                 return
             packed = _packed([(each.begin, each.text) for each in sentences])
             self._run("INSERT INTO said (recording, said) VALUES (?, ?)", (number, packed))
-        self._index(number, packed)
+        self._index(number, packed, inbox)
 
     def _below(self) -> int:
         return int(self._run("SELECT below FROM filling").fetchone()[0])
@@ -251,13 +274,21 @@ class Said(Database):
         row = self._run("SELECT said FROM said WHERE recording = ?", (recording_id,)).fetchone()
         return bytes(row[0]) if row else None
 
-    def _index(self, number: int, packed: bytes) -> None:
-        self._run("INSERT INTO words (rowid, said) VALUES (?, ?)", (number, _indexed(packed)))
+    def _inbox_of(self, recording_id: int) -> str:
+        """As it is indexed: whoever changes it says so by `said_moves`."""
+        found = self._run("SELECT inbox FROM recordings WHERE id = ?", (recording_id,)).fetchone()
+        return str(found[0])
 
-    def _unindex(self, number: int, packed: bytes) -> None:
+    def _index(self, number: int, packed: bytes, inbox: str) -> None:
         self._run(
-            "INSERT INTO words (words, rowid, said) VALUES ('delete', ?, ?)",
-            (number, _indexed(packed)),
+            "INSERT INTO words (rowid, said, inbox) VALUES (?, ?, ?)",
+            (number, _indexed(packed), token(inbox)),
+        )
+
+    def _unindex(self, number: int, packed: bytes, inbox: str) -> None:
+        self._run(
+            "INSERT INTO words (words, rowid, said, inbox) VALUES ('delete', ?, ?, ?)",
+            (number, _indexed(packed), token(inbox)),
         )
 
     @contextmanager

@@ -16,7 +16,17 @@ from itertools import accumulate, pairwise
 
 from asrwatch.errors import UsageError
 
-__all__ = ["LONGEST", "Excerpt", "Fragment", "Search", "excerpt", "phrases", "query", "split"]
+__all__ = [
+    "LONGEST",
+    "Excerpt",
+    "Fragment",
+    "Search",
+    "excerpt",
+    "phrases",
+    "query",
+    "split",
+    "token",
+]
 
 LONGEST = 1000
 """Characters of a search; what is longer was not typed by a person."""
@@ -94,13 +104,20 @@ def phrases(search: str) -> tuple[str, ...]:
     return told[:_MOST_PHRASES]
 
 
-def query(search: str) -> str:
+def query(search: str, inbox: str | None = None) -> str:
     """The search in FTS5's own language: every phrase quoted, so that nothing in it is an operator.
 
     Raises:
         UsageError: as `phrases`.
     """
-    return " ".join('"' + split(each).replace('"', " ") + '"' for each in phrases(search))
+    told = " ".join('"' + split(each).replace('"', " ") + '"' for each in phrases(search))
+    there = "" if inbox is None else f" AND inbox : {token(inbox)}"
+    return f"said : ({told}){there}"
+
+
+def token(inbox: str) -> str:
+    """An inbox's name as one word of the index, whatever stands in it."""
+    return "x" + inbox.encode("utf-8", "surrogatepass").hex()
 
 
 def excerpt(search: str, said: Sequence[tuple[timedelta | None, str]]) -> Excerpt:

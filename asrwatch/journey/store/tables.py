@@ -233,6 +233,9 @@ recordings = Table(
         "found_at",
         sqlite_where=text("part_of IS NULL AND state NOT IN ('delivered', 'failed', 'parked')"),
     ),
+    Index(  # where a search begins
+        "recordings_by_finding", "found_at", sqlite_where=text("part_of IS NULL")
+    ),
     Index("recordings_by_ticket", "ticket", unique=True, sqlite_where=text("ticket IS NOT NULL")),
     Index("recordings_by_purchase", "purchase"),
     Index("pieces_of", "part_of", "state", sqlite_where=text("part_of IS NOT NULL")),
@@ -430,7 +433,7 @@ filling = Table(
     sqlite_strict=True,
 )
 
-WORDS = "CREATE VIRTUAL TABLE words USING fts5(said, content='', tokenize='unicode61 remove_diacritics 2')"
+WORDS = "CREATE VIRTUAL TABLE words USING fts5(said, inbox, content='', tokenize='unicode61 remove_diacritics 2')"
 """The index of what was said; it keeps no text of its own."""
 
 
