@@ -271,6 +271,7 @@ def _searches_know_inboxes(connection: Connection) -> None:
     )
     connection.exec_driver_sql(
         "CREATE INDEX recordings_by_finding ON recordings (found_at) WHERE part_of IS NULL"
+    )
 
 
 def _asks_of_pieces_are_found_fast(connection: Connection) -> None:
