@@ -162,7 +162,7 @@ def test_a_failed_piece_fails_the_recording(keeper: Keeper, now: datetime) -> No
 
 
 def test_a_piece_that_was_let_go_under_way_is_no_fault(keeper: Keeper, now: datetime) -> None:
-    """A worker that comes back with a piece nobody waits for any more, whatever it brings, leaves the books as they are."""
+    """A worker that brings back a piece nobody waits for any more, in whatever state, leaves the books as they are."""
     whole = _cut(keeper, now)
     first, second, third = _rows(keeper, whole)
     _suffer(keeper, _ask(keeper, first, now), RecordingError("No.", code="no"), now)
