@@ -57,6 +57,8 @@ def test_what_is_to_be_cut_is_cut_and_joined(
     assert np.isclose(sandbox.bill.seconds, talk(2).shape[1] / 16_000, atol=2)
     assert [sentence["text"] for sentence in told["sentences"]] == ["one", "two"]
     assert told["sentences"][1]["begin_ms"] == told["provenance"]["pieces"][1]["begin_ms"]
+    (hit,) = json.loads(world.call("transcripts", "two", "one", "--json").stdout)["transcripts"]
+    assert hit["recording"] == str(world.inbox / "talk.wav")
 
 
 def test_subtitles_need_no_task(world: Installed, sandbox: Sandbox) -> None:
