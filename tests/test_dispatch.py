@@ -44,6 +44,7 @@ def asked(
     region: str = "beijing",
     engine: str | None = None,
     refused: tuple[str, ...] = (),
+    can_encode: bool = False,
 ) -> Choice:
     """What is chosen among the real engines."""
     question = Question(
@@ -53,6 +54,7 @@ def asked(
         region=region,
         engine=engine,
         refused=refused,
+        can_encode=can_encode,
     )
     return choose(question, candidates(region))
 
@@ -103,6 +105,17 @@ def test_rules(why: str, facts: AudioFacts, size: int | None, wishes: Wishes, en
     assert choice.engine == engine, why
     assert choice.preparation is Preparation.AS_IT_IS
     assert choice.reasons[-1].startswith(f"{engine}: ")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "engine"), [(295.001, FLASH), (300, FLASH), (300.001, FILETRANS)]
+)
+def test_an_exact_copy_may_be_as_long_as_the_limit(seconds: float, engine: str) -> None:
+    """Between 295 s and 300 s the sync model is sent a copy, whose length is known to the sample."""
+    choice = asked(lasting(seconds), can_encode=True)
+    assert choice.engine == engine
+    assert (choice.preparation is Preparation.RE_ENCODE) == (engine == FLASH)
+    assert asked(lasting(seconds)).engine == FILETRANS
 
 
 def test_reasons_can_be_read() -> None:

@@ -122,34 +122,17 @@ def test_whatever_people_have_is_heard(world: Installed, heard: Attentive) -> No
 
 
 def test_five_minutes_of_studio_quality_fit(world: Installed, heard: Attentive) -> None:
-    """A WAV of 290 s, 48 kHz, stereo, 24 bits (84 MB) goes through the sync model, re-encoded without loss."""
-    second = np.concatenate([media.tone(0.5, rate=48_000), media.silence(0.5, rate=48_000)], axis=1)
-    sound = np.tile(np.concatenate([second, second]), 290)
-    media.write(world.inbox / "talk.wav", sound, codec="pcm_s24le", rate=48_000)
-    done = world.call("once", patience=100)
-    assert done.returncode == 0, done.stdout + done.stderr
-    ((magic, samples, rate, size),) = heard.arrived
-    assert bytes.fromhex(magic) == b"fLaC"
-    assert samples.shape[1] / rate == pytest.approx(290, abs=0.1)
-    assert size < 7_500_000
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(240)
-def test_five_minutes_to_the_second_take_the_sync_model(world: Installed, heard: Attentive) -> None:
-    """300 s at 48 kHz, stereo, 24 bits (86 MB): over the limit of 295 s it goes to the sync model in pieces."""
-    world.inbox_keys = {"engine": "qwen3-asr-flash"}
+    """A WAV of 300 s, 48 kHz, stereo, 24 bits (86 MB) goes through the sync model whole, to the sample."""
     second = np.concatenate([media.tone(0.5, rate=48_000), media.silence(0.5, rate=48_000)], axis=1)
     sound = np.tile(np.concatenate([second, second]), 300)
     file = media.write(world.inbox / "talk.wav", sound, codec="pcm_s24le", rate=48_000)
     assert file.stat().st_size > 86_000_000
-    done = world.call("once", patience=200)
+    done = world.call("once", patience=100)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert world.text_of("talk").strip()
-    assert {bytes.fromhex(magic) for magic, *_ in heard.arrived} == {b"fLaC"}
-    assert all(size < 7_500_000 for *_, size in heard.arrived)
-    arrived = sum(samples.shape[1] / rate for _, samples, rate, _ in heard.arrived)
-    assert arrived == pytest.approx(300, abs=0.1)
+    ((magic, samples, rate, size),) = heard.arrived
+    assert bytes.fromhex(magic) == b"fLaC"
+    assert (samples.shape[1], rate) == (300 * 16_000, 16_000)
+    assert size < 7_500_000
 
 
 def test_what_no_lossless_copy_fits_is_sent_small(world: Installed, heard: Attentive) -> None:

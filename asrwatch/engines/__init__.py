@@ -177,6 +177,11 @@ class Engine(ABC, Generic[OptionsT]):
             return self.options.price_per_second
         return self.prices.get(self.cloud.region)
 
+    @property
+    def longest_copy(self) -> timedelta:
+        """How long a re-encoded copy may be, whose length is known to the sample; never less than `longest`."""
+        return self.options.longest
+
     def billed_channels(self, wishes: Wishes) -> int:  # noqa: ARG002 - an engine that bills channels looks at them
         """How many channels of a recording are billed."""
         return 1

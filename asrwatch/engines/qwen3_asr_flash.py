@@ -29,6 +29,10 @@ class Dialect(StrEnum):
     NATIVE = "native"
 
 
+EXACTLY = timedelta(seconds=300)
+"""The longest that is accepted; a millisecond more is not (contract section 3)."""
+
+
 class FlashOptions(EngineOptions):
     """Options of `qwen3-asr-flash`; the limits are those of contract sections 3 and 8.
 
@@ -92,6 +96,12 @@ class Qwen3AsrFlash(Engine[FlashOptions]):
         self._native = options.dialect is Dialect.NATIVE or (
             options.dialect is Dialect.AUTO and in_the_us
         )
+
+    @property
+    def longest_copy(self) -> timedelta:
+        """Up to the vendor's own limit, unless the configuration names another."""
+        shipped = FlashOptions.model_fields["longest"].default
+        return EXACTLY if self.options.longest == shipped else self.options.longest
 
     def sent(self, wishes: Wishes) -> Sent:
         """One language, ITN and context go over the wire; nothing else is known to the model."""

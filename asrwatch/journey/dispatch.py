@@ -24,7 +24,10 @@ __all__ = ["Candidate", "Choice", "Question", "choose", "decoded_size", "encoded
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """What the dispatcher needs to know of an engine (see `engines.Engine` for the words)."""
+    """What the dispatcher needs to know of an engine (see `engines.Engine` for the words).
+
+    `longest_copy` is how long a re-encoded copy may be, where that is more than `longest`.
+    """
 
     name: str
     takes_bytes: bool
@@ -37,6 +40,7 @@ class Candidate:
     containers: frozenset[str]
     longest: timedelta
     largest: int
+    longest_copy: timedelta | None = None
     codecs: Mapping[str, frozenset[str]] = field(default_factory=dict)
     fastest_rate: int | None = None
 
@@ -232,6 +236,7 @@ def _in_form(question: Question, candidate: Candidate) -> list[str]:
             _container(question, candidate),
             _codec(question, candidate),
             _several_tracks(question, candidate),
+            _only_exactly(question, candidate),
             _too_large(question, candidate),
         )
         if obstacle
@@ -300,12 +305,22 @@ def _too_long(question: Question, candidate: Candidate) -> str:
         if candidate.tasks:
             return ""
         return f"its limit is {_seconds(candidate.longest)} and the length is unknown"
-    if duration <= candidate.longest:
+    if duration <= candidate.longest or _only_exactly(question, candidate):
         return ""
     is_long, limit = _seconds(duration), _seconds(candidate.longest)
     if is_long == limit:  # a hair over: rounding would make nonsense of it
         is_long, limit = (f"{span.total_seconds()} s" for span in (duration, candidate.longest))
     return f"{is_long} is longer than its limit of {limit}"
+
+
+def _only_exactly(question: Question, candidate: Candidate) -> str:
+    """Frames of a compressed file round its length up; a copy has every sample counted, and may go to the limit."""
+    duration, most = question.facts.duration, candidate.longest_copy
+    if duration is None or most is None or not _can_encode(question, candidate):
+        return ""
+    if not candidate.longest < duration <= most:
+        return ""
+    return f"only a copy of exactly {_seconds(duration)} is sure to be within {_seconds(most)}"
 
 
 def _too_large(question: Question, candidate: Candidate) -> str:

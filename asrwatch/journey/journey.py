@@ -896,6 +896,7 @@ def candidate_of(engine: Engine[Any]) -> Candidate:
         regions=engine.regions,
         containers=engine.containers,
         longest=engine.options.longest,
+        longest_copy=engine.longest_copy,
         largest=engine.options.largest,
         codecs=engine.codecs,
         fastest_rate=engine.fastest_rate,
