@@ -60,6 +60,8 @@ def test_what_is_to_be_cut_is_cut_and_joined(
     assert "qwen3-asr-flash, piece 2: answered, " in world.call("explain", str(file)).stdout
     assert [sentence["text"] for sentence in told["sentences"]] == ["one", "two"]
     assert told["sentences"][1]["begin_ms"] == told["provenance"]["pieces"][1]["begin_ms"]
+    (hit,) = json.loads(world.call("transcripts", "two", "one", "--json").stdout)["transcripts"]
+    assert hit["recording"] == str(world.inbox / "talk.wav")
 
 
 def test_subtitles_need_no_task(world: Installed, sandbox: Sandbox) -> None:
