@@ -754,7 +754,10 @@ class Daemon:
                 self.post(
                     Call(
                         answer=lambda daemon: daemon.noting.ended(
-                            task.inbox, done, clock=daemon.clock.monotonic()
+                            task.inbox,
+                            done,
+                            clock=daemon.clock.monotonic(),
+                            now=daemon.clock.now(),
                         )
                     )
                 )
@@ -770,9 +773,11 @@ class Daemon:
         def work() -> None:
             gone = look()
             if gone:
-                self.post(Call(answer=lambda daemon: daemon.noting.deleted(gone)))
+                self.post(
+                    Call(answer=lambda daemon: daemon.noting.deleted(gone, now=daemon.clock.now()))
+                )
 
-        self._beside(f"looking after the notes of {inbox}", inbox, work)
+        self._beside(_looking_after_notes(inbox), inbox, work)
 
     def _fill_in(self) -> None:
         """Put transcripts of earlier versions into the search, while nothing else is to be done."""
@@ -837,7 +842,8 @@ class Daemon:
     @property
     def _has_notes_to_see_to(self) -> bool:
         return self.noting.has_work or any(
-            _noting_in(name) in self._aside for name in self.lookouts
+            not self._aside.isdisjoint({_noting_in(name), _looking_after_notes(name)})
+            for name in self.lookouts
         )
 
     def _is_stranded(self) -> bool:
@@ -939,6 +945,10 @@ def _standstill(trouble: InboxTrouble, now: datetime) -> Standstill:
         message=trouble.message,
         advice=trouble.advice,
     )
+
+
+def _looking_after_notes(inbox: str) -> str:
+    return f"looking after the notes of {inbox}"
 
 
 def _noting_in(inbox: str) -> str:

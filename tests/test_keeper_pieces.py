@@ -161,6 +161,21 @@ def test_a_failed_piece_fails_the_recording(keeper: Keeper, now: datetime) -> No
     assert rows[1].id == first.id
 
 
+def test_a_piece_that_was_let_go_under_way_is_no_fault(keeper: Keeper, now: datetime) -> None:
+    """A worker that brings back a piece nobody waits for any more, in whatever state, leaves the books as they are."""
+    whole = _cut(keeper, now)
+    first, second, third = _rows(keeper, whole)
+    _suffer(keeper, _ask(keeper, first, now), RecordingError("No.", code="no"), now)
+    before = (_there(keeper, whole.id), _rows(keeper, whole))
+    assert [row.state for row in before[1]] == [State.FAILED]
+    with keeper.store.transaction():
+        keeper.moved(second, second.stage(Staging(ask_id="late"), now=now), now=now)
+    _suffer(keeper, third, SourceChanged("Its copy is gone.", code="not-prepared"), now)
+    with keeper.store.transaction():
+        keeper.surprised(third, ValueError("of a worker"), now=now)
+    assert (_there(keeper, whole.id), _rows(keeper, whole)) == before
+
+
 def test_an_answer_in_flight_is_waited_for(keeper: Keeper, now: datetime) -> None:
     """Taken up again while a piece of before is still out, that one counts for its place, and is not bought twice."""
     whole = _cut(keeper, now)

@@ -1,16 +1,22 @@
 """Notes in folders: a recording without a transcript says why, and deleting the note means "try again"."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from desk_helpers import put
 from e2e_helpers import Installed
 from wait_helpers import wait_for
 from wav_helpers import write_wav
 
+from asrwatch.journey.noting import ASKED_AGAIN, Noting
+from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.store import Store
+from asrwatch.journey.store.notes import Note
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
 
 ENDING = ".asr-error.txt"
@@ -212,3 +218,73 @@ def test_killed_at_a_note_there_is_one_and_nobody_was_asked(
     assert '"note-deleted"' not in installed.log.read_text()
     assert installed.call("once").returncode == 1
     assert sorted(path.name for path in installed.inbox.iterdir()) == ["talk.wav", note.name]
+
+
+def noted(store: Store, state: State, now: datetime, number: int = 1) -> tuple[Recording, Note]:
+    """A recording, and the note about it that lies in its folder."""
+    path = b"/inbox/talk-%d.wav" % number
+    recording = put(store, state, now, path=path, number=number)
+    note = Note(
+        recording=recording.id,
+        inbox="inbox",
+        path=path + ENDING.encode(),
+        content="told",
+        wanted="a",
+        sha256="a",
+        device=1,
+    )
+    store.keep_note(note)
+    return recording, note
+
+
+def test_a_tool_that_deletes_notes_does_not_pay_for_ever(store: Store, now: datetime) -> None:
+    """A sync tool deletes the note of a failed recording every few minutes: three tries a day, then `retry` alone."""
+    tried: list[Recording] = []
+    noting = Noting(store, {}, tried.append)
+    recording, note = noted(store, State.FAILED, now)
+    for moment in range(8):
+        store.keep_note(note)
+        before = len(tried)
+        noting.deleted((note,), now=now + timedelta(minutes=moment))
+        if len(tried) > before:  # what the desk writes into the story
+            store.save(recording, recording, note=ASKED_AGAIN)
+    assert len(tried) == 3
+    kept = store.note_of(recording.id)
+    assert kept is not None
+    assert kept.is_due
+    noting.deleted((note,), now=now + timedelta(days=2))
+    assert len(tried) == 4
+
+
+def test_parked_ones_are_not_paid_again_by_a_tool(store: Store, now: datetime) -> None:
+    """Many notes gone at once are a share that was restored, a second time is a tool: neither pays for parked ones."""
+    tried: list[int] = []
+    noting = Noting(store, {}, lambda recording: tried.append(recording.id))
+    first, its_note = noted(store, State.PARKED, now)
+    failed, other = noted(store, State.FAILED, now, number=2)
+    noting.deleted((its_note, other), now=now)
+    assert tried == [failed.id]
+    kept = store.note_of(first.id)
+    assert kept is not None
+    assert kept.is_due
+    noting.deleted((its_note,), now=now)
+    assert tried == [failed.id, first.id]
+    store.save(first, first, note=ASKED_AGAIN)
+    store.keep_note(its_note)
+    noting.deleted((its_note,), now=now + timedelta(days=9))
+    assert tried == [failed.id, first.id]
+
+
+def test_notes_that_go_before_their_recordings_ask_for_nothing(installed: Installed) -> None:
+    """`rm -rf` takes the notes first, and the recordings a moment later: nothing is tried again."""
+    notes = [broken(installed, f"talk-{number}.wav") for number in range(5)]
+    installed.start()
+    wait_for(lambda: all(note.exists() for note in notes))
+    for note in notes:
+        note.unlink()
+    time.sleep(0.4)
+    for path in installed.inbox.iterdir():
+        path.unlink()
+    wait_for(lambda: not list(installed.inbox.iterdir()))
+    time.sleep(1.5)
+    assert '"note-deleted"' not in installed.log.read_text()

@@ -45,7 +45,8 @@ def test_what_is_to_be_cut_is_cut_and_joined(
     world: Installed, sandbox: Sandbox, heard: Counting
 ) -> None:
     """Two pieces, cut in a pause, each paid once; their words are joined in order, their places told."""
-    media.write(world.inbox / "talk.wav", talk(2), codec="pcm_s16le")
+    file = media.write(world.inbox / "talk.wav", talk(2), codec="pcm_s16le")
+    (planned,) = json.loads(world.call("plan", "--json").stdout)["files"]
     done = world.call("once")
     assert done.returncode == 0, done.stdout + done.stderr + world.log.read_text()
     told = json.loads(world.text_of("talk", ".json"))
@@ -55,8 +56,12 @@ def test_what_is_to_be_cut_is_cut_and_joined(
         piece["billed_seconds"] for piece in told["provenance"]["pieces"]
     )
     assert np.isclose(sandbox.bill.seconds, talk(2).shape[1] / 16_000, atol=2)
+    assert sandbox.bill.seconds <= planned["billed_seconds"]
+    assert "qwen3-asr-flash, piece 2: answered, " in world.call("explain", str(file)).stdout
     assert [sentence["text"] for sentence in told["sentences"]] == ["one", "two"]
     assert told["sentences"][1]["begin_ms"] == told["provenance"]["pieces"][1]["begin_ms"]
+    (hit,) = json.loads(world.call("transcripts", "two", "one", "--json").stdout)["transcripts"]
+    assert hit["recording"] == str(world.inbox / "talk.wav")
 
 
 def test_subtitles_need_no_task(world: Installed, sandbox: Sandbox) -> None:

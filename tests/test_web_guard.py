@@ -11,6 +11,8 @@ from wait_helpers import wait_for
 from web_helpers import Served, Visitor, living_with_page, served, settings_for_page
 
 from asrwatch.address import parse_address
+from asrwatch.cli._finding import Level
+from asrwatch.cli._page import page_findings
 from asrwatch.config import load
 from asrwatch.desk.scene import PageSeen
 from asrwatch.errors import ConfigError
@@ -306,3 +308,39 @@ def test_a_page_that_breaks_is_not_the_daemons(
     assert trouble is not None
     assert trouble.code == "page-died"
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_wrong_tokens_are_counted(tmp_path: Path) -> None:
+    """After ten wrong tokens even the right one has to wait, and who is in stays in [X20]."""
+    web = {"listen": "127.0.0.1:0", "token": TOKEN}
+    with served(settings_for_page(tmp_path, web=web)) as inside:
+        assert inside.send("/login", {"token": TOKEN}).status == 303
+        outside = Visitor(inside.url)
+        for _ in range(ATTEMPTS):
+            assert outside.send("/login", {"token": "wrong"}).status == 403
+        told = outside.send("/login", {"token": TOKEN})
+        assert told.status == 429
+        assert 0 < int(told.headers["retry-after"]) <= 61
+        assert inside.ask("/recordings").status == 200
+
+
+def test_check_says_where_the_page_would_be(tmp_path: Path) -> None:
+    """`asrwatch check` tries address and token: good, in use, without its token file, or switched off."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        found = [
+            next(page_findings(settings_for_page(tmp_path, web=web), None))
+            for web in (
+                {"listen": "127.0.0.1:0"},
+                {"listen": taken},
+                {"listen": "0.0.0.0:0", "token_file": "missing"},
+                False,
+            )
+        ]
+    assert [each.level for each in found] == [Level.OK, Level.WARN, Level.WARN, Level.OK]
+    assert "for everybody on this machine" in found[0].said
+    assert taken in found[1].said
+    assert "cannot be read" in found[2].said
+    assert "switched off" in found[3].said

@@ -4,10 +4,12 @@ import http.client
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -48,8 +50,11 @@ def entered(
     if state is State.DELIVERED:
         at = changes.pop("original", path)
         outputs = changes.pop("outputs", ())
+        said_there = changes.pop("said", None)
         changes["outputs"] = outputs
-        changes["delivery"] = Delivery(delivered_at=now, outputs=outputs, original=at)
+        changes["delivery"] = Delivery(
+            delivered_at=now, outputs=outputs, original=at, said=said_there
+        )
     if state is not State.SETTLED:
         changes.setdefault("reading", reading)
     return put(store, state, now, path=path, number=number, **changes).id
@@ -442,3 +447,23 @@ def test_help_loads_no_server() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert told.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_damaged_search_is_mended_from_the_page(tmp_path: Path, now: datetime) -> None:
+    """A search that meets a damaged index starts its rebuild, says what is missing, and finds it soon."""
+    (tmp_path / "inbox").mkdir()
+
+    def fill(store: Store) -> None:
+        said = (Sentence(text="apple pie"),)
+        lies(store, State.DELIVERED, now, tmp_path / "inbox" / "talk.wav", said=said)
+
+    with served(settings_for_page(tmp_path), fill) as visitor:
+        assert visitor.ask("/recordings?q=apple").text.count("<mark>apple</mark>") == 1
+        with closing(sqlite3.connect(tmp_path / "state" / "asrwatch.db", timeout=30)) as raw:
+            raw.execute("DELETE FROM words_data")
+            raw.commit()
+        told = visitor.ask("/recordings?q=apple")
+        assert told.status == 200
+        assert "Not all transcripts can be searched yet" in told.text
+        wait_for(lambda: "<mark>apple</mark>" in visitor.ask("/recordings?q=apple").text)
+        assert "Not all transcripts" not in visitor.ask("/recordings?q=apple").text

@@ -206,7 +206,8 @@ def _paid(paid: Paid) -> str:
     billed = f", {format_duration(paid.billed)} billed" if paid.billed is not None else ""
     outcome = _OUTCOMES.get(paid.outcome, paid.outcome)
     cost = f" ({format_money(paid.cost, paid.currency)})" if paid.cost is not None else ""
-    return f"{local(paid.asked_at)}  {paid.model}: {outcome}{billed}{cost}"
+    piece = f", piece {paid.piece}" if paid.piece is not None else ""
+    return f"{local(paid.asked_at)}  {paid.model}{piece}: {outcome}{billed}{cost}"
 
 
 def _reason(reason: Reason) -> str:

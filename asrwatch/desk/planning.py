@@ -136,7 +136,10 @@ def _one(path: bytes, size: int, route: Route) -> Planned:
         return replace(unsent, silent=True)
     engine = route.engines[decided.engine]
     channels = billed_channels(decided.cut, engine.billed_channels(wished(route.wishes, decided)))
+    pieces = about(facts.duration, decided.cut) if decided.cut and facts.duration else 1
     billed = expected_bill(facts, size, longest=engine.options.longest, channels=channels)
+    if decided.cut is not None:
+        billed += pieces * timedelta(seconds=1)  # the last second begun of each counts as whole
     seconds = Decimal(round(billed.total_seconds()))
     regions = [region for region in REGIONS if not engine.regions or region in engine.regions]
     prices = {region: engine.prices[region] for region in regions if region in engine.prices}
@@ -152,7 +155,7 @@ def _one(path: bytes, size: int, route: Route) -> Planned:
         sends=_sent(size, facts, decided, apart=engine.channels),
         billed=billed,
         channels=channels,
-        pieces=about(facts.duration, decided.cut) if decided.cut and facts.duration else 1,
+        pieces=pieces,
         prices={region: price * seconds for region, price in prices.items()},
         why="; ".join(decided.reasons),
     )

@@ -120,8 +120,9 @@ def billing(
         length = ""
         if facts.duration is not None:
             seconds = timedelta(seconds=math.ceil(facts.duration.total_seconds()))
-            most = "at most " if cut is not None and cut.cues else ""
-            length = f": {most}{billed} x {format_duration(seconds)}"
+            # pauses may be left out, and the last second of each piece counts as whole
+            about = "about " if cut is not None else ""
+            length = f": {about}{billed} x {format_duration(seconds)}"
         return (f"each of {billed} channels is transcribed, and billed{length}",)
     there = facts.channels or 1
     if can_split and asked == 1 < there and not facts.same_channels:

@@ -233,6 +233,8 @@ class Keeper:
 
     def moved(self, before: Recording, after: Recording, *, now: datetime) -> None:
         """A step succeeded."""
+        if self.pieces.let_go_meanwhile(before, after):
+            return
         if self._is_anothers_task(before, after):
             self.suffered(before, _ANOTHERS_TASK, now=now)
             return
@@ -269,6 +271,8 @@ class Keeper:
 
     def suffered(self, before: Recording, error: AsrwatchError, *, now: datetime) -> None:
         """A step ended in an error that asrwatch knows."""
+        if self.pieces.let_go_meanwhile(before):
+            return
         if isinstance(error, Skipped):
             if before.state in UNPAID:
                 self._let_go(before, error)
@@ -345,6 +349,8 @@ class Keeper:
 
     def surprised(self, before: Recording, error: Exception, *, now: datetime) -> None:
         """A step ended in an error nobody foresaw: that recording fails, the daemon goes on."""
+        if self.pieces.let_go_meanwhile(before):
+            return
         self._survived(before)
         log.error(
             "unexpected-error", recording=before.id, file=printable(before.path), exc_info=error

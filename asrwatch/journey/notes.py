@@ -92,7 +92,7 @@ def _final(recording: Recording, failure: Failure) -> str:
     if parked:
         again = (
             "Delete this file, and asrwatch tries again. This may be paid for a second time: nobody knows whether the "
-            "first request was accepted."
+            "first request was accepted. Should this file come back, only `asrwatch retry` does."
         )
     what = "It was asked about, and whether that was paid is unknown." if parked else "It failed."
     return _written(

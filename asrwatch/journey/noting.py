@@ -5,6 +5,7 @@ between repeats the work, which finds what is there. A folder that cannot be wri
 """
 
 import os
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from asrwatch.heartbeats import beat
 from asrwatch.journey import notes
 from asrwatch.journey.journey import Route
 from asrwatch.journey.notes import Done, Outcome
-from asrwatch.journey.recording import Recording
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Store
 from asrwatch.journey.store.notes import Note, sha256_of
 from asrwatch.values import printable
@@ -30,6 +31,12 @@ MOST_AT_START = 10_000
 MOST_AT_ONCE = 100
 MOST_WATCHED = 1000
 """Notes of an inbox that are looked after; of more than these, the newest."""
+MOST_BELIEVED = 3
+"""Deleted notes of a recording in a day: what deletes more often is a program that tidies up, and may cost money."""
+A_LOOK_MORE = timedelta(seconds=1)
+"""Until then a note must still be missing: who deletes a folder takes the recording away, too."""
+ASKED_AGAIN = "a person asked for it again"
+"""So the story begins to tell a `retry`, also one that a deleted note asked for."""
 MOST_WAITING = 50
 """Notes of an inbox about recordings that only wait: an outage of the network is no reason for thousands."""
 
@@ -166,7 +173,7 @@ class Noting:
 
         return work
 
-    def ended(self, inbox: str, done: Iterable[Done], *, clock: float) -> None:
+    def ended(self, inbox: str, done: Iterable[Done], *, clock: float, now: datetime) -> None:
         """A worker has done what it could."""
         self._resting.pop(inbox, None)
         self._perhaps_due = True
@@ -176,7 +183,7 @@ class Noting:
             current = self._store.note_of(each.before.recording)
             if current is None or each.error is not None:
                 continue
-            self._settle(current, each)
+            self._settle(current, each, now)
         if trouble is not None:
             self._resting[inbox] = clock + AGAIN.total_seconds()
         code = trouble.code if trouble else ""
@@ -184,10 +191,10 @@ class Noting:
             log.warning("notes-not-written", inbox=inbox, code=code, error=str(trouble))
         self._troubles[inbox] = code
 
-    def _settle(self, current: Note, done: Done) -> None:
+    def _settle(self, current: Note, done: Done, now: datetime) -> None:
         match done.outcome:
             case Outcome.DELETED:
-                self.deleted((current,))
+                self.deleted((current,), now=now)
             case Outcome.REMOVED | Outcome.THEIRS if (
                 current.content is None and done.before.content is None
             ):
@@ -214,23 +221,52 @@ class Noting:
             return None
 
         def work() -> tuple[Note, ...]:
-            found = []
-            for note, recording in mine:
-                if recording and notes.is_deleted(note, recording, route.rules, route.presence):
-                    found.append(note)
-                beat()
-            return tuple(found)
+            found = mine
+            for patience in (0.0, A_LOOK_MORE.total_seconds()):
+                if found:
+                    time.sleep(patience)
+                found = [each for each in found if is_gone(*each)]
+            return tuple(note for note, _ in found)
+
+        def is_gone(note: Note, recording: Recording | None) -> bool:
+            beat()
+            return recording is not None and notes.is_deleted(
+                note, recording, route.rules, route.presence
+            )
 
         return work
 
-    def deleted(self, gone: Iterable[Note]) -> None:
-        """A person deleted these notes: their recordings are tried again at once."""
+    def deleted(self, gone: Collection[Note], *, now: datetime) -> None:
+        """A person deleted these notes: their recordings are tried again at once.
+
+        Programs delete, too: a sync tool that knows no notes, a share that was restored. They are not to pay for it
+        time and again, nor twice for what is parked: then the note is written anew, and only `retry` tries again.
+        """
         for note in gone:
             current = self._store.note_of(note.recording)
             if current is None or current.content is None or current.path != note.path:
                 continue
-            self._store.drop_note(note.recording)
             recording = self._store.get(note.recording)
+            if recording is not None and not self._is_believed(recording, len(gone), now):
+                log.warning(
+                    "note-written-anew",
+                    recording=recording.id,
+                    file=printable(recording.path),
+                    advice="Its note was deleted, perhaps by a program. To try again: asrwatch retry.",
+                )
+                self._store.keep_note(replace(current, sha256="", device=0))
+                self._perhaps_due = True
+                continue
+            self._store.drop_note(note.recording)
             if recording is not None:
                 log.info("note-deleted", recording=recording.id, file=printable(recording.path))
                 self.try_again(recording)
+
+    def _is_believed(self, recording: Recording, together: int, now: datetime) -> bool:
+        """Whether a deleted note is a person's wish, as far as money goes."""
+        asked = [
+            each.at for each in self._store.story(recording.id) if each.note.startswith(ASKED_AGAIN)
+        ]
+        if recording.state is State.PARKED:
+            return together == 1 and not asked
+        return sum(each > now - timedelta(days=1) for each in asked) < MOST_BELIEVED

@@ -95,6 +95,13 @@ class Pieces:
         """The recording that a piece was cut from."""
         return self._book.store.get(piece.part_of) if piece.part_of is not None else None
 
+    def let_go_meanwhile(self, piece: Recording, after: Recording | None = None) -> bool:
+        """Whether this is a piece that was dropped, unpaid, while a worker had it; what the worker made of it goes."""
+        if piece.part_of is None or self._book.store.get(piece.id) is not None:
+            return False
+        self._discard(after or piece)
+        return True
+
     def _follow(self, before: Recording, after: Recording) -> None:
         """Something became of a recording: what belongs to it is told."""
         if after.part_of is not None:

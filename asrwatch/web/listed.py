@@ -8,9 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from asrwatch.errors import AsrwatchError
+from asrwatch.desk.reports import AskTranscripts, Transcripts
+from asrwatch.errors import UsageError
 from asrwatch.journey.recording import State
-from asrwatch.journey.store import Fragment, Search, Wanted
+from asrwatch.journey.store import SEARCH_DAMAGED, Fragment, Search, StoreTrouble, Wanted
 from asrwatch.values import printable
 from asrwatch.web.asked import number_in
 from asrwatch.web.overview import counts_of
@@ -56,7 +57,7 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
             chosen=chosen,
             chosen_states=" ".join(wanted.states),
             notice=sight.notices.take(asked.get("told", "")),
-            said=_said(sight, named, inbox) if named and not before else (),
+            said=_said(sight, named, inbox) if named and not before else Said(),
             is_first=not before,
             inboxes=sorted({*counts, *(each.name for each in sight.settings.inboxes)}),
             total={state: sum(each.get(state, 0) for each in counts.values()) for state in State},
@@ -77,15 +78,30 @@ class SaidIn:
     pieces: Sequence[Fragment]
 
 
-def _said(sight: Sight, words: str, inbox: str) -> tuple[SaidIn, ...]:
-    """The best of the transcripts that hold these words; none where the search cannot be used now."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """The transcripts in which the words stand; `missing` so many cannot be searched yet, `trouble` none can."""
+
+    hits: Sequence[SaidIn] = ()
+    missing: int = 0
+    trouble: str = ""
+
+
+def _said(sight: Sight, words: str, inbox: str) -> Said:
+    """The best of the transcripts that hold these words."""
     search = Search(text=words, inbox=inbox or None, limit=MOST_SAID)
     try:
         with sight.readers.one() as reader:
             found = reader.find(search)
-    except AsrwatchError:
-        return ()
-    return tuple(
+    except UsageError:  # signs alone, which a name may hold
+        return Said()
+    except StoreTrouble as error:
+        if error.code != SEARCH_DAMAGED:
+            return Said(trouble=error.message)
+        # the daemon's own thread meets the damage, too, and builds the index anew
+        mended = sight.asked(AskTranscripts(search=words, limit=1), Transcripts)
+        return Said(missing=mended.missing)
+    hits = tuple(
         SaidIn(
             id=hit.recording,
             name=printable(hit.path.rpartition(b"/")[2]),
@@ -94,6 +110,7 @@ def _said(sight: Sight, words: str, inbox: str) -> tuple[SaidIn, ...]:
         )
         for hit in found.hits
     )
+    return Said(hits=hits, missing=found.missing)
 
 
 def states_of(asked: str) -> tuple[State, ...]:

@@ -9,7 +9,9 @@ from starlette.routing import BaseRoute, Route
 
 from asrwatch.cloud.regions import currency_of
 from asrwatch.desk.another import Offer, offers
+from asrwatch.desk.pieces import lines_of
 from asrwatch.desk.reports import Health, Story
+from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import DONE, Circumstances, story_of
 from asrwatch.errors import AsrwatchError, EngineTrouble
 from asrwatch.journey.journey import heard
@@ -109,6 +111,7 @@ def _seen(sight: Sight, number: int) -> Seen:
             _circumstances(sight, reader, recording, health),
             events=reader.story(number),
             bought=reader.bought_for(number),
+            pieces=lines_of(Scene(sight.settings, reader), recording),
         )
         found = tuple(offers(recording, route, reader)) if may_be_asked and route else ()
     sentences, unread = _sentences(sight, recording)

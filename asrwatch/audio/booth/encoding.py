@@ -11,6 +11,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from numpy.typing import NDArray
 
+from asrwatch.audio.booth.mixing import Mixer
 from asrwatch.audio.booth.opening import RefusedError, Source, opened
 from asrwatch.audio.orders import RATE, Codec, Encode, Encoded, Piece, Progress, Report
 
@@ -32,10 +33,10 @@ def encode(descriptor: int, order: Encode, *, tell: Callable[[Report], None]) ->
     """
     with opened(descriptor, order.demuxers, order.track) as source:
         channels = _check_channels(source, order)
-        writers = _Writers(order, channels)
+        writers, mixer = _Writers(order, channels), Mixer()
         done, told = 0, 0
         for sound in source.sound():
-            writers.take(_chosen(sound, order), begins=done)
+            writers.take(_chosen(sound, order, mixer), begins=done)
             done += sound.shape[1]
             if done >= order.longest or writers.full:
                 break
@@ -68,13 +69,10 @@ def _check_channels(source: Source, order: Encode) -> int:
     return len(order.channels)
 
 
-def _chosen(sound: NDArray[np.int16], order: Encode) -> NDArray[np.int16]:
+def _chosen(sound: NDArray[np.int16], order: Encode, mixer: Mixer) -> NDArray[np.int16]:
     if order.channels is not None:
         return np.stack([sound[channel] for channel in order.channels])
-    if len(sound) == 1:
-        return sound
-    mixed = sound.astype(np.int32).sum(axis=0, keepdims=True) // len(sound)
-    return np.asarray(mixed, dtype=np.int16)
+    return sound if len(sound) == 1 else mixer.mixed(sound)
 
 
 class _Writers:

@@ -1,9 +1,10 @@
 """Listens to a whole recording: how long, how loud, whether its channels differ, where nobody speaks."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from asrwatch.audio.booth.opening import opened
@@ -14,7 +15,7 @@ __all__ = ["pauses", "survey"]
 FULL_SCALE = 32_768
 HEARD = 10 ** (SILENT_BELOW / 20) * FULL_SCALE
 SAME_BELOW = 10 ** (-50 / 20)
-"""Channels are the same if their difference has less than this share of their sound (-50 dB)."""
+"""Channels are the same if their difference has nowhere more than this share of their sound (-50 dB)."""
 WINDOW = RATE // 50
 """Loudness is taken every 20 ms."""
 SHORTEST_PAUSE = RATE * 3 // 10
@@ -23,13 +24,19 @@ FLOOR, SPEECH = 10, 95
 LEAST_SPEECH = 15
 """Windows that a speaker is heard in at least, who has a channel of his own."""
 REACH = 40.0
-"""Decibels below a channel's speaker: what is fainter comes from elsewhere, such as the other end of the line."""
+"""Decibels below a channel's speaker: what is fainter, while another channel is loud, comes from there."""
 RARE_FLOOR = 1
 """The same percentile where pauses are too few to be a tenth of the recording."""
 LEAST_CONTRAST = 10.0
 """Decibels between the two below which there are no pauses to be told from speech."""
 PAUSE_SHARE = 0.25
 """How far above the room's loudness, as a share of the contrast, still counts as a pause."""
+MOST_ABOVE = 12.0
+"""And in decibels: a beep that is ever so loud makes no pause of somebody who speaks softly."""
+ELSEWHERE = 20.0
+"""Decibels by which the other channel is louder where something faint comes from there."""
+ECHO = RATE // WINDOW // 2
+"""So many windows later, or earlier, the other end of the line is still heard."""
 PROGRESS_EVERY = 60 * RATE
 QUIETEST = -100.0
 
@@ -44,7 +51,7 @@ def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) ->
         loud = 1 if source.is_fine else HEARD
         count, peak = 0, 0
         peaks = np.zeros(1, dtype=np.int32)  # as many as the first sound has
-        power, difference = 0.0, 0.0
+        likeness = _Likeness()
         loudness: list[NDArray[np.uint8]] = []
         rest = np.zeros(0, dtype=np.float32)
         ears: list[_Ear] = []
@@ -57,9 +64,8 @@ def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) ->
                 early = True
                 break
             wide = sound.astype(np.float32)
-            power += float(np.square(wide[0]).sum())
             if len(wide) > 1:
-                difference += float(np.square(wide[1:] - wide[0]).sum(axis=1).max())
+                likeness.hear(wide)
             if order.by_channel:
                 ears = ears or [_Ear() for _ in wide]
                 for ear, channel in zip(ears, wide, strict=True):
@@ -82,16 +88,45 @@ def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) ->
             samples=count,
             peak=20 * math.log10(peak / FULL_SCALE) if peak else None,
             silent=peak < loud and not source.broken,
-            same_channels=len(peaks) > 1 and difference <= power * SAME_BELOW**2,
+            same_channels=len(peaks) > 1 and likeness.same,
             silent_channels=tuple(int(each) for each in np.flatnonzero(peaks < loud)),
             pauses=pauses(heard, count),
             broken=source.broken,
             tracks=source.tracks,
             track=source.track,
             pictures=source.pictures,
-            channel_pauses=tuple(ear.pauses(count) for ear in ears),
+            channel_pauses=tuple(
+                ear.pauses(count, others=[other for other in ears if other is not ear])
+                for ear in ears
+            ),
             ended_early=early,
         )
+
+
+class _Likeness:
+    """Compares channels with the first, moment by moment: a word that only one of them holds is heard in no average."""
+
+    def __init__(self) -> None:
+        self._power, self._count, self._apart = 0.0, 0, 0.0
+        self._rest = np.zeros((2, 0), dtype=np.float32)
+
+    def hear(self, wide: NDArray[np.float32]) -> None:
+        """The next samples, channel by channel."""
+        loud, apart = np.square(wide).max(axis=0), np.square(wide[1:] - wide[0]).max(axis=0)
+        self._power += float(loud.sum())
+        self._count += len(loud)
+        self._rest = np.concatenate([self._rest, np.stack([loud, apart])], axis=1)
+        whole = self._rest.shape[1] // WINDOW * WINDOW
+        loud, apart = self._rest[:, :whole].reshape(2, -1, WINDOW).mean(axis=2)
+        self._rest = self._rest[:, whole:]
+        other = apart[apart > loud * SAME_BELOW**2]
+        self._apart = max(self._apart, float(other.max(initial=0)))
+
+    @property
+    def same(self) -> bool:
+        """Whether what they differ in is nowhere loud enough to be anything."""
+        usual = self._power / max(self._count, 1)
+        return self._apart <= max(usual * SAME_BELOW**2, HEARD**2 / 2)
 
 
 class _Ear:
@@ -108,11 +143,19 @@ class _Ear:
         self._loudness.append(_decibels(self._rest[:whole].reshape(-1, WINDOW).mean(axis=1)))
         self._rest = self._rest[whole:]
 
-    def pauses(self, count: int) -> tuple[tuple[int, int], ...]:
+    @property
+    def loudness(self) -> NDArray[np.uint8]:
+        """Of each window."""
+        return np.concatenate(self._loudness) if self._loudness else np.zeros(0, dtype=np.uint8)
+
+    def pauses(self, count: int, *, others: Sequence["_Ear"]) -> tuple[tuple[int, int], ...]:
         """Where nobody speaks in it; somebody may speak seldom there, and others be heard faintly."""
-        heard = np.concatenate(self._loudness) if self._loudness else np.zeros(0, dtype=np.uint8)
+        heard = self.loudness
         seldom = 100 * (1 - LEAST_SPEECH / max(len(heard), 1))
-        return pauses(heard, count, speech_at=max(SPEECH, seldom), reach=REACH)
+        elsewhere = np.zeros(len(heard), dtype=np.uint8)
+        for other in others:
+            elsewhere = np.maximum(elsewhere, other.loudness)
+        return pauses(heard, count, speech_at=max(SPEECH, seldom), elsewhere=elsewhere)
 
 
 def _decibels(power: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -127,7 +170,7 @@ def pauses(
     count: int,
     *,
     speech_at: float = SPEECH,
-    reach: float = math.inf,
+    elsewhere: NDArray[np.uint8] | None = None,
 ) -> tuple[tuple[int, int], ...]:
     """Where nobody speaks, in samples; nothing where speech cannot be told.
 
@@ -135,7 +178,7 @@ def pauses(
         loudness: of each window.
         count: samples in all.
         speech_at: the percentile of loudness that stands for whoever speaks.
-        reach: decibels below that which are a pause in any case.
+        elsewhere: the loudness of other channels, which may be heard here, too.
     """
     if not len(loudness):
         return ()
@@ -144,7 +187,10 @@ def pauses(
         room = rarely  # somebody speaks nearly all the time
     if speech - room < LEAST_CONTRAST:
         return ()
-    quiet = loudness < max(room + max((speech - room) * PAUSE_SHARE, 3.0), speech - reach)
+    quiet = loudness < room + min(max((speech - room) * PAUSE_SHARE, 3.0), MOST_ABOVE)
+    if elsewhere is not None:
+        around = sliding_window_view(np.pad(elsewhere, ECHO), 2 * ECHO + 1).max(axis=1)
+        quiet |= (loudness < speech - REACH) & (loudness + ELSEWHERE < around)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]]).astype(np.int8)))
     found = []
     for start, end in zip(edges[::2] * WINDOW, edges[1::2] * WINDOW, strict=True):

@@ -5,7 +5,7 @@ from asrwatch.journey.store.lately import Happened
 from asrwatch.journey.store.listing import Day, Listed, Page, Place, Wanted
 from asrwatch.journey.store.money import EVERY_ENGINE, Bought, Hold, Ledger
 from asrwatch.journey.store.outbox import DayFigures, Letter, Receiver
-from asrwatch.journey.store.reading import Reader, Readers
+from asrwatch.journey.store.reading import SEARCH_DAMAGED, Reader, Readers
 from asrwatch.journey.store.recordings import STEPS_LEFT, Event, Store
 from asrwatch.journey.store.said import MOST_RANKED, Finding, Hit
 from asrwatch.journey.store.searching import Excerpt, Fragment, Search
@@ -15,6 +15,7 @@ __all__ = [
     "EVERY_ENGINE",
     "MOST_RANKED",
     "RESERVE",
+    "SEARCH_DAMAGED",
     "STEPS_LEFT",
     "Bought",
     "Day",

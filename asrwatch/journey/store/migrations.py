@@ -274,6 +274,12 @@ def _searches_know_inboxes(connection: Connection) -> None:
     )
 
 
+def _asks_of_pieces_are_found_fast(connection: Connection) -> None:
+    connection.exec_driver_sql(
+        "CREATE INDEX asks_of_pieces ON asks (part_of) WHERE part_of IS NOT NULL"
+    )
+
+
 MIGRATIONS: tuple[Step, ...] = (
     _asks_tell_what_they_cost,
     _inboxes_take_turns,
@@ -291,6 +297,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _engines_are_asked_for_by_name,
     _notes_lie_in_folders,
     _searches_know_inboxes,
+    _asks_of_pieces_are_found_fast,
 )
 """From schema 1 on: the first of them makes schema 2, and so forth."""
 

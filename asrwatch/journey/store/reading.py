@@ -20,7 +20,10 @@ from asrwatch.journey.store.listing import Listing
 from asrwatch.journey.store.recordings import Store
 from asrwatch.values import printable
 
-__all__ = ["Reader", "Readers"]
+__all__ = ["SEARCH_DAMAGED", "Reader", "Readers"]
+
+SEARCH_DAMAGED = "search-damaged"
+"""The code of what is raised where the index of the search contradicts itself: a reader cannot mend it."""
 
 
 class Reader(Listing, Store):
@@ -65,6 +68,13 @@ class Reader(Listing, Store):
             raise _trouble(error) from error
         finally:
             self._in_transaction = False
+
+    def _mend_search(self) -> None:
+        raise StoreTrouble(
+            "The index of the search is damaged.",
+            code=SEARCH_DAMAGED,
+            advice="Whoever writes the database builds it anew as soon as it is asked.",
+        )
 
     def close(self) -> None:
         """Close the connection; the database and its log stay as they are."""

@@ -200,8 +200,7 @@ class Said(Database):
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorname not in {*_INDEX_DAMAGED, "SQLITE_CORRUPT"}:
                 raise self.trouble_of(error) from error
-            with self.transaction():
-                self._begin_anew()
+            self._mend_search()
             return Finding(hits=(), count=0, ranked=True, missing=self._missing())
 
     def _find(self, search: Search) -> Finding:
@@ -210,6 +209,10 @@ class Said(Database):
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as reading:
             reading.execute("PRAGMA trusted_schema=OFF")
             return find_in(reading, search)
+
+    def _mend_search(self) -> None:
+        with self.transaction():
+            self._begin_anew()
 
     def _missing(self) -> int:
         with self.transaction():

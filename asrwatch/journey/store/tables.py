@@ -317,6 +317,7 @@ asks = Table(
     ),
     # Grouped already, so that sums of everything ever asked come in one pass.
     Index("asks_by_engine", "engine", "outcome", "billed", "price", "sent"),
+    Index("asks_of_pieces", "part_of", sqlite_where=text("part_of IS NOT NULL")),
     Index(
         "asks_still_out",
         "outcome",

@@ -60,7 +60,7 @@
       location.reload();
       return;
     }
-    for (const part of ["story", "acts", "events", "facts", "paid"]) {
+    for (const part of ["story", "acts", "events", "pieces", "facts", "paid"]) {
       const here = story.querySelector(`[data-part="${part}"]`);
       const there = fresh.querySelector(`[data-part="${part}"]`);
       // a form that somebody is filling in is left alone
