@@ -37,8 +37,8 @@ class Installed:
         """What the daemons of this world wrote to stderr."""
         return self.root / "log"
 
-    def config(self) -> Path:
-        """The configuration file, as JSON, which is YAML."""
+    def config(self, *, first_version: bool = False) -> Path:
+        """The configuration file, as JSON, which is YAML; with keys of the first version only, if it is for that."""
         engines: dict[str, dict[str, Any]] = {
             "qwen3-asr-flash": {"requests_per_minute": 100_000},
             "qwen3-asr-flash-filetrans": {
@@ -55,7 +55,7 @@ class Installed:
             "cloud": {"base_url": self.url},
             "engines": engines,
             "inboxes": [inbox],
-            "web": False,  # no fixed ports in tests
+            **({} if first_version else {"web": False}),  # no fixed ports in tests
             **self.more,
         }
         path = self.root / "asrwatch.yaml"
@@ -70,7 +70,7 @@ class Installed:
         self, *words: str, patience: float = PATIENCE, **more: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command with this configuration to its end."""
-        words = (*words, "-c", str(self.config()))
+        words = (*words, "-c", str(self.config(first_version="PYTHONPATH" in more)))
         env = self.environment(**more)
         return start_helpers.run(*words, env=env, cwd=self.root, patience=patience)
 

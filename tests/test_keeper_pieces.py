@@ -227,6 +227,25 @@ def test_a_file_that_changed_starts_over(keeper: Keeper, now: datetime) -> None:
     assert [row.id for row in _rows(keeper, whole)] == [flying.id]
 
 
+def test_a_file_that_was_touched_keeps_its_pieces(keeper: Keeper, now: datetime) -> None:
+    """Another date and the same content: what waits in pieces goes on as pieces of the file as it lies there now."""
+    whole = _cut(keeper, now)
+    flying = _ask(keeper, _rows(keeper, whole)[0], now)
+    touched = replace(FINGERPRINT, mtime_ns=FINGERPRINT.mtime_ns + 1)
+    settled = FileSettled(inbox="inbox", path=whole.path, fingerprint=touched)
+    with keeper.store.transaction():
+        keeper.settled(settled, under_way={}, now=now)
+    found = keeper.store.latest_at(whole.path)
+    assert found is not None
+    with keeper.store.transaction():
+        keeper.moved(found, found.read(CUT, now=now), now=now)
+    assert keeper.store.get(found.id) is None
+    assert {row.fingerprint for row in _rows(keeper, whole)} == {touched}
+    _hear(keeper, flying, now)
+    states = [row.state for row in _rows(keeper, whole)]
+    assert states == [State.DELIVERED, State.SETTLED, State.SETTLED]
+
+
 def test_a_file_with_a_successor_is_superseded(keeper: Keeper, now: datetime) -> None:
     """The file settled with other content meanwhile: the cut recording gives way to it, unpaid from there on."""
     whole = _cut(keeper, now)

@@ -14,7 +14,17 @@ from asrwatch.audio.orders import Codec
 from asrwatch.journey.recording import AudioFacts
 from asrwatch.values import format_duration, format_size
 
-__all__ = ["ASSUMED", "PER_SECOND", "Diet", "Speeds", "Upload", "Verdict", "copy_size", "judge"]
+__all__ = [
+    "ASSUMED",
+    "PER_SECOND",
+    "Diet",
+    "Speeds",
+    "Upload",
+    "Verdict",
+    "copy_size",
+    "judge",
+    "keeps_every_sample",
+]
 
 
 class Diet(StrEnum):
@@ -95,6 +105,11 @@ def copy_size(codec: Codec, duration: timedelta, channels: int) -> int:
     return round(duration.total_seconds() * PER_SECOND[codec] * channels)
 
 
+def keeps_every_sample(codec: str | None) -> bool:
+    """Whether a codec is one whose headers count every sample, and whose decoders bring every one back."""
+    return (codec or "").lower().startswith(_AS_RECORDED)
+
+
 def judge(upload: Upload, diet: Diet, speeds: Speeds = ASSUMED) -> Verdict:
     """Whether a copy is uploaded, and why or why not."""
     codec, duration = diet.codec, upload.facts.duration
@@ -129,8 +144,7 @@ def judge(upload: Upload, diet: Diet, speeds: Speeds = ASSUMED) -> Verdict:
 
 
 def _is_compressed(upload: Upload, duration: timedelta) -> bool:
-    codec = (upload.facts.codec or "").lower()
-    if codec.startswith(_AS_RECORDED):
+    if keeps_every_sample(upload.facts.codec):
         return False
     return upload.size <= MOST_COMPRESSED * max(duration.total_seconds(), 1.0)
 

@@ -315,7 +315,7 @@ def _on_diet(recording: Recording, route: Route, ask_id: str) -> Staging:
             return staging
     elif codec is not None and _can_encode(route):
         try:
-            prepared = _copied(recording, route, ask_id, codecs=(codec,))
+            prepared = _copied(recording, route, ask_id, codecs=(codec,), every_sample=True)
         except (RecordingError, TemporaryError) as error:
             if error.code == "no-such-channel":
                 raise
@@ -376,6 +376,7 @@ def _copied(
     *,
     codecs: Sequence[Codec] = CODECS,
     largest: int | None = None,
+    every_sample: bool = False,
 ) -> Prepared:
     """A re-encoded copy in the spool, of the content that was read."""
     reading, preparer = _evidence(recording.reading), _evidence(route.preparer)
@@ -389,6 +390,7 @@ def _copied(
             channels=_channels_kept(recording, route),
             largest=fits if largest is None else min(fits, largest),
             codecs=codecs,
+            every_sample=every_sample,
         )
         _check_prepared(stream, recording, route, (prepared,))
     return prepared

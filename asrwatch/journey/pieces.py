@@ -108,6 +108,8 @@ class Pieces:
             self._follow_piece(after)
         elif before.state is State.CUT and after.state is not State.CUT:
             self._let_go(after)
+        elif after.state is State.CUT and after.fingerprint != before.fingerprint:
+            self._touched(after)
 
     def _follow_piece(self, piece: Recording) -> None:
         whole = self.whole_of(piece)
@@ -160,6 +162,11 @@ class Pieces:
                 self._drop(row)
             elif row.state not in IN_FLIGHT:
                 self._discard(row)
+
+    def _touched(self, whole: Recording) -> None:
+        """Its file has another date and the same content, so its pieces are of that file."""
+        for row in self._book.store.pieces_of(whole.id):
+            self._book.save(row, row.refreshed(whole.fingerprint))
 
     def _drop(self, piece: Recording) -> None:
         self._discard(piece)

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from asrwatch.audio import cutting
 from asrwatch.audio.cutting import Stretch
+from asrwatch.audio.diet import keeps_every_sample
 from asrwatch.audio.orders import Codec, Encode, Encoded, Survey, Surveyed, samples, span
 from asrwatch.audio.orders import Piece as Written
 from asrwatch.audio.studio import DEMUXERS, EVERY_DEMUXER, Studio
@@ -35,6 +36,8 @@ MOST_TRACKS = 16
 _COPY_AT_ONCE = 1 << 20
 _AT_ONCE = 64
 """Pieces that one pass over the recording writes: each has a file open meanwhile."""
+_RESAMPLING = timedelta(milliseconds=50)
+"""So much may a copy at another rate be shorter."""
 _LONGEST_CUT = timedelta(days=7)
 
 
@@ -180,6 +183,7 @@ class Preparer:
         channels: tuple[int, ...] | None,
         largest: int,
         codecs: Sequence[Codec] = CODECS,
+        every_sample: bool = False,
     ) -> Prepared:
         """Put a copy that an engine takes into the spool, complete and durable.
 
@@ -190,6 +194,7 @@ class Preparer:
             channels: that are kept apart, counted from 0; None mixes all of them into one.
             largest: bytes it may have.
             codecs: to be tried, in this order.
+            every_sample: a copy that lacks anything is refused, where headers count exactly what there is.
 
         Raises:
             RecordingError: it cannot be decoded, lacks a channel, or does not fit in any form.
@@ -197,7 +202,8 @@ class Preparer:
         """
         for codec in codecs:
             prepared = self._encoded(recording, facts, f"{name}.{codec.extension}", codec, channels)
-            if falls_short(samples(prepared.duration), facts.duration):
+            count = samples(prepared.duration)
+            if falls_short(count, facts.duration) or (every_sample and _lacks_any(count, facts)):
                 self.discard(prepared)
                 raise _damaged(prepared.duration, facts)
             if prepared.size <= largest:
@@ -326,6 +332,8 @@ class Preparer:
     ) -> Growing:
         """A copy that can be read while it is being made; arguments and faults are those of `re_encode`.
 
+        One that lacks anything ends in a fault, as with `every_sample`.
+
         Raises:
             TemporaryError: nothing could be started.
         """
@@ -333,8 +341,9 @@ class Preparer:
         def encode(into: int) -> Encoded:
             with _naming(facts):
                 encoded = self._studio.encode(recording, _order(facts, codec, channels, into))
-            if falls_short(encoded.samples[0], facts.duration):
-                raise _damaged(span(encoded.samples[0]), facts)
+            count = encoded.samples[0]
+            if falls_short(count, facts.duration) or _lacks_any(count, facts):
+                raise _damaged(span(count), facts)
             return encoded
 
         return Growing(encode)
@@ -421,6 +430,13 @@ def falls_short(count: int, promised: timedelta | None) -> bool:
     if promised is None:
         return False
     return span(count) < promised - max(timedelta(seconds=2), promised / 100)
+
+
+def _lacks_any(count: int, facts: AudioFacts) -> bool:
+    """Whether anything is missing of a recording whose headers count every sample; of others nobody can tell."""
+    if facts.duration is None or not keeps_every_sample(facts.codec):
+        return False
+    return span(count) < facts.duration - _RESAMPLING
 
 
 @contextmanager
