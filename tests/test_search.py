@@ -17,7 +17,7 @@ from asrwatch.errors import UsageError
 from asrwatch.journey.filling import Filler
 from asrwatch.journey.recording import Answer, Recording, Sentence, State
 from asrwatch.journey.store import Search, Store
-from asrwatch.journey.store.said import find_in
+from asrwatch.journey.store.said import _FIRST, find_in
 from asrwatch.journey.store.searching import excerpt, phrases, query, split
 
 ZOO = "Der Löwe sprach mit dem Bären über die Straße."
@@ -193,7 +193,9 @@ def test_a_search_of_one_inbox_does_not_look_through_the_others(
             spent.append(steps)
         steps = 0
         find_in(reading, Search(text="budget"))
+        (plan,) = reading.execute(f"EXPLAIN QUERY PLAN {_FIRST}", (0,)).fetchall()
     assert max(spent) * 5 < steps
+    assert "COVERING INDEX recordings_by_finding (found_at>?)" in plan[3]
 
 
 def test_inboxes_with_any_name_are_told_apart(store: Store, now: datetime) -> None:

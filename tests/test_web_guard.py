@@ -1,12 +1,15 @@
 """The gate of the status page: who gets in, from where, and what a browser may do with the answer."""
 
+import asyncio
 import socket
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvicorn
 from wait_helpers import wait_for
 from web_helpers import Served, Visitor, living_with_page, served, settings_for_page
 
@@ -17,6 +20,7 @@ from asrwatch.config import load
 from asrwatch.desk.scene import PageSeen
 from asrwatch.errors import ConfigError
 from asrwatch.web.guard import hosts_of, is_known_host
+from asrwatch.web.patience import Patient
 from asrwatch.web.session import ATTEMPTS, WITHIN, Attempts, Sessions
 
 TOKEN = "correct horse battery staple"
@@ -344,3 +348,50 @@ def test_check_says_where_the_page_would_be(tmp_path: Path) -> None:
     assert taken in found[1].said
     assert "cannot be read" in found[2].said
     assert "switched off" in found[3].said
+
+
+def test_who_asks_nothing_is_hung_up_on() -> None:
+    """Connections on which no request comes keep nobody else from the page; one that hears events stays."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        del receive
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        if scope["path"] == "/events":
+            await asyncio.sleep(3)
+        await send({"type": "http.response.body", "body": b"end"})
+
+    async def told() -> tuple[bytes, ...]:
+        config = uvicorn.Config(
+            app, http=Patient, lifespan="off", log_config=None, timeout_keep_alive=1
+        )
+        server = uvicorn.Server(config)
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            serving = asyncio.create_task(server.serve(sockets=[listening]))
+
+            async def ask(sent: bytes) -> bytes:
+                reading, writing = await asyncio.open_connection(*listening.getsockname())
+                writing.write(sent)
+                async with asyncio.timeout(30):
+                    answer = await reading.read()
+                writing.close()
+                return answer
+
+            while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+                await asyncio.sleep(0.01)
+            whole = b" HTTP/1.1\r\nHost: x\r\n\r\n"
+            answers = await asyncio.gather(
+                ask(b""),
+                ask(b"GET / HTTP/1.1\r\nHo"),
+                ask(b"GET /" + whole + b"GET / HT"),
+                ask(b"GET /events" + whole),
+            )
+            server.should_exit = True
+            await serving
+        return tuple(answers)
+
+    silent, half, one_and_a_half, events = asyncio.run(told())
+    assert (silent, half) == (b"", b"")
+    assert one_and_a_half.count(b"end") == 1
+    assert events.count(b"end") == 1

@@ -4,6 +4,7 @@ A page of another site must neither act here nor read: its requests are told by 
 carry a token bound to the session, and a name that was pointed at this machine (DNS rebinding) is not in `Host`.
 """
 
+import asyncio
 import ipaddress
 import socket
 from collections.abc import Callable, Collection, Mapping
@@ -22,6 +23,8 @@ from asrwatch.web.session import Sessions
 __all__ = ["Guard", "hosts_of", "is_known_host"]
 
 LARGEST_FORM: Final = 16_384
+SLOWEST_FORM: Final = 20.0
+"""Seconds."""
 SAFE: Final = frozenset({"GET", "HEAD"})
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
@@ -140,10 +143,14 @@ class Guard:
     async def _read_form(self, request: Request, session: str) -> Response | None:
         """Read what was sent, once and for all; refuse what no form of this session sent."""
         body = bytearray()
-        async for piece in request.stream():
-            body += piece
-            if len(body) > LARGEST_FORM:
-                return _no(413, "That is too much for a form.")
+        try:
+            async with asyncio.timeout(SLOWEST_FORM):
+                async for piece in request.stream():
+                    body += piece
+                    if len(body) > LARGEST_FORM:
+                        return _no(413, "That is too much for a form.")
+        except TimeoutError:
+            return _no(408, "That took too long for a form.")
         try:
             form = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=50))
         except ValueError:

@@ -17,6 +17,7 @@ from asrwatch.daemon import Daemon
 from asrwatch.heartbeats import beat, idle
 from asrwatch.web.app import build_app
 from asrwatch.web.bell import Bell
+from asrwatch.web.patience import Patient
 from asrwatch.web.secret import token_of
 from asrwatch.web.sight import Sight
 from asrwatch.web.sockets import listening
@@ -94,7 +95,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=Patient,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -43,7 +43,8 @@ FROM words JOIN recordings AS r ON r.id = words.rowid
 WHERE words MATCH :query AND words.rowid >= :first
 AND (:inbox IS NULL OR r.inbox = :inbox) AND (:since IS NULL OR r.found_at >= :since)
 """
-_FIRST = "SELECT min(id) FROM recordings WHERE part_of IS NULL AND found_at >= ?"
+# of `id` as it is SQLite would look for the least by going through the whole table
+_FIRST = "SELECT min(+id) FROM recordings WHERE found_at >= ?"
 _COUNT = f"SELECT count(*) FROM (SELECT 1 {_WANTED} LIMIT {MOST_RANKED + 1})"  # noqa: S608 - constants of ours
 _HITS = f"""
 SELECT r.id, r.inbox, r.path, r.original, r.state, r.found_at, r.delivered_at,

@@ -234,7 +234,7 @@ recordings = Table(
         sqlite_where=text("part_of IS NULL AND state NOT IN ('delivered', 'failed', 'parked')"),
     ),
     Index(  # where a search begins
-        "recordings_by_finding", "found_at", sqlite_where=text("part_of IS NULL")
+        "recordings_by_finding", "found_at"
     ),
     Index("recordings_by_ticket", "ticket", unique=True, sqlite_where=text("ticket IS NOT NULL")),
     Index("recordings_by_purchase", "purchase"),
