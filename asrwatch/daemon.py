@@ -214,6 +214,11 @@ class Daemon:
         """Whether the end was asked for: another `Stop` would hurry it."""
         return self._stop is not None
 
+    @property
+    def trouble(self) -> StoreTrouble | None:
+        """What keeps the database from being written, as of the last try; any thread may look."""
+        return self._store_trouble
+
     def post(self, mail: Mail) -> None:
         """Put something into the mailbox; any thread, any signal handler, never blocks."""
         self.mailbox.put(mail)

@@ -255,8 +255,8 @@ def _off(written: Any) -> Any:
 
 def _plain_name(name: str) -> str:
     """A name that is one folder's name too, as $OUTPUT_DIR has a folder for each inbox."""
-    if "/" in name or name in {".", ".."}:
-        msg = "must be a plain name, without /"
+    if "/" in name or name in {".", ".."} or not name.isprintable():
+        msg = "must be a plain name, without / and without control characters"
         raise ValueError(msg)
     return name
 

@@ -462,6 +462,13 @@ def test_folder_whose_name_is_not_utf_8_can_be_watched() -> None:
     assert (inbox.root, inbox.name) == (b"/srv/\xff", "\\xff")
 
 
+def test_a_name_that_would_steer_a_terminal_is_refused(tmp_path: Path) -> None:
+    """Names of inboxes stand in every list: control characters and signs that turn text round are no part of them."""
+    for name in (r"a\e[31m", r"a\u202eb", r"a\nb"):
+        with pytest.raises(ConfigError, match="control characters"):
+            loaded(tmp_path, f'inboxes: [{{path: /srv/a, name: "{name}"}}]\n')
+
+
 def test_parts_are_named_alone_or_with_options(tmp_path: Path) -> None:
     """`srt` and `{use: NAME, option: ...}` are both ways to name a part."""
     inbox = loaded(

@@ -4,9 +4,11 @@ import dataclasses
 import json
 import os
 import re
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -22,13 +24,13 @@ from asrwatch.cli._folders import metrics_findings
 from asrwatch.cloud import KeyRing
 from asrwatch.config import Settings, load
 from asrwatch.desk.reports import Health, HoldLine, InboxHealth, Reason
-from asrwatch.errors import ConfigError, TemporaryError
+from asrwatch.errors import ConfigError, EngineTrouble, TemporaryError
 from asrwatch.heartbeats import Heartbeats, Late
 from asrwatch.inbox.lookout import Snapshot
 from asrwatch.inbox.messages import About, InboxTrouble
 from asrwatch.journey.budget import Allowance
 from asrwatch.journey.recording import State
-from asrwatch.journey.store import Readers, Store
+from asrwatch.journey.store import EVERY_ENGINE, Hold, Readers, Store, StoreTrouble
 from asrwatch.journey.store.figures import BEYOND, STEPS, Requests, Tasks, Waits
 from asrwatch.metrics.exposition import exposition, gone
 from asrwatch.metrics.measured import Measured, Spending, measure
@@ -312,6 +314,7 @@ def test_a_daemon_that_works_is_alive_and_ready(visitor: Visitor) -> None:
         "threads",
         "running",
         "database",
+        "engines",
         "inbox inbox",
         "key",
     }
@@ -372,6 +375,44 @@ def test_what_is_not_ready_is_named(tmp_path: Path) -> None:
     found = wrong(vitals(tmp_path))
     assert set(found) == {"database", "inbox inbox", "key"}
     assert found["key"] == "There is no API key for the cloud."
+
+
+def test_who_cannot_write_or_ask_is_not_ready(tmp_path: Path, now: datetime) -> None:
+    """A database that others lock can still be read, and a bad key is a key: neither lets a recording through."""
+    hold = Hold(
+        scope=EVERY_ENGINE,
+        since=now,
+        until=now + timedelta(hours=1),
+        count=1,
+        trouble=EngineTrouble.KEY,
+        code="InvalidApiKey",
+        message="The key is refused.",
+        advice="",
+    )
+    with Store(tmp_path) as store:
+        assert {"database", "engines"}.isdisjoint(wrong(vitals(tmp_path)))
+        store.hold(hold)
+        locked = StoreTrouble("The database is locked.", code="database-locked", advice="")
+        found = wrong(vitals(tmp_path, trouble=lambda: locked))
+    assert found["database"] == "The database is locked."
+    assert found["engines"] == "The key is refused."
+
+
+def test_a_locked_database_is_not_ready(tmp_path: Path) -> None:
+    """While another program keeps the daemon from writing, `/readyz` says so; afterwards all is well again."""
+    (tmp_path / "inbox").mkdir()
+    with served(settings_for_page(tmp_path), real=True) as visitor:
+
+        def database() -> bool:
+            told = json.loads(visitor.ask("/readyz").text)["checks"]
+            return any(each["ok"] for each in told if each["what"] == "database")
+
+        assert database()
+        with closing(sqlite3.connect(tmp_path / "state" / "asrwatch.db", timeout=30)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            (tmp_path / "inbox" / "broken.wav").write_bytes(b"no sound" * 100)
+            wait_for(lambda: not database(), patience=60)
+        wait_for(database, patience=60)
 
 
 def test_a_share_that_is_away_is_not_ready(tmp_path: Path) -> None:

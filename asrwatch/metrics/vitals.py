@@ -8,7 +8,7 @@ from asrwatch.errors import AsrwatchError
 from asrwatch.heartbeats import Late
 from asrwatch.inbox.lookout import Snapshot
 from asrwatch.inbox.messages import About
-from asrwatch.journey.store import Readers
+from asrwatch.journey.store import EVERY_ENGINE, Readers
 from asrwatch.values import format_duration
 
 __all__ = ["Checked", "Vitals"]
@@ -38,6 +38,7 @@ class Vitals:
         readers: of the database.
         keys: where the key is looked for.
         ending: whether the daemon was told to stop.
+        trouble: what keeps the daemon from writing the database now.
     """
 
     late: Callable[[], Iterable[Late]]
@@ -46,6 +47,7 @@ class Vitals:
     readers: Readers
     keys: KeyRing
     ending: Callable[[], bool]
+    trouble: Callable[[], AsrwatchError | None] = lambda: None
 
     def alive(self) -> tuple[Checked, ...]:
         """Whether every thread that the daemon cannot do without gets on; a start anew would help where not."""
@@ -62,19 +64,23 @@ class Vitals:
 
     def _ready(self) -> Iterator[Checked]:
         yield Checked(what="running", wrong="asrwatch is ending" if self.ending() else "")
-        yield self._database()
+        yield from self._database()
         seen = {each.inbox: each for each in self.snapshots()}
         for name in self.inboxes:
             yield Checked(what=f"inbox {name}", wrong=_not_watched(seen.get(name)))
         yield self._key()
 
-    def _database(self) -> Checked:
+    def _database(self) -> Iterator[Checked]:
+        trouble = self.trouble()  # others may read while nobody can write
         try:
             with self.readers.one() as reader:
-                reader.last_event_at()
+                holds = reader.holds()
         except AsrwatchError as error:
-            return Checked(what="database", wrong=error.message)
-        return Checked(what="database")
+            yield Checked(what="database", wrong=error.message)
+            return
+        yield Checked(what="database", wrong=trouble.message if trouble else "")
+        every = next((hold for hold in holds if hold.scope == EVERY_ENGINE), None)
+        yield Checked(what="engines", wrong=every.message if every else "")
 
     def _key(self) -> Checked:
         try:

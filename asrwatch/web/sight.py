@@ -58,6 +58,7 @@ class Sight:
                 readers=readers,
                 keys=daemon.house.keys,
                 ending=lambda: daemon.stopping,
+                trouble=lambda: daemon.trouble,
             ),
         )
 
