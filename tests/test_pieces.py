@@ -237,6 +237,7 @@ def test_plan_tells_pieces_and_price(world: Installed) -> None:
     file = media.write(world.inbox / "talk.wav", talk(2), codec="pcm_s16le")
     planned = world.call("plan", "--json")
     assert '"cut"' in planned.stdout
+    assert "qwen3-asr-flash, about 2 pieces\n" in world.call("plan").stdout
     assert "about 2 pieces" in planned.stdout
     assert "about 2 pieces" in world.call("explain", str(file)).stdout
 

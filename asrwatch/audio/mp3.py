@@ -88,7 +88,7 @@ def mp3(reader: HeaderReader, begin: int) -> Sound:
 
 
 def mp3_closed(reader: HeaderReader, begin: int) -> bool | None:
-    """Whether the count of bytes that encoders write last is there and right; None where there is none.
+    """Whether the count of bytes that encoders write last is there and right; None where it tells nothing.
 
     Raises:
         NoFramesError: no frames near the start.
@@ -102,6 +102,8 @@ def mp3_closed(reader: HeaderReader, begin: int) -> bool | None:
         return None
     if not count.frames or not count.size:
         return False if reader.some(start + 4, 64).find(b"Xing") >= 0 else None
+    if start + count.size > reader.size:
+        return False  # it was cut off, or is on its way still
     # The header's own frame is counted by some encoders and not by others.
     missing = sound_end(reader) - start - count.size
     return True if 0 <= missing <= first.size else None

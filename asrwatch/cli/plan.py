@@ -61,7 +61,8 @@ def _line(one: Planned) -> str:
     sent = f"{format_size(one.size)} -> {format_size(one.sends)}"
     how = sent if one.sends != one.size else format_size(one.size)
     each = f", each of {one.channels} channels billed" if one.channels > 1 else ""
-    return f"{name}: {length}, {how}, {one.engine}{each}"
+    pieces = f", about {one.pieces} pieces" if one.pieces > 1 else ""
+    return f"{name}: {length}, {how}, {one.engine}{pieces}{each}"
 
 
 def _rows(summed: Totals) -> list[Row]:

@@ -13,8 +13,9 @@ from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import DONE
 from asrwatch.engines import Engine
 from asrwatch.errors import RecordingError
+from asrwatch.journey.channels import billed as billed_channels
 from asrwatch.journey.channels import wished
-from asrwatch.journey.cost import expected_bill
+from asrwatch.journey.cost import expected_bill, last_seconds_of
 from asrwatch.journey.dispatch import Question
 from asrwatch.journey.journey import Route, plan_for
 from asrwatch.journey.recording import Plan, Recording, State, purchase_key
@@ -103,13 +104,15 @@ def _offer(recording: Recording, route: Route, engine: Engine[Any], store: Store
         wishes=route.wishes,
         region=route.region,
         engine=engine.name,
+        cut=route.cut,
     )
     try:
         plan: Plan = plan_for(question, route)
     except RecordingError as error:
         return Offer(engine=engine.name, refusal=error.message)
-    channels = engine.billed_channels(wished(route.wishes, plan))
+    channels = billed_channels(plan.cut, engine.billed_channels(wished(route.wishes, plan)))
     billed = expected_bill(reading.facts, size, longest=engine.options.longest, channels=channels)
+    billed += last_seconds_of(plan, reading.facts)
     price = engine.price_per_second
     return Offer(
         engine=engine.name,

@@ -19,7 +19,7 @@ from asrwatch.inbox.scan import Folder, scan
 from asrwatch.journey import silence
 from asrwatch.journey.channels import billed as billed_channels
 from asrwatch.journey.channels import wished
-from asrwatch.journey.cost import expected_bill
+from asrwatch.journey.cost import expected_bill, last_seconds_of
 from asrwatch.journey.dispatch import Question
 from asrwatch.journey.journey import Route, facts_of, plan_for
 from asrwatch.journey.recording import AudioFacts, Plan, Preparation
@@ -138,8 +138,7 @@ def _one(path: bytes, size: int, route: Route) -> Planned:
     channels = billed_channels(decided.cut, engine.billed_channels(wished(route.wishes, decided)))
     pieces = about(facts.duration, decided.cut) if decided.cut and facts.duration else 1
     billed = expected_bill(facts, size, longest=engine.options.longest, channels=channels)
-    if decided.cut is not None:
-        billed += pieces * timedelta(seconds=1)  # the last second begun of each counts as whole
+    billed += last_seconds_of(decided, facts)
     seconds = Decimal(round(billed.total_seconds()))
     regions = [region for region in REGIONS if not engine.regions or region in engine.regions]
     prices = {region: engine.prices[region] for region in regions if region in engine.prices}

@@ -3,9 +3,10 @@
 import math
 from datetime import timedelta
 
-from asrwatch.journey.recording import AudioFacts
+from asrwatch.audio.cutting import about
+from asrwatch.journey.recording import AudioFacts, Plan
 
-__all__ = ["expected_bill"]
+__all__ = ["expected_bill", "last_seconds_of"]
 
 _LEANEST = 750
 """Bytes a second: no codec in use makes speech smaller, so a file of unknown length is not longer than this says."""
@@ -24,3 +25,10 @@ def expected_bill(facts: AudioFacts, size: int, *, longest: timedelta, channels:
     if duration is None:
         duration = min(longest, timedelta(seconds=size / _LEANEST)) if size else longest
     return timedelta(seconds=math.ceil(duration.total_seconds()) * channels)
+
+
+def last_seconds_of(plan: Plan, facts: AudioFacts) -> timedelta:
+    """What cutting adds to the bill at most: the last second begun of each piece counts as whole."""
+    if plan.cut is None or facts.duration is None:
+        return timedelta(0)
+    return timedelta(seconds=about(facts.duration, plan.cut))

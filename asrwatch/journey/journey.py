@@ -441,17 +441,20 @@ def _stage_piece(recording: Recording, route: Route, piece: Piece, ask_id: str) 
 def _check_prepared(
     stream: BinaryIO, recording: Recording, route: Route, copies: Sequence[Prepared]
 ) -> None:
-    """What was prepared must be of what was read when the purchase was decided."""
+    """What was prepared must be of what was read when the purchase was decided; else it goes at once."""
     root = route.care.root if route.care else None
-    check_unchanged(stream, recording.path, recording.fingerprint, root=root)
-    if hash_whole(stream) != _evidence(recording.reading).sha256:
+    try:
+        check_unchanged(stream, recording.path, recording.fingerprint, root=root)
+        if hash_whole(stream) != _evidence(recording.reading).sha256:
+            raise SourceChanged(
+                "The file changed while it was being re-encoded.",
+                code="changed-while-prepared",
+                advice="It is taken up again once it has settled.",
+            )
+    except AsrwatchError:
         for prepared in copies:
             _evidence(route.preparer).discard(prepared)
-        raise SourceChanged(
-            "The file changed while it was being re-encoded.",
-            code="changed-while-prepared",
-            advice="It is taken up again once it has settled.",
-        )
+        raise
 
 
 def _channels_kept(recording: Recording, route: Route) -> tuple[int, ...] | None:
