@@ -12,6 +12,8 @@ from journey_helpers import a_recording
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Reader, Readers, Store, StoreTrouble, Wanted
 
+pytestmark = pytest.mark.xdist_group("listing")  # what they share is made once
+
 NUMBER = 7_000
 """More than are looked at one by one."""
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)

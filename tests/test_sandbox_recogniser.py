@@ -29,6 +29,8 @@ from asrwatch.sandbox import (
 )
 from asrwatch.sandbox.recogniser import Listening, TooLong, Unreadable
 
+pytestmark = pytest.mark.xdist_group("listening")  # what they share is made once
+
 Samples: TypeAlias = "array.array[int]"
 HOURS = timedelta(hours=12)
 

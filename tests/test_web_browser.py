@@ -18,6 +18,8 @@ from wav_helpers import write_wav
 
 from asrwatch.sandbox import Knobs, Said, Sandbox, Scripted
 
+pytestmark = pytest.mark.xdist_group("browser")  # what they share is made once
+
 PHONE = {"width": 375, "height": 740}
 SAID = "The first sentence is short. The <b>second</b> one <script>alert(1)</script> is not. A third ends it."
 EVIL = "<img src=x onerror=alert(1)> 'quoted'.wav"

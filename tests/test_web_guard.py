@@ -23,6 +23,8 @@ from asrwatch.web.guard import hosts_of, is_known_host
 from asrwatch.web.patience import Patient
 from asrwatch.web.session import ATTEMPTS, WITHIN, Attempts, Sessions
 
+pytestmark = pytest.mark.xdist_group("guarded page")  # what they share is made once
+
 TOKEN = "correct horse battery staple"
 
 

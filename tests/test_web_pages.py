@@ -28,6 +28,8 @@ from asrwatch.journey.store import Reader, Store
 from asrwatch.web.remembering import Remembering
 from asrwatch.web.transcript import CHUNK, chunks, said, times
 
+pytestmark = pytest.mark.xdist_group("pages")  # what they share is made once
+
 EVIL = b"<script>alert(1) \"'\xff\n.wav"
 SOUND = wav_bytes(seconds=2)
 
