@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from desk_helpers import put
-from journey_helpers import READING
+from journey_helpers import READING, a_recording
 from wait_helpers import wait_for
 from wav_helpers import wav_bytes
 from web_helpers import Visitor, living_with_page, served, settings_for_page
@@ -26,6 +26,7 @@ from asrwatch.files import fingerprint_of
 from asrwatch.journey.recording import Delivery, Output, Reading, Sentence, State, Transcript, Word
 from asrwatch.journey.store import Reader, Store
 from asrwatch.web.remembering import Remembering
+from asrwatch.web.story import Seen
 from asrwatch.web.transcript import CHUNK, chunks, said, times
 
 pytestmark = pytest.mark.xdist_group("pages")  # what they share is made once
@@ -90,6 +91,7 @@ def visitor(root: Path) -> Iterator[Visitor]:
         entered(store, State.FAILED, now, bytes(root / "elsewhere" / "secret.wav"), number=5)
         lies(store, State.FAILED, now, inbox / "changed.wav", number=6)
         (inbox / "changed.wav").write_bytes(SOUND + b"more")
+        entered(store, State.DELIVERED, now, bytes(inbox / "gone.wav"), number=81)
         (root / "moved" / "gone.wav").write_bytes(SOUND)
         moved = bytes(root / "moved" / "gone.wav")
         size = replace(fingerprint_of(os.lstat(moved)), inode=1)
@@ -131,6 +133,45 @@ def test_hostile_names_are_escaped(visitor: Visitor) -> None:
         assert '"><b>' not in told.text
     assert "&lt;script&gt;alert(1)" in visitor.ask(f"/recordings/{number}").text
     assert r"\xff\n" in visitor.ask(f"/recordings/{number}").text
+
+
+def test_what_can_be_done_has_its_place(visitor: Visitor) -> None:
+    """Also where nothing can be done yet: live updates put the buttons there as soon as something can."""
+    newest = number_of(visitor, "gone")
+    told = visitor.ask(f"/recordings/{newest}").text
+    (older,) = set(re.findall(r'href="/recordings/(\d+)"', told)) - {str(newest)}
+    for number, buttons in ((newest, True), (int(older), False)):
+        told = visitor.ask(f"/recordings/{number}").text
+        assert 'data-part="acts"' in told
+        assert (f"/recordings/{number}/forget" in told) is buttons
+
+
+@pytest.mark.parametrize(
+    ("state", "under_way", "may"),
+    [
+        (State.DELIVERED, True, True),
+        (State.FAILED, True, True),
+        (State.SETTLED, True, False),
+        (State.SETTLED, False, True),
+        (State.ASKING, False, False),
+    ],
+)
+def test_what_is_done_can_be_treated_at_once(state: State, under_way: bool, may: bool) -> None:
+    """A worker that has only to report that it is done keeps nobody from acting; one that works does."""
+    anything: Any = None
+    seen = Seen(
+        recording=a_recording(state, datetime.now().astimezone()),
+        place=anything,
+        story=anything,
+        earlier=(),
+        sentences=(),
+        unread="",
+        is_newest=True,
+        under_way=under_way,
+        offers=(),
+        currency="CNY",
+    )
+    assert seen.may_act is may
 
 
 def test_the_list_goes_page_by_page(visitor: Visitor) -> None:

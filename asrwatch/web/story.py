@@ -30,7 +30,7 @@ __all__ = ["Seen", "routes"]
 class Seen:
     """Everything the page of a recording shows.
 
-    `may_act` is False where the file holds another recording by now, or a worker is on it; `unread` says why an
+    `may_act` is False where the file holds another recording by now, or a worker may be on it; `unread` says why an
     answer in hand cannot be shown.
     """
 
@@ -48,8 +48,9 @@ class Seen:
     @property
     def may_act(self) -> bool:
         """Whether a person can do something with it."""
-        waits_alone = self.recording.state in {State.SETTLED, State.STAGED}
-        return self.is_newest and not self.under_way and (self.is_done or waits_alone)
+        waits = self.recording.state in {State.SETTLED, State.STAGED}
+        # of what is done no step is left: a worker that still counts as under way has only to report
+        return self.is_newest and (self.is_done or (waits and not self.under_way))
 
     @property
     def is_done(self) -> bool:
