@@ -27,6 +27,9 @@ log = logs.get("test")
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
     """Leave the process's logging as it was."""
+    logging.captureWarnings(
+        capture=False
+    )  # a daemon of another test in this process may have begun it
     before = logs._state.setup, logs._state.secrets, list(logging.getLogger().handlers)
     yield
     logs._state.setup, logs._state.secrets = before[:2]

@@ -403,10 +403,14 @@ def test_a_locked_database_is_not_ready(tmp_path: Path) -> None:
     (tmp_path / "inbox").mkdir()
     with served(settings_for_page(tmp_path), real=True) as visitor:
 
-        def database() -> bool:
+        def well(what: str) -> bool:
             told = json.loads(visitor.ask("/readyz").text)["checks"]
-            return any(each["ok"] for each in told if each["what"] == "database")
+            return any(each["ok"] for each in told if each["what"] == what)
 
+        def database() -> bool:
+            return well("database")
+
+        wait_for(lambda: well("inbox inbox"))  # opened up and looked around
         assert database()
         with closing(sqlite3.connect(tmp_path / "state" / "asrwatch.db", timeout=30)) as other:
             other.execute("BEGIN IMMEDIATE")
