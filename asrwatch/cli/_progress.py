@@ -19,14 +19,12 @@ from rich.progress import (
 from asrwatch.cli._printing import say
 from asrwatch.cli._setbacks import Setbacks
 from asrwatch.journey.book import Change
-from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.recording import DONE, Recording, State
 from asrwatch.values import format_size, printable
 from asrwatch.words import shown
 from asrwatch.words.widths import padded
 
 __all__ = ["Bar", "Lines", "Shown", "Tally", "line_of_change"]
-
-_ENDED = frozenset({State.DELIVERED, State.FAILED, State.PARKED})
 
 
 @dataclass(kw_only=True)
@@ -55,7 +53,7 @@ class Tally:
         self._note(after)
         if _has_gone_up(before, after):
             self.uploaded += after.fingerprint.size
-        if after.state in _ENDED:
+        if after.state in DONE:
             self._ended[after.id] = after.state
         else:
             self._ended.pop(after.id, None)

@@ -1,12 +1,10 @@
 """Tells each kind of trouble that `once` meets on the way, once."""
 
 from asrwatch.journey.book import Change
-from asrwatch.journey.recording import State
+from asrwatch.journey.recording import DONE, State
 from asrwatch.values import printable
 
 __all__ = ["Setbacks"]
-
-_ENDED = frozenset({State.DELIVERED, State.FAILED, State.PARKED})
 
 
 class Setbacks:
@@ -29,7 +27,7 @@ class Setbacks:
 def _is_setback(change: Change) -> bool:
     """Whether a step was tried in vain and will be tried again."""
     before, after = change.before, change.after
-    if before is None or not change.note or after.state in _ENDED:
+    if before is None or not change.note or after.state in DONE:
         return False
     if after.trouble is not None and after.trouble != before.trouble:
         return True

@@ -24,14 +24,12 @@ from asrwatch.errors import EngineError
 from asrwatch.inbox.looks import Why
 from asrwatch.journey.book import Change
 from asrwatch.journey.journey import utc_now
-from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.recording import UNFINISHED, Recording, State
 from asrwatch.journey.store import EVERY_ENGINE, Hold, Store
 from asrwatch.values import counted
 from asrwatch.words import shown as in_words
 
 __all__ = ["once"]
-
-_LEFT = (State.SETTLED, State.CUT, State.STAGED, State.ASKING, State.SUBMITTED, State.TRANSCRIBED)
 
 
 @stoppable(1)
@@ -60,7 +58,7 @@ def once(
 
     with open_store(settings) as store:
         _warn_without_key(built)
-        left = [each for each in store.in_state(*_LEFT) if each.inbox in names]
+        left = [each for each in store.in_state(*UNFINISHED) if each.inbox in names]
         tally = Tally(left=left)
         shown = _shown(tally, as_json=as_json)
         with shown.running():
@@ -130,7 +128,7 @@ def _left_over(settings: Settings, store: Store, daemon: Daemon) -> Iterator[Lef
     """Every recording of these inboxes that has not arrived, with what it waits for."""
     names = {inbox.name for inbox in settings.inboxes}
     holds = daemon.keeper.holds(utc_now())
-    for recording in reversed(store.in_state(State.FAILED, State.PARKED, *_LEFT)):
+    for recording in reversed(store.in_state(State.FAILED, State.PARKED, *UNFINISHED)):
         if recording.inbox not in names:
             continue
         if recording.failure is not None:

@@ -10,7 +10,6 @@ from typing import Any
 from asrwatch import logs
 from asrwatch.desk.reports import AskAnother, Treated, Treatment
 from asrwatch.desk.scene import Scene
-from asrwatch.desk.story import DONE
 from asrwatch.engines import Engine
 from asrwatch.errors import RecordingError
 from asrwatch.journey.channels import billed as billed_channels
@@ -18,7 +17,7 @@ from asrwatch.journey.channels import wished
 from asrwatch.journey.cost import expected_bill, last_seconds_of
 from asrwatch.journey.dispatch import Question
 from asrwatch.journey.journey import Route, plan_for
-from asrwatch.journey.recording import Plan, Recording, State, purchase_key
+from asrwatch.journey.recording import DONE, Plan, Recording, State, purchase_key
 from asrwatch.journey.store import Store
 from asrwatch.values import printable
 

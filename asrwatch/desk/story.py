@@ -16,14 +16,13 @@ from asrwatch.desk.reports import (
     Story,
 )
 from asrwatch.journey.cutting_up import name_of
-from asrwatch.journey.recording import Failure, Recording, State, Trouble
+from asrwatch.journey.recording import DONE, Failure, Recording, State, Trouble
 from asrwatch.journey.room import Shortage
 from asrwatch.journey.store import EVERY_ENGINE, Bought, Event, Hold
 from asrwatch.values import counted, format_duration
 
 __all__ = ["Circumstances", "in_words", "line_of", "reason_of", "story_of", "waits"]
 
-DONE = frozenset({State.DELIVERED, State.FAILED, State.PARKED})
 _BEFORE_A_REQUEST = frozenset({State.SETTLED, State.CUT, State.STAGED})
 
 

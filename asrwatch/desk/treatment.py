@@ -9,9 +9,8 @@ from asrwatch.crash import crash_point
 from asrwatch.desk.pieces import take_up, why_not_forgotten
 from asrwatch.desk.reports import AskForget, AskRetry, Treated, Treatment
 from asrwatch.desk.scene import Scene
-from asrwatch.desk.story import DONE
 from asrwatch.inbox.looks import Why
-from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.recording import DONE, Recording, State
 from asrwatch.journey.spool import FOLDER, Spool
 from asrwatch.values import printable
 

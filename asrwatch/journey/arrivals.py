@@ -9,9 +9,8 @@ from asrwatch.inbox.messages import FileSettled
 from asrwatch.journey import away
 from asrwatch.journey.book import Book
 from asrwatch.journey.journey import Route
-from asrwatch.journey.recording import SUPERSEDED, UNPAID, Fingerprint, Recording, State
+from asrwatch.journey.recording import SUPERSEDED, UNFINISHED, UNPAID, Fingerprint, Recording, State
 from asrwatch.journey.remembered import Remembered
-from asrwatch.journey.store import STEPS_LEFT
 from asrwatch.values import printable
 
 __all__ = ["Arrivals"]
@@ -38,8 +37,7 @@ class Arrivals:
 
     def bring_home(self, now: datetime) -> None:
         """Unfinished recordings of an inbox that was renamed go on, also where their files are gone."""
-        unfinished = (*STEPS_LEFT, State.CUT, State.SUBMITTED)
-        for recording in self._book.store.in_state(*unfinished, pieces=True):
+        for recording in self._book.store.in_state(*UNFINISHED, pieces=True):
             if recording.inbox in self._routes:
                 continue
             for name, route in self._routes.items():

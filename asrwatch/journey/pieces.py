@@ -25,7 +25,7 @@ from asrwatch.journey.cutting_up import (
 from asrwatch.journey.joining import joined
 from asrwatch.journey.journey import Route
 from asrwatch.journey.purchases import Purchases
-from asrwatch.journey.recording import UNPAID, Recording, State
+from asrwatch.journey.recording import DONE, UNPAID, Recording, State
 from asrwatch.values import counted, printable
 
 __all__ = ["Pieces"]
@@ -34,7 +34,6 @@ log = logs.get("journey")
 
 _KEPT = IN_FLIGHT | {State.DELIVERED}
 """A piece of an earlier cut in one of these stands for the same piece of the next."""
-_ENDED = frozenset({State.DELIVERED, State.FAILED, State.PARKED})
 
 
 class Pieces:
@@ -117,7 +116,7 @@ class Pieces:
             return
         if not _waits_for(whole, piece):
             # what it belongs to starts over, or waits for a person: what is paid for is remembered as an answer
-            if piece.state in UNPAID or (whole.state is State.CUT and piece.state in _ENDED):
+            if piece.state in UNPAID or (whole.state is State.CUT and piece.state in DONE):
                 self._drop(piece)
                 self._look(whole, piece.changed_at)
             return

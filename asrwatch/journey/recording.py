@@ -19,8 +19,10 @@ from pydantic import JsonValue
 from asrwatch.errors import AsrwatchError, OurBug
 
 __all__ = [
+    "DONE",
     "NEXT",
     "SUPERSEDED",
+    "UNFINISHED",
     "UNPAID",
     "Answer",
     "Asking",
@@ -105,6 +107,11 @@ another recording, even if `lstat` says the same of both."""
 
 UNPAID = frozenset({State.SETTLED, State.STAGED})
 """Nothing was asked for these, or what was asked is known to have cost nothing."""
+
+DONE = frozenset({State.DELIVERED, State.FAILED, State.PARKED})
+"""Nothing happens to these by themselves any more."""
+
+UNFINISHED = frozenset(State) - DONE
 
 _KEEPS_TROUBLE = frozenset({State.SETTLED, State.CUT, State.STAGED, State.ASKING, State.SUBMITTED})
 """Until an answer is in hand, patience counts from the first trouble."""

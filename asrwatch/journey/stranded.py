@@ -6,12 +6,10 @@ Pure. That it has lasted a while is for the caller to see: room, shares and disk
 from collections.abc import Collection
 from datetime import datetime
 
-from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.recording import UNPAID, Recording, State
 from asrwatch.journey.room import NO_ROOM, Room
 
 __all__ = ["is_stranded"]
-
-_UNPAID = (State.SETTLED, State.STAGED)
 
 
 def is_stranded(
@@ -43,4 +41,4 @@ def is_stranded(
             return True
         if recording.state is State.TRANSCRIBED and trouble.last.code in NO_ROOM:
             return True
-    return recording.state in _UNPAID and room.waits(recording, clock) is not None
+    return recording.state in UNPAID and room.waits(recording, clock) is not None

@@ -12,10 +12,10 @@ from asrwatch.desk.another import Offer, offers
 from asrwatch.desk.pieces import lines_of
 from asrwatch.desk.reports import Health, Story
 from asrwatch.desk.scene import Scene
-from asrwatch.desk.story import DONE, Circumstances, story_of
+from asrwatch.desk.story import Circumstances, story_of
 from asrwatch.errors import AsrwatchError, EngineTrouble
 from asrwatch.journey.journey import heard
-from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.recording import DONE, Recording, State
 from asrwatch.journey.store import Hold, Place, Reader
 from asrwatch.web.asked import recording_in
 from asrwatch.web.rendering import Rendering

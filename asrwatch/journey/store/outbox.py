@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from asrwatch.journey.recording import State
+from asrwatch.journey.recording import DONE, State
 from asrwatch.journey.store.database import Database
 from asrwatch.journey.store.money import FREE
 from asrwatch.journey.store.tables import (
@@ -333,9 +333,8 @@ class Outbox(Database):
         """What these inboxes did from `begin` up to `end`."""
         inside = and_(events.c.at >= begin, events.c.at < end)
         mine = and_(recordings.c.inbox.in_(inboxes), recordings.c.part_of.is_(None))
-        ends = (State.DELIVERED, State.FAILED, State.PARKED)
         moved = and_(
-            inside, mine, events.c.to_state.in_(ends), events.c.from_state != events.c.to_state
+            inside, mine, events.c.to_state.in_(DONE), events.c.from_state != events.c.to_state
         )
         became = (
             select(events.c.recording, events.c.to_state, recordings.c.audio)
@@ -364,7 +363,7 @@ class Outbox(Database):
                 .group_by(recordings.c.state)
             ).all()
         waiting: dict[str, int] = {row[0]: row[1] for row in rested}
-        number = {state: sum(row.to_state == state for row in rows) for state in ends}
+        number = {state: sum(row.to_state == state for row in rows) for state in DONE}
         heard = (row.audio for row in rows if row.to_state == State.DELIVERED and row.audio)
         return DayFigures(
             delivered=number[State.DELIVERED],

@@ -24,7 +24,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from asrwatch.audio.cutting import Stretch
 from asrwatch.errors import OurBug
-from asrwatch.journey.recording import SUPERSEDED, Fingerprint, Output, Recording, State
+from asrwatch.journey.recording import SUPERSEDED, UNFINISHED, Fingerprint, Output, Recording, State
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.database import damaged
 from asrwatch.journey.store.figures import Figures
@@ -502,9 +502,7 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
 
     def oldest_waiting(self) -> Recording | None:
         """The recording found longest ago that is neither delivered nor with a person."""
-        waiting = _WITH_ANSWER.where(
-            _table.c.state.in_((*STEPS_LEFT, State.CUT, State.SUBMITTED)), _WHOLE
-        )
+        waiting = _WITH_ANSWER.where(_table.c.state.in_(UNFINISHED), _WHOLE)
         found = self._many(waiting.order_by(_table.c.found_at, _table.c.id).limit(1))
         return found[0] if found else None
 
