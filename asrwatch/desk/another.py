@@ -15,7 +15,6 @@ from asrwatch.errors import RecordingError
 from asrwatch.journey.channels import billed as billed_channels
 from asrwatch.journey.channels import wished
 from asrwatch.journey.cost import expected_bill, last_seconds_of
-from asrwatch.journey.dispatch import Question
 from asrwatch.journey.journey import Route, plan_for
 from asrwatch.journey.recording import DONE, Plan, Recording, State, purchase_key
 from asrwatch.journey.store import Store
@@ -97,14 +96,7 @@ def _offer(recording: Recording, route: Route, engine: Engine[Any], store: Store
     if reading is None:
         return Offer(engine=engine.name, price=None, refusal="It could not be read.")
     size = recording.fingerprint.size
-    question = Question(
-        facts=reading.facts,
-        size=size,
-        wishes=route.wishes,
-        region=route.region,
-        engine=engine.name,
-        cut=route.cut,
-    )
+    question = route.question(reading.facts, size, engine=engine.name)
     try:
         plan: Plan = plan_for(question, route)
     except RecordingError as error:

@@ -14,7 +14,6 @@ from asrwatch.errors import AsrwatchError, Incomplete
 from asrwatch.files import open_recording
 from asrwatch.files.oserrors import kind_of
 from asrwatch.journey import silence
-from asrwatch.journey.dispatch import Question
 from asrwatch.journey.journey import Route, facts_of, plan_for
 from asrwatch.journey.preparing import Preparer
 from asrwatch.journey.recording import AudioFacts
@@ -153,15 +152,7 @@ def _planned(path: bytes, size: int, route: Route) -> Foresight:
             facts = probe(stream, path, whole=True)  # what it is, even if it cannot be decoded
             facts = facts_of(stream, path, route)
             sound = sound_of(completed(stream, facts, route.preparer))
-        question = Question(
-            facts=facts,
-            size=size,
-            wishes=route.wishes,
-            region=route.region,
-            engine=route.engine,
-            cut=route.cut,
-        )
-        plan = plan_for(question, route)
+        plan = plan_for(route.question(facts, size), route)
     except AsrwatchError as error:
         waits = isinstance(error, Incomplete)
         rest = format_duration(route.rest_within)

@@ -20,7 +20,6 @@ from asrwatch.journey import silence
 from asrwatch.journey.channels import billed as billed_channels
 from asrwatch.journey.channels import wished
 from asrwatch.journey.cost import expected_bill, last_seconds_of
-from asrwatch.journey.dispatch import Question
 from asrwatch.journey.journey import Route, facts_of, plan_for
 from asrwatch.journey.recording import AudioFacts, Plan, Preparation
 from asrwatch.values import printable
@@ -118,15 +117,7 @@ def _one(path: bytes, size: int, route: Route) -> Planned:
         with open_recording(path, root=route.rules.inbox) as stream:
             facts = probe(stream, path)
             facts = facts_of(stream, path, route)
-        question = Question(
-            facts=facts,
-            size=size,
-            wishes=route.wishes,
-            region=route.region,
-            engine=route.engine,
-            cut=route.cut,
-        )
-        decided = plan_for(question, route)
+        decided = plan_for(route.question(facts, size), route)
     except AsrwatchError as error:
         return _failing(path, size, route, facts, error.message)
     except OSError as error:

@@ -13,7 +13,6 @@ from asrwatch.desk.story import line_of
 from asrwatch.errors import RecordingError
 from asrwatch.inbox.lookout import Lookout, Snapshot
 from asrwatch.journey.budget import Fuse
-from asrwatch.journey.dispatch import Question
 from asrwatch.journey.journey import plan_for, utc_now
 from asrwatch.journey.recording import Recording
 from asrwatch.journey.room import Shortage
@@ -80,13 +79,10 @@ class Scene:
         route, reading = routes.get(recording.inbox), recording.reading
         if route is None or reading is None or route.engine is not None:
             return False
-        question = Question(
-            facts=reading.facts,
-            size=recording.fingerprint.size,
-            wishes=route.wishes,
-            region=route.region,
+        question = route.question(
+            reading.facts,
+            recording.fingerprint.size,
             refused=(*recording.engines_refused, reading.plan.engine),
-            cut=route.cut,
         )
         try:
             plan_for(question, route)

@@ -23,7 +23,6 @@ from asrwatch.errors import (
     TemporaryError,
 )
 from asrwatch.files import fingerprint_of, open_recording
-from asrwatch.journey.dispatch import Question
 from asrwatch.journey.journey import (
     Route,
     advance,
@@ -237,14 +236,7 @@ def _staged(source: bytes | str, errand: Errand, refused: tuple[str, ...]) -> Re
 def _read_url(url: str, errand: Errand, refused: tuple[str, ...]) -> Recording:
     """Of a URL nothing is known: the cloud fetches it, we do not."""
     route = errand.route
-    question = Question(
-        facts=AudioFacts(),
-        size=None,
-        wishes=route.wishes,
-        region=route.region,
-        engine=route.engine,
-        refused=refused,
-    )
+    question = route.question(AudioFacts(), None, refused=refused)
     reading = Reading(sha256="", facts=AudioFacts(), plan=plan_for(question, route))
     return _found(url.encode(), _NOWHERE, errand).read(reading, now=errand.now())
 

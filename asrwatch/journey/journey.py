@@ -155,6 +155,32 @@ class Route:
     longest: timedelta | None = None
     cut: timedelta | None = None
 
+    def question(
+        self,
+        facts: AudioFacts,
+        size: int | None,
+        *,
+        engine: str | None = None,
+        refused: tuple[str, ...] = (),
+    ) -> Question:
+        """What the dispatcher is asked about audio with these facts and bytes.
+
+        Args:
+            facts: as far as they are known.
+            size: in bytes; None where nobody has measured them.
+            engine: the one that is meant, instead of the inbox's own choice.
+            refused: engines that refused this audio before.
+        """
+        return Question(
+            facts=facts,
+            size=size,
+            wishes=self.wishes,
+            region=self.region,
+            engine=engine or self.engine,
+            refused=refused,
+            cut=self.cut,
+        )
+
 
 def advance(
     recording: Recording,
@@ -220,14 +246,11 @@ def _read(recording: Recording, route: Route, clock: Clock) -> Recording:
         root = care.root if care else None
         check_unchanged(stream, recording.path, recording.fingerprint, root=root)
     crash_point("read")
-    question = Question(
-        facts=facts,
-        size=recording.fingerprint.size,
-        wishes=route.wishes,
-        region=route.region,
-        engine=recording.engine_wanted or route.engine,
+    question = route.question(
+        facts,
+        recording.fingerprint.size,
+        engine=recording.engine_wanted,
         refused=recording.engines_refused,
-        cut=route.cut,
     )
     read = recording.read(
         Reading(sha256=sha256, facts=facts, plan=plan_for(question, route)), now=clock()
