@@ -7,7 +7,7 @@ import shutil
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,7 +21,7 @@ from wait_helpers import wait_for
 from wav_helpers import wav_bytes
 
 from asrwatch.audio.facts import probe
-from asrwatch.bootstrap import build_parts
+from asrwatch.bootstrap import build_parts, open_store
 from asrwatch.cli.explain import explanation_of, rows_of_explanation
 from asrwatch.desk.foresight import foresee
 from asrwatch.errors import (
@@ -38,7 +38,7 @@ from asrwatch.inbox.marker import Marker
 from asrwatch.inbox.rounds import Rounds
 from asrwatch.inbox.settle import Settler
 from asrwatch.journey.journey import advance, utc_now
-from asrwatch.journey.recording import SUPERSEDED, Failure, Recording, State
+from asrwatch.journey.recording import SUPERSEDED, VANISHED, Failure, Recording, State
 from asrwatch.journey.source import check_arrived
 from asrwatch.journey.store import Store
 from asrwatch.sandbox.recogniser import Sound
@@ -131,6 +131,22 @@ def test_what_superseded_a_recording_is_looked_at_after_a_restart(
         failure = Failure.of(Superseded("It changed.", code=SUPERSEDED))
         store.save(paid, paid.fail(failure, now=now))
     assert not list(store.known("inbox"))
+
+
+def test_a_file_put_back_while_nobody_looked_goes_on(house: Housed) -> None:
+    """Gone when it was to be read, and back before the next start: the recording goes on by itself [C13] [X05]."""
+    talk = house.inbox / "talk.wav"
+    talk.write_bytes(wav_bytes(1))
+    with open_store(house.settings()) as store, store.transaction():
+        now = datetime.now(tz=UTC)
+        fingerprint = fingerprint_of(talk.lstat())
+        found = Recording.found(inbox="in", path=raw(talk), fingerprint=fingerprint, now=now)
+        added = store.add(found)
+        gone = Failure.of(Vanished("It is gone.", code=VANISHED))
+        store.save(added, added.fail(gone, now=now))
+    with house.running():
+        wait_for(lambda: house.became(State.DELIVERED))
+    assert house.noted("the file is back")
 
 
 @BOTH_WAYS

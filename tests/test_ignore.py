@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from inbox_helpers import raw, rule_for
+from swap_helpers import swapping
 
 from asrwatch.inbox.mounts import (
     WatchMode,
@@ -239,3 +240,17 @@ def test_this_machine_knows_its_file_systems(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/proc")
     assert file_system_of(raw(tmp_path / "link")) == "proc"
     assert file_system_of(raw(tmp_path / "not" / "there")) == file_system_of(os.fsencode(tmp_path))
+
+
+@pytest.mark.skipif(not Path("/proc/self/mountinfo").exists(), reason="needs Linux")
+def test_a_folder_that_becomes_a_link_while_it_is_asked_about_raises_nothing(
+    tmp_path: Path,
+) -> None:
+    """Where somebody swaps a folder for a link, its file system is known or it is not; nobody dies of it [X05]."""
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    here = file_system_of(raw(tmp_path))
+    with swapping(tmp_path / "in" / "sub", tmp_path / "outside"):
+        told = {file_system_of(raw(tmp_path / "in" / "sub")) for _ in range(500)}
+    assert here in told
+    assert told <= {here, None}

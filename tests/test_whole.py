@@ -208,6 +208,14 @@ def test_on_a_share_nothing_but_quiet_counts(talk: Path, tmp_path: Path, file_sy
     assert asked.examine(seen(talk), 0, moved=True) == Findings()
 
 
+def test_a_file_system_that_is_not_known_yet_is_asked_for_again(talk: Path, tmp_path: Path) -> None:
+    """A folder that was swapped while it was asked about is believed once its file system can be told [X05]."""
+    told = iter([None, "ext4"])
+    asked = Witness(raw(tmp_path), file_system=lambda _: next(told))
+    assert asked.examine(seen(talk), 0) == Findings()
+    assert asked.examine(seen(talk), 0).evidence is Evidence.CLOSED
+
+
 def test_reserved_space_is_no_recording(tmp_path: Path) -> None:
     """The header and the full size are there, the rest is a hole, or zeros: who copies it is not done [C03] [C07]."""
     path, asked = tmp_path / "talk.wav", witness(tmp_path)

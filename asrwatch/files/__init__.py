@@ -18,7 +18,7 @@ from asrwatch.errors import RecordingError, SourceChanged, Vanished
 from asrwatch.files.folders import TEMPORARY_PREFIX, descend, open_folder
 from asrwatch.files.oserrors import kind_of, trouble
 from asrwatch.heartbeats import beat
-from asrwatch.journey.recording import Fingerprint
+from asrwatch.journey.recording import VANISHED, Fingerprint
 from asrwatch.values import printable
 
 __all__ = [
@@ -211,7 +211,7 @@ def _reading_trouble(error: OSError, path: bytes) -> Exception:
         case errno.ENOENT | errno.ENOTDIR | errno.ELOOP:
             return Vanished(
                 f"{printable(path)} is gone.",
-                code="vanished",
+                code=VANISHED,
                 advice="Nothing was paid; put it back to have it transcribed.",
             )
         case _:

@@ -22,7 +22,7 @@ from asrwatch.files import (
 from asrwatch.files.filenames import fitted, split_name
 from asrwatch.files.folders import Folder, descend, open_folder
 from asrwatch.files.oserrors import trouble
-from asrwatch.journey.recording import Fingerprint
+from asrwatch.journey.recording import VANISHED, Fingerprint
 from asrwatch.values import printable
 
 __all__ = ["delete", "move_without_clobbering"]
@@ -179,7 +179,7 @@ def _move(original: _Original, target: Folder, name: bytes) -> bool:
     if seen is None:
         raise Vanished(
             f"{printable(source)} is gone, and not in {printable(target.path)}.",
-            code="vanished",
+            code=VANISHED,
             advice="Its transcript is safe.",
         )
     if fingerprint_of(seen) != original.fingerprint:

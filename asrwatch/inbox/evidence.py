@@ -134,7 +134,10 @@ class Witness:
             return False
         if signature.device not in self._sees_all:
             folder = look.path.rpartition(b"/")[0] or b"/"
-            self._sees_all[signature.device] = not events_lie(self._file_system(folder))
+            file_system = self._file_system(folder)
+            if file_system is None:  # perhaps for a moment only
+                return False
+            self._sees_all[signature.device] = not events_lie(file_system)
         return self._sees_all[signature.device]
 
     def _is_written_again(self, look: Look, now: float) -> bool:

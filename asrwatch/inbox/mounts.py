@@ -138,7 +138,11 @@ def is_network(file_system: str | None) -> bool:
 
 def file_system_of(path: bytes) -> str | None:
     """The type of the file system that holds `path`, symlinks followed; None where nobody tells."""
-    mount = find_mount(os.path.realpath(path), mounts_here())
+    try:
+        real = os.path.realpath(path)
+    except OSError:  # what was a link a moment ago is a folder by now
+        return None
+    mount = find_mount(real, mounts_here())
     return None if mount is None else mount.file_system
 
 

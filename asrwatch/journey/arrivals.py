@@ -9,7 +9,15 @@ from asrwatch.inbox.messages import FileSettled
 from asrwatch.journey import away
 from asrwatch.journey.book import Book
 from asrwatch.journey.journey import Route
-from asrwatch.journey.recording import SUPERSEDED, UNFINISHED, UNPAID, Fingerprint, Recording, State
+from asrwatch.journey.recording import (
+    SUPERSEDED,
+    UNFINISHED,
+    UNPAID,
+    VANISHED,
+    Fingerprint,
+    Recording,
+    State,
+)
 from asrwatch.journey.remembered import Remembered
 from asrwatch.values import printable
 
@@ -71,7 +79,7 @@ class Arrivals:
                     note="" if same else f"the file changed and settled again: {found.evidence}",
                 )
         elif latest.state is State.FAILED and latest.answer is None:
-            returned = latest.failure is not None and latest.failure.code == "vanished"
+            returned = latest.failure is not None and latest.failure.code == VANISHED
             if not same or returned:
                 again = latest.resettle(now=now, fingerprint=found.fingerprint)
                 note = "the file is back" if same else "the file changed"

@@ -21,7 +21,7 @@ from asrwatch.inbox.presence import Presence
 from asrwatch.inbox.scan import nearest_device
 from asrwatch.inbox.signs import NOTE_ENDING
 from asrwatch.journey import delivery
-from asrwatch.journey.recording import SUPERSEDED, Failure, Recording, State
+from asrwatch.journey.recording import SUPERSEDED, VANISHED, Failure, Recording, State
 from asrwatch.journey.store.notes import Note
 from asrwatch.values import printable
 from asrwatch.words import shown
@@ -40,7 +40,7 @@ __all__ = [
 
 WAITS_FOR = timedelta(hours=1)
 """Temporary trouble is worth a note when it has lasted for so long."""
-_NOTHING_TO_DO = frozenset({SUPERSEDED, "vanished"})
+_NOTHING_TO_DO = frozenset({SUPERSEDED, VANISHED})
 _ENDING = NOTE_ENDING.encode()
 _MOST_TRIED = 100
 

@@ -24,6 +24,7 @@ __all__ = [
     "SUPERSEDED",
     "UNFINISHED",
     "UNPAID",
+    "VANISHED",
     "Answer",
     "Asking",
     "AudioFacts",
@@ -104,6 +105,9 @@ NEXT: Mapping[State, frozenset[State]] = MappingProxyType(
 SUPERSEDED = "superseded"
 """The code of a recording whose answer is for content that its file no longer has; what the file has now is
 another recording, even if `lstat` says the same of both."""
+
+VANISHED = "vanished"
+"""The code of a recording whose file was gone before anything was paid: with the file back, it goes on."""
 
 UNPAID = frozenset({State.SETTLED, State.STAGED})
 """Nothing was asked for these, or what was asked is known to have cost nothing."""

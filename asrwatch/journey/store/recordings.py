@@ -24,7 +24,15 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from asrwatch.audio.cutting import Stretch
 from asrwatch.errors import OurBug
-from asrwatch.journey.recording import SUPERSEDED, UNFINISHED, Fingerprint, Output, Recording, State
+from asrwatch.journey.recording import (
+    SUPERSEDED,
+    UNFINISHED,
+    VANISHED,
+    Fingerprint,
+    Output,
+    Recording,
+    State,
+)
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.database import damaged
 from asrwatch.journey.store.figures import Figures
@@ -293,7 +301,8 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
     def known(self, inbox: str) -> Iterator[tuple[bytes, Fingerprint]]:
         """Path and newest fingerprint of everything seen already in an inbox.
 
-        Without those of superseded recordings: what their files hold now was perhaps not taken up yet.
+        Without those of superseded recordings, as what their files hold now was perhaps not taken up yet, and of
+        vanished ones, as their files may have come back while nobody looked.
         """
         newest = (
             select(func.max(_table.c.id))
@@ -303,7 +312,7 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
         columns = (_table.c.path, _table.c.device, _table.c.inode, _table.c.size, _table.c.mtime_ns)
         with self.transaction():
             code = func.json_extract(_table.c.failure, "$.code")
-            current = or_(_table.c.failure.is_(None), code != SUPERSEDED)
+            current = or_(_table.c.failure.is_(None), code.not_in({SUPERSEDED, VANISHED}))
             rows = self._connection.execute(
                 select(*columns).where(_table.c.id.in_(newest), current)
             ).all()
