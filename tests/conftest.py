@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+from e2e_helpers import Installed
 from rich.console import Console
 from rich.table import Table
 
 from asrwatch.journey.store import Store
+from asrwatch.sandbox import Knobs, Sandbox, Scripted
 
 PROMISE = "promise"
 
@@ -71,3 +73,19 @@ def store(tmp_path: Path) -> Iterator[Store]:
     """An empty store."""
     with Store(tmp_path / "state") as opened:
         yield opened
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A cloud that answers at once, without rate limits, "Hello world." to everything; its bill is the judge."""
+    knobs = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0))
+    with Sandbox(recogniser=Scripted(), knobs=knobs) as running:
+        yield running
+
+
+@pytest.fixture
+def installed(tmp_path: Path, sandbox: Sandbox) -> Iterator[Installed]:
+    """The program, with a key the sandbox accepts."""
+    world = Installed(root=tmp_path, url=sandbox.url, key=sandbox.key)
+    yield world
+    world.kill_all()

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,22 +14,6 @@ from wav_helpers import write_wav
 from asrwatch.sandbox import Fault, Knobs, Route, Sandbox, Scripted, Wire
 
 BURST = 300
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A cloud that answers at once, without rate limits, "Hello world." to everything."""
-    knobs = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0))
-    with Sandbox(recogniser=Scripted(), knobs=knobs) as running:
-        yield running
-
-
-@pytest.fixture
-def installed(tmp_path: Path, sandbox: Sandbox) -> Iterator[Installed]:
-    """The program, with a key the sandbox accepts."""
-    world = Installed(root=tmp_path, url=sandbox.url, key=sandbox.key)
-    yield world
-    world.kill_all()
 
 
 LONG = {"qwen3-asr-flash": {"longest": "2s"}}

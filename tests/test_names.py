@@ -145,14 +145,6 @@ def sandbox() -> Iterator[Sandbox]:
 HOSTILE_TEXT = "One \x1b]0;pwned\x07 two\u202e\u2028 \x00 three."
 
 
-@pytest.fixture
-def installed(tmp_path: Path, sandbox: Sandbox) -> Iterator[Installed]:
-    """The program, with a key the sandbox accepts."""
-    world = Installed(root=tmp_path, url=sandbox.url, key=sandbox.key)
-    yield world
-    world.kill_all()
-
-
 def test_every_name_is_transcribed_and_logged(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,25 +16,9 @@ from asrwatch.journey.noting import ASKED_AGAIN, Noting
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Store
 from asrwatch.journey.store.notes import Note
-from asrwatch.sandbox import Knobs, Sandbox, Scripted
+from asrwatch.sandbox import Sandbox
 
 ENDING = ".asr-error.txt"
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A cloud that answers at once, without rate limits, "Hello world." to everything."""
-    knobs = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0))
-    with Sandbox(recogniser=Scripted(), knobs=knobs) as running:
-        yield running
-
-
-@pytest.fixture
-def installed(tmp_path: Path, sandbox: Sandbox) -> Iterator[Installed]:
-    """The program, with a key the sandbox accepts."""
-    world = Installed(root=tmp_path, url=sandbox.url, key=sandbox.key)
-    yield world
-    world.kill_all()
 
 
 def broken(installed: Installed, name: str = "talk.wav") -> Path:

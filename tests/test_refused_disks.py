@@ -5,8 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,17 +17,9 @@ from wav_helpers import write_wav
 from asrwatch.cli._commands import names
 from asrwatch.errors import StartupError
 from asrwatch.journey.store import Store
-from asrwatch.sandbox import Knobs, Sandbox, Scripted
+from asrwatch.sandbox import Sandbox
 
 SOAK = (pytest.mark.soak, pytest.mark.timeout(300))
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A cloud whose bill is the judge."""
-    knobs = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0))
-    with Sandbox(recogniser=Scripted(), knobs=knobs) as running:
-        yield running
 
 
 def once_under(world: Installed, *before: str) -> "subprocess.CompletedProcess[str]":

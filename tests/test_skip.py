@@ -1,7 +1,6 @@
 """`.asrwatch-skip` in a folder leaves it alone, with everything below it, for as long as it lies there."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,26 +12,10 @@ from wav_helpers import write_wav
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.scan import Folder, look_at, scan
 from asrwatch.inbox.signs import skipped_by
-from asrwatch.sandbox import Knobs, Sandbox, Scripted
+from asrwatch.sandbox import Knobs, Sandbox
 from asrwatch.settings import InboxSettings
 
 SKIP = ".asrwatch-skip"
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A cloud that answers at once, without rate limits, "Hello world." to everything."""
-    knobs = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0))
-    with Sandbox(recogniser=Scripted(), knobs=knobs) as running:
-        yield running
-
-
-@pytest.fixture
-def installed(tmp_path: Path, sandbox: Sandbox) -> Iterator[Installed]:
-    """The program, with a key the sandbox accepts."""
-    world = Installed(root=tmp_path, url=sandbox.url, key=sandbox.key)
-    yield world
-    world.kill_all()
 
 
 def rule(root: Path, marker: str | None = SKIP) -> IgnoreRule:

@@ -18,7 +18,7 @@ from e2e_helpers import Installed
 from wait_helpers import wait_for
 from wav_helpers import write_wav
 
-from asrwatch.sandbox import Fault, Knobs, Route, Sandbox, Scripted, Wire
+from asrwatch.sandbox import Fault, Route, Sandbox, Wire
 
 pytestmark = pytest.mark.soak
 
@@ -28,14 +28,6 @@ LONG = {"longest": "2s"}
 ALL = {"lost_in_a_row": 10_000}
 """Every answer may be lost: what is measured here is what becomes of each."""
 Rounds = Callable[[int, int], int]
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A cloud that answers at once; its bill is the judge."""
-    knobs = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0))
-    with Sandbox(recogniser=Scripted(), knobs=knobs) as running:
-        yield running
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -15,7 +15,7 @@ from wav_helpers import write_wav
 from asrwatch.journey.backups import BackupRules, Backups
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store, backup
-from asrwatch.sandbox import Knobs, Sandbox, Scripted
+from asrwatch.sandbox import Sandbox
 
 pytestmark = pytest.mark.soak
 
@@ -32,14 +32,6 @@ WRITES = {
 """Calls by which the state and the transcripts reach the disk, and how many of each a run is made to fail at."""
 FULL = ("ENOSPC", "EDQUOT")
 FAILING = ("EIO", "EROFS", "EACCES")
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A cloud whose bill is the judge."""
-    knobs = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0))
-    with Sandbox(recogniser=Scripted(), knobs=knobs) as running:
-        yield running
 
 
 def lost_and_paid_twice(root: Path, sandbox: Sandbox, call: str, number: int, error: str) -> str:

@@ -20,18 +20,10 @@ from wav_helpers import write_wav
 
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store
-from asrwatch.sandbox import Fault, Knobs, Route, Sandbox, Scripted, Wire
+from asrwatch.sandbox import Fault, Knobs, Route, Sandbox, Wire
 
 IDLE = 5.0
 """Seconds within which an end without a request under way is promised."""
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A cloud without limits."""
-    knobs = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0))
-    with Sandbox(recogniser=Scripted(), knobs=knobs) as running:
-        yield running
 
 
 @pytest.fixture

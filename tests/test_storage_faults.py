@@ -2,8 +2,6 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,14 +16,6 @@ from asrwatch.sandbox import Knobs, Sandbox, Scripted
 
 LONG = (pytest.mark.soak, pytest.mark.timeout(300))
 """For what takes its time: the same sentence with one case more."""
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A cloud whose bill is the judge."""
-    knobs = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0))
-    with Sandbox(recogniser=Scripted(), knobs=knobs) as running:
-        yield running
 
 
 def events(world: Installed) -> list[str]:

@@ -10,7 +10,6 @@ import struct
 import subprocess
 import termios
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import IO, cast
 
@@ -19,24 +18,6 @@ import start_helpers
 from e2e_helpers import Installed
 from wait_helpers import PATIENCE, wait_for
 from wav_helpers import write_wav
-
-from asrwatch.sandbox import Knobs, Sandbox, Scripted
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """A cloud that answers at once, without rate limits, "Hello world." to everything."""
-    knobs = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0))
-    with Sandbox(recogniser=Scripted(), knobs=knobs) as running:
-        yield running
-
-
-@pytest.fixture
-def installed(tmp_path: Path, sandbox: Sandbox) -> Iterator[Installed]:
-    """The program, with a key the sandbox accepts."""
-    world = Installed(root=tmp_path, url=sandbox.url, key=sandbox.key)
-    yield world
-    world.kill_all()
 
 
 def test_transcripts_are_found_while_the_daemon_runs_and_after(installed: Installed) -> None:
