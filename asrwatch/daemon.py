@@ -52,6 +52,7 @@ from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.room import RESERVE_AT_ONCE, Room, RoomSeen
 from asrwatch.journey.store import RESERVE, Letter, Store, StoreTrouble
 from asrwatch.journey.survey import Survey
+from asrwatch.journey.tidings import standing
 from asrwatch.mail import (
     LATER,
     Answered,
@@ -191,6 +192,7 @@ class Daemon:
         self._ending = False
         self._unsaved: list[Mail] = []
         self._store_trouble: StoreTrouble | None = None
+        self._standstills: tuple[Standstill, ...] = ()
         self._reserve_is_given = False
         self._aside: set[str] = set()
         self._next_glance = self.clock.monotonic()
@@ -218,6 +220,11 @@ class Daemon:
     def trouble(self) -> StoreTrouble | None:
         """What keeps the database from being written, as of the last try; any thread may look."""
         return self._store_trouble
+
+    @property
+    def standstills(self) -> tuple[Standstill, ...]:
+        """What kept recordings waiting when the last turn ended; any thread may look."""
+        return self._standstills
 
     def post(self, mail: Mail) -> None:
         """Put something into the mailbox; any thread, any signal handler, never blocks."""
@@ -391,6 +398,7 @@ class Daemon:
                 steps = self._hand_out() if self._goes_on() else []
                 batch = self._due_for_polling(steps) if self._goes_on() else ()
                 letters = self._letters()
+                standstills = self._what_stands_still()
         except StoreTrouble as error:
             self._undo()
             self._tell_store_trouble(error)
@@ -405,6 +413,7 @@ class Daemon:
             return
         self._unsaved = []
         self._steps = []
+        self._standstills = standstills
         crash_point("handed-out")
         self._tell_store_trouble(None)
         self._saved()
@@ -721,6 +730,10 @@ class Daemon:
         herald = self.keeper.herald
         herald.look(now, holds=self.keeper.holds(now), shortages=self.room.shortages)
         return herald.letters(now, busy=self.courier.busy) if self._goes_on() else []
+
+    def _what_stands_still(self) -> tuple[Standstill, ...]:
+        now, hindrances = self.clock.now(), self.room.hindrances(time.monotonic())
+        return tuple(each for _, each in standing(self.keeper.holds(now), hindrances, now))
 
     def _due_for_polling(self, begun: list[Step]) -> tuple[Recording, ...]:
         """The tasks to ask about now; a suspect's alone."""
