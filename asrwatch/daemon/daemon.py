@@ -27,6 +27,7 @@ from asrwatch.errors import NeedsPerson, OutOfOrder
 from asrwatch.heartbeats import allow, beat
 from asrwatch.journey.recording import Recording
 from asrwatch.journey.store import StoreTrouble
+from asrwatch.news import Standstill
 from asrwatch.values import format_duration
 
 __all__ = ["Daemon"]
@@ -71,6 +72,7 @@ class Daemon:
         self.workers = self.household.workers
         self.under_way = self.household.under_way
         self.started_at = self.clock.now()
+        self._standstills: tuple[Standstill, ...] = ()
 
     @property
     def stopping(self) -> bool:
@@ -81,6 +83,11 @@ class Daemon:
     def trouble(self) -> StoreTrouble | None:
         """What keeps the database from being written, as of the last try; any thread may look."""
         return self.saving.trouble
+
+    @property
+    def standstills(self) -> tuple[Standstill, ...]:
+        """What kept recordings waiting when the last turn ended; any thread may look."""
+        return self._standstills
 
     @property
     def silent(self) -> frozenset[str]:
@@ -168,6 +175,7 @@ class Daemon:
                 steps = self.due.steps() if every.goes_on() else []
                 batch = self.due.tasks(steps) if every.goes_on() else ()
                 letters = self.due.letters()
+                standstills = self.due.standstills()
         except StoreTrouble as error:
             saving.undo()
             saving.tell_trouble(error)
@@ -182,6 +190,7 @@ class Daemon:
             return
         saving.unsaved = []
         every.clock_steps.saved()
+        self._standstills = standstills
         crash_point("handed-out")
         saving.tell_trouble(None)
         saving.saved()

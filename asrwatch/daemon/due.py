@@ -10,6 +10,8 @@ from asrwatch.journey.filling import REST
 from asrwatch.journey.next_step import Step
 from asrwatch.journey.recording import Recording
 from asrwatch.journey.store import Letter
+from asrwatch.journey.tidings import standing
+from asrwatch.news import Standstill
 
 __all__ = ["WHILE_ENDING", "Due"]
 
@@ -109,6 +111,11 @@ class Due:
             if self._household.goes_on()
             else []
         )
+
+    def standstills(self) -> tuple[Standstill, ...]:
+        """What keeps recordings waiting now."""
+        now, hindrances = self._clock.now(), self._household.room.hindrances(time.monotonic())
+        return tuple(each for _, each in standing(self._keeper.holds(now), hindrances, now))
 
     def _glance_at_key(self, now: datetime) -> None:
         """A corrected key ends the holds that the old one was the reason for."""
