@@ -155,6 +155,17 @@ class Route:
     longest: timedelta | None = None
     cut: timedelta | None = None
 
+    @property
+    def choices(self) -> frozenset[str]:
+        """The engines that its recordings may be given to."""
+        if self.engine is not None:
+            return frozenset({self.engine})
+        return frozenset(
+            name
+            for name, engine in self.engines.items()
+            if engine.automatic and (not engine.regions or self.region in engine.regions)
+        )
+
     def question(
         self,
         facts: AudioFacts,
