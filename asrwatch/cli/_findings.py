@@ -21,8 +21,9 @@ from asrwatch.control import NobodyThere, ask_daemon
 from asrwatch.desk.reports import AskStatus, Status
 from asrwatch.errors import AsrwatchError, EngineError
 from asrwatch.journey.dispatch import Question
-from asrwatch.journey.journey import Route, plan_for
+from asrwatch.journey.planning import plan_for
 from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.route import Route
 
 __all__ = ["codecs_finding", "findings"]
 

@@ -29,8 +29,8 @@ from asrwatch.desk.reports import (
     Untold,
     to_json,
 )
-from asrwatch.journey.journey import Route
 from asrwatch.journey.preparing import Preparer
+from asrwatch.journey.route import Route
 from asrwatch.values import counted, format_duration, format_money, format_size, printable
 from asrwatch.words import shown
 from asrwatch.words.widths import padded
