@@ -35,7 +35,7 @@ def re_encoded(
         ask_id: names the copy.
         codecs: to choose from, the best one first.
         largest: in bytes, where less is wanted than the engine takes.
-        every_sample: without loss of anything that an engine would hear.
+        every_sample: a copy that lacks anything is refused, where headers count exactly what there is.
 
     Raises:
         RecordingError: it cannot be decoded, or made small enough.
