@@ -26,7 +26,7 @@ from asrwatch.clock import utc_now
 from asrwatch.config import load
 from asrwatch.desk import Desk
 from asrwatch.desk.foresight import foresee
-from asrwatch.desk.reports import Story
+from asrwatch.desk.reports.explanation import Story
 from asrwatch.files import TEMPORARY_PREFIX
 from asrwatch.inbox.signs import NOTE_ENDING, is_note
 from asrwatch.journey.recording import State

@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from asrwatch import logs
-from asrwatch.desk.reports import AskAnother, Treated, Treatment
+from asrwatch.desk.questions import AskAnother
+from asrwatch.desk.reports.treatment import Treated, Treatment
 from asrwatch.desk.scene import Scene
 from asrwatch.engines import Engine
 from asrwatch.errors import RecordingError

@@ -8,7 +8,8 @@ from dataclasses import replace
 from asrwatch.audio.facts import probe
 from asrwatch.config import InboxSettings, Settings
 from asrwatch.desk.hearing import completed, looked_into, sound_of
-from asrwatch.desk.reports import Foresight, SoundLine
+from asrwatch.desk.reports.explanation import Foresight
+from asrwatch.desk.reports.lines import SoundLine
 from asrwatch.desk.scene import is_below
 from asrwatch.errors import AsrwatchError, Incomplete
 from asrwatch.files import open_recording

@@ -9,7 +9,7 @@ from asrwatch.clock import utc_now
 from asrwatch.cloud.regions import currency_of
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
-from asrwatch.desk.reports import Reason, RecordingLine, Settling
+from asrwatch.desk.reports.lines import Reason, RecordingLine, Settling
 from asrwatch.desk.story import line_of
 from asrwatch.errors import RecordingError
 from asrwatch.inbox.lookout import Lookout, Snapshot

@@ -10,7 +10,8 @@ from starlette.routing import BaseRoute, Route
 from asrwatch.cloud.regions import currency_of
 from asrwatch.desk.another import Offer, offers
 from asrwatch.desk.pieces import lines_of
-from asrwatch.desk.reports import Health, Story
+from asrwatch.desk.reports.explanation import Story
+from asrwatch.desk.reports.status import Health
 from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import Circumstances, story_of
 from asrwatch.errors import AsrwatchError, EngineTrouble
