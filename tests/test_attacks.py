@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from files_helpers import FILETRANS, Housed, a_house
 from inbox_helpers import not_root, public_folder, raw
+from swap_helpers import swapping
 from wait_helpers import wait_for
 from wav_helpers import wav_bytes
 
@@ -251,6 +252,34 @@ def test_a_swapped_folder_loses_no_file_elsewhere(tmp_path: Path) -> None:
         raw(talk), settled
     ) as stream:  # a person who names it himself follows links
         assert stream.read() == b"mine"
+
+
+def test_an_original_whose_folder_is_being_swapped_is_gone_or_treated(tmp_path: Path) -> None:
+    """Between two looks at it the folder becomes a link: that is a file that went, no fault to mend [X05]."""
+    inbox, outside = tmp_path / "in", tmp_path / "outside"
+    (inbox / "sub").mkdir(parents=True)
+    outside.mkdir()
+    talk = inbox / "sub" / "talk.wav"
+    talk.write_bytes(b"mine")
+    another = replace(
+        fingerprint_of(talk.lstat()), mtime_ns=1
+    )  # so that it stays, to be tried again
+    met = set()
+    with swapping(inbox / "sub", outside):
+        for _ in range(1000):
+            try:
+                delete(raw(talk), another, root=raw(inbox))
+                move_without_clobbering(
+                    raw(talk),
+                    raw(tmp_path / "done"),
+                    b"talk.wav",
+                    fingerprint=another,
+                    source_root=raw(inbox),
+                )
+            except (SourceChanged, Vanished) as error:
+                met.add(type(error))
+    assert met == {SourceChanged, Vanished}
+    assert names_in(outside) == []
 
 
 # Targets.

@@ -221,6 +221,21 @@ def test_joined_in_order_with_continuous_times(texts: list[str]) -> None:
     assert transcript.duration == of * 10 * SPAN
 
 
+def test_every_seam_of_speech_without_a_pause_is_joined_once() -> None:
+    """Five pieces, each beginning two words before the last one ended: in the middle, too, no word is told twice."""
+    words = [f"word{number}" for number in range(30)]
+    heard = [
+        (
+            _piece(n + 1, 5, 6 * n - (1 if n else 0), 6 * n + 6, overlap=(1 if n else 0) * SPAN),
+            _answer(" ".join(words[max(6 * n - 2, 0) : 6 * n + 6]), 7),
+        )
+        for n in range(5)
+    ]
+    transcript = read(joined(heard), _plain)
+    assert transcript.text.split() == words
+    assert [one.text.split()[0] for one in transcript.sentences] == words[::6]
+
+
 def test_channels_share_one_timeline() -> None:
     """A piece of a channel gives its sentences that channel; both take turns by time."""
     heard = [

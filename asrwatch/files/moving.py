@@ -5,7 +5,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 
@@ -85,6 +85,7 @@ def delete(path: bytes, fingerprint: Fingerprint, *, root: bytes | None = None) 
 
     Raises:
         SourceChanged: another file lies there; it was left alone.
+        Vanished: its folder went while this was under way.
         TemporaryError: not now.
     """
     if _look(path, root) is None:
@@ -121,8 +122,22 @@ def _look(path: bytes, root: bytes | None) -> os.stat_result | None:
         raise trouble(error, "look at", path) from error
 
 
-def _folder_of(path: bytes, root: bytes | None) -> AbstractContextManager[Folder]:
-    return open_folder(*split_below(_above(path), root), create=False)
+@contextmanager
+def _folder_of(path: bytes, root: bytes | None) -> Iterator[Folder]:
+    """The folder a recording lies in; Vanished where it went, or became a link, since it was looked at."""
+    above = _above(path)
+    with ExitStack() as opened:
+        try:
+            descriptor = opened.enter_context(descend(*split_below(above, root)))
+        except OSError as error:
+            if error.errno in _GONE:
+                raise _gone(f"{printable(path)} is gone.") from error
+            raise trouble(error, "open the folder", above) from error
+        yield Folder(descriptor, above)
+
+
+def _gone(message: str) -> Vanished:
+    return Vanished(message, code=VANISHED, advice="Its transcript is safe.")
 
 
 def _above(path: bytes) -> bytes:
@@ -177,11 +192,7 @@ def _move(original: _Original, target: Folder, name: bytes) -> bool:
     source = original.path
     seen = _look(source, original.root)
     if seen is None:
-        raise Vanished(
-            f"{printable(source)} is gone, and not in {printable(target.path)}.",
-            code=VANISHED,
-            advice="Its transcript is safe.",
-        )
+        raise _gone(f"{printable(source)} is gone, and not in {printable(target.path)}.")
     if fingerprint_of(seen) != original.fingerprint:
         raise changed(source)
     with _folder_of(source, original.root) as folder:

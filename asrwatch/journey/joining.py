@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import pairwise
 from unicodedata import east_asian_width
 
 from pydantic import JsonValue, TypeAdapter
@@ -139,15 +138,17 @@ def _of_one_channel(
     heard: Sequence[tuple[Joined, Transcript]],
 ) -> list[tuple[Joined, Sentence]]:
     """Sentences of pieces that follow each other, each word once."""
-    placed = [(piece, _placed(piece, transcript)) for piece, transcript in heard]
-    for number, ((_, earlier), (piece, later)) in enumerate(pairwise(placed)):
-        if piece.overlap:
-            kept = without_what_both_have(
+    told: list[tuple[Joined, Sequence[Sentence]]] = []
+    for piece, transcript in heard:
+        later: Sequence[Sentence] = _placed(piece, transcript)
+        if piece.overlap and told:
+            before, earlier = told.pop()
+            earlier, later = without_what_both_have(
                 earlier, later, overlap=piece.overlap, at=piece.begin + piece.overlap / 2
             )
-            placed[number] = (placed[number][0], kept[0])
-            placed[number + 1] = (piece, kept[1])
-    return [(piece, sentence) for piece, sentences in placed for sentence in sentences]
+            told.append((before, earlier))
+        told.append((piece, later))
+    return [(piece, sentence) for piece, sentences in told for sentence in sentences]
 
 
 def _placed(piece: Joined, transcript: Transcript) -> tuple[Sentence, ...]:

@@ -155,6 +155,17 @@ class Route:
     longest: timedelta | None = None
     cut: timedelta | None = None
 
+    @property
+    def choices(self) -> frozenset[str]:
+        """The engines that its recordings may be given to."""
+        if self.engine is not None:
+            return frozenset({self.engine})
+        return frozenset(
+            name
+            for name, engine in self.engines.items()
+            if engine.automatic and (not engine.regions or self.region in engine.regions)
+        )
+
     def question(
         self,
         facts: AudioFacts,
@@ -280,13 +291,20 @@ def _listened(stream: BinaryIO, facts: AudioFacts, route: Route) -> AudioFacts:
     if preparer is None or not preparer.can_encode:
         return facts
     if facts.duration is None or channels.needs_listening(route.wishes, facts):
-        return preparer.listen(stream, facts)
+        return _with_what_lies_behind(stream, preparer.listen(stream, facts))
     if route.send_silence and facts.container not in SEVERAL_TRACKS:
         return facts
     silent = quiet.is_silent(stream, facts)
     if silent is not None:
         return replace(facts, silent=silent)
     return preparer.until_sound(stream, facts)
+
+
+def _with_what_lies_behind(stream: BinaryIO, heard: AudioFacts) -> AudioFacts:
+    """Decoders end where the header says; a recorder that died before it wrote its last sizes had gone on."""
+    if not heard.silent or quiet.is_silent(stream, heard) is not False:
+        return heard
+    return replace(heard, silent=False, silent_channels=(), same_channels=None)
 
 
 def _is_ready(recording: Recording, route: Route) -> bool:

@@ -59,6 +59,8 @@ class Sight:
                 keys=daemon.house.keys,
                 ending=lambda: daemon.stopping,
                 trouble=lambda: daemon.trouble,
+                standstills=lambda: daemon.standstills,
+                engines={name: route.choices for name, route in daemon.house.routes.items()},
             ),
         )
 
