@@ -189,9 +189,9 @@ class Watch:
 
 
 def _unschedule(observer: BaseObserver) -> None:
-    """Stop all emitters, also where watchdog's books are at odds: folders swapped by rename leave it a `KeyError`,
-    watches that the kernel took back an `OSError`.
+    """Stop all emitters, also where watchdog's books are at odds with the kernel's.
 
+    Folders swapped by rename leave it a `KeyError`, watches that the kernel took back an `OSError`.
     Each attempt drops what it stumbled over.
     """
     for _ in range(_STUMBLES):
