@@ -56,7 +56,7 @@ def advance(
     match recording.state:
         case State.SETTLED:
             _must_not_be_skipped(recording, route)
-            with patient(recording, route.presence):
+            with patient(recording, route.presence), source.disk_trouble(recording):
                 if recording.reading is None:
                     return _read(recording, route, clock)
                 return stage(recording, route, clock, places)
@@ -65,7 +65,7 @@ def advance(
         case State.TRANSCRIBED if recording.piece is not None:
             return _understand(recording, route, clock)
         case State.TRANSCRIBED:
-            with patient(recording, route.presence):
+            with patient(recording, route.presence), source.disk_trouble(recording):
                 return _deliver(recording, route, clock)
         case (
             State.CUT
