@@ -25,11 +25,11 @@ from asrwatch import logs
 from asrwatch.crash import crash_point
 from asrwatch.crew import begun, no_threads
 from asrwatch.daemon import Daemon
+from asrwatch.daemon.mail import Call
 from asrwatch.desk.reports import Question, Report, from_json, question_from_json, to_json
 from asrwatch.errors import AsrwatchError, StartupError
 from asrwatch.heartbeats import idle
 from asrwatch.journey.store import StoreTrouble
-from asrwatch.mail import Call
 from asrwatch.values import printable
 
 __all__ = ["ControlServer", "Counter", "NobodyThere", "ask_daemon", "is_allowed"]

@@ -10,6 +10,7 @@ from typing import Any
 from fake_engine import FakeEngine, fake_cloud, fake_engine
 from journey_helpers import READING
 
+from asrwatch.daemon.slots import ASKS
 from asrwatch.errors import AsrwatchError
 from asrwatch.formats import FormatOptions
 from asrwatch.formats.txt import Txt
@@ -28,7 +29,6 @@ from asrwatch.journey.recording import (
     Wishes,
 )
 from asrwatch.journey.store import Store
-from asrwatch.slots import ASKS
 from asrwatch.storages.public_dir import PublicDir
 
 ENGINES = ("some-engine", "other-engine")

@@ -14,6 +14,7 @@ from wait_helpers import wait_for
 from wav_helpers import write_wav
 
 from asrwatch.daemon import Daemon, House
+from asrwatch.daemon.mail import Call
 from asrwatch.engines import Ask, Heard, Sent
 from asrwatch.errors import SourceChanged, TemporaryError, Vanished
 from asrwatch.files import fingerprint_of
@@ -25,7 +26,6 @@ from asrwatch.journey.away import AWAY, come_home, is_gone
 from asrwatch.journey.journey import utc_now
 from asrwatch.journey.recording import Failure, Recording, State, Trouble, Wishes
 from asrwatch.journey.store import Store
-from asrwatch.mail import Call
 
 
 class ShareWorld(World):

@@ -21,11 +21,11 @@ from desk_helpers import daemon_for, settings_of
 from asrwatch import control
 from asrwatch.control import ControlServer, NobodyThere, ask_daemon, is_allowed
 from asrwatch.daemon import Daemon
+from asrwatch.daemon.mail import Stop
 from asrwatch.desk import Desk
 from asrwatch.desk.reports import AskRetry, AskStatus, Question, Report, Status, Treatment
 from asrwatch.errors import RecordingError, StartupError
 from asrwatch.journey.store import Store, StoreTrouble
-from asrwatch.mail import Stop
 
 Answer = Callable[[Question], Report]
 

@@ -17,6 +17,7 @@ from wait_helpers import PATIENCE, wait_for
 from wav_helpers import write_wav
 
 from asrwatch.daemon import Daemon, House
+from asrwatch.daemon.mail import Call, Stop
 from asrwatch.engines import Ask, Found, Heard, NotThere, Pending, StillOut
 from asrwatch.errors import AnswerLost, AsrwatchError, EngineError, EngineTrouble, TemporaryError
 from asrwatch.formats import FormatOptions
@@ -30,7 +31,6 @@ from asrwatch.journey.delivery import Rules
 from asrwatch.journey.journey import Route, utc_now
 from asrwatch.journey.recording import Answer, Recording, State, Wishes
 from asrwatch.journey.store import Store
-from asrwatch.mail import Call, Stop
 from asrwatch.storages.public_dir import PublicDir
 from asrwatch.systemd import Notifier
 

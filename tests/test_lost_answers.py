@@ -8,11 +8,11 @@ import pytest
 from money_helpers import Book
 
 from asrwatch.cloud.clocks import clock_trouble
+from asrwatch.daemon.slots import CHORES
 from asrwatch.errors import BillUnknown, EngineError, EngineTrouble, RecordingError, TemporaryError
 from asrwatch.journey import journey
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store
-from asrwatch.slots import CHORES
 
 
 def test_an_ask_says_everything_before_it_is_made(store: Store, now: datetime) -> None:

@@ -143,7 +143,7 @@ class Model(RuleBasedStateMachine):
         desk = Desk(world.settings(), world.store, world.daemon)
         with world.store.transaction():
             desk.answer(AskRetry(failed=True, parked=True))
-        world.daemon._saved()
+        world.daemon.saving.saved()
 
     # The machine.
 

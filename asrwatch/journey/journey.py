@@ -216,7 +216,7 @@ def advance(
     match recording.state:
         case State.SETTLED:
             _must_not_be_skipped(recording, route)
-            with patient(recording, route.presence):
+            with patient(recording, route.presence), source.disk_trouble(recording):
                 if recording.reading is None:
                     return _read(recording, route, clock)
                 return _stage(recording, route, clock, places)
@@ -225,7 +225,7 @@ def advance(
         case State.TRANSCRIBED if recording.piece is not None:
             return _understand(recording, route, clock)
         case State.TRANSCRIBED:
-            with patient(recording, route.presence):
+            with patient(recording, route.presence), source.disk_trouble(recording):
                 return _deliver(recording, route, clock)
         case (
             State.CUT
@@ -291,13 +291,20 @@ def _listened(stream: BinaryIO, facts: AudioFacts, route: Route) -> AudioFacts:
     if preparer is None or not preparer.can_encode:
         return facts
     if facts.duration is None or channels.needs_listening(route.wishes, facts):
-        return preparer.listen(stream, facts)
+        return _with_what_lies_behind(stream, preparer.listen(stream, facts))
     if route.send_silence and facts.container not in SEVERAL_TRACKS:
         return facts
     silent = quiet.is_silent(stream, facts)
     if silent is not None:
         return replace(facts, silent=silent)
     return preparer.until_sound(stream, facts)
+
+
+def _with_what_lies_behind(stream: BinaryIO, heard: AudioFacts) -> AudioFacts:
+    """Decoders end where the header says; a recorder that died before it wrote its last sizes had gone on."""
+    if not heard.silent or quiet.is_silent(stream, heard) is not False:
+        return heard
+    return replace(heard, silent=False, silent_channels=(), same_channels=None)
 
 
 def _is_ready(recording: Recording, route: Route) -> bool:
