@@ -65,9 +65,12 @@ def _tell(found: Transcripts) -> None:
     for line in found.transcripts:
         typer.echo(_head(line))
         typer.echo(f"    {_excerpt(line, bold=bold)}")
-        for label, path in (("transcript", line.transcript), ("recording", line.path)):
+        for label, path in (
+            (shown("transcript"), line.transcript),
+            (shown("recording"), line.path),
+        ):
             if path is not None:
-                typer.echo(f"    {shown(label)}: {printable(path)}")
+                typer.echo(f"    {label}: {printable(path)}")
     for sentence in _rest(found):
         say(sentence, err=True)
 
