@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from asrwatch.desk.reports import AskAnother, AskForget, AskRetry, Question, Treatment
+from asrwatch.desk.questions import AskAnother, AskForget, AskRetry, Question
+from asrwatch.desk.reports.treatment import Treatment
 from asrwatch.errors import AsrwatchError
 from asrwatch.files import open_recording
 from asrwatch.journey.store import Place
