@@ -118,6 +118,7 @@ def resolving(addresses: Sequence[str]) -> Callable[[str, int], Sequence[str]]:
         "::",
         "fe80::1%eth0",
         "fc00::1",
+        "fec0::1",
         "ff02::1",
         "::ffff:127.0.0.1",
         "64:ff9b::7f00:1",
