@@ -12,10 +12,11 @@ from inbox_helpers import raw
 
 from asrwatch.audio.studio import Studio
 from asrwatch.bootstrap import build_parts
+from asrwatch.clock import utc_now
 from asrwatch.errors import SourceChanged, TemporaryError
 from asrwatch.files import fingerprint_of
 from asrwatch.heartbeats import Heartbeats
-from asrwatch.journey.journey import advance, utc_now
+from asrwatch.journey.journey import advance
 from asrwatch.journey.preparing import Preparer
 from asrwatch.journey.recording import Prepared, Recording
 
