@@ -16,6 +16,7 @@ from fake_engine import FakeEngine, FakeOptions, fake_cloud
 from wait_helpers import PATIENCE, wait_for
 from wav_helpers import write_wav
 
+from asrwatch.clock import utc_now
 from asrwatch.daemon import Daemon, House
 from asrwatch.daemon.mail import Call, Stop
 from asrwatch.engines import Ask, Found, Heard, NotThere, Pending, StillOut
@@ -28,8 +29,8 @@ from asrwatch.inbox.messages import FileSettled
 from asrwatch.inbox.mounts import WatchMode
 from asrwatch.journey.book import Change
 from asrwatch.journey.delivery import Rules
-from asrwatch.journey.journey import Route, utc_now
 from asrwatch.journey.recording import Answer, Recording, State, Wishes
+from asrwatch.journey.route import Route
 from asrwatch.journey.store import Store
 from asrwatch.storages.public_dir import PublicDir
 from asrwatch.systemd import Notifier

@@ -10,8 +10,8 @@ from asrwatch.daemon.mail import StepDone
 from asrwatch.daemon.slots import MOST_CHORES, Slots
 from asrwatch.errors import TemporaryError
 from asrwatch.heartbeats import Heartbeats, called_off
-from asrwatch.journey.journey import awaits_its_answer
 from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.request import awaits_its_answer
 from asrwatch.supervision import Supervision
 from asrwatch.values import printable
 

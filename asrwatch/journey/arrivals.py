@@ -8,7 +8,6 @@ from asrwatch import logs
 from asrwatch.inbox.messages import FileSettled
 from asrwatch.journey import away
 from asrwatch.journey.book import Book
-from asrwatch.journey.journey import Route
 from asrwatch.journey.recording import (
     SUPERSEDED,
     UNFINISHED,
@@ -19,6 +18,7 @@ from asrwatch.journey.recording import (
     State,
 )
 from asrwatch.journey.remembered import Remembered
+from asrwatch.journey.route import Route
 from asrwatch.values import printable
 
 __all__ = ["Arrivals"]

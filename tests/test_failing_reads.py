@@ -1,0 +1,88 @@
+"""What the kernel refuses in the middle of something: trouble that passes, and nobody's death."""
+
+import ctypes
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from files_helpers import a_house
+from inbox_helpers import raw
+
+from asrwatch.audio.studio import Studio
+from asrwatch.bootstrap import build_parts
+from asrwatch.clock import utc_now
+from asrwatch.errors import SourceChanged, TemporaryError
+from asrwatch.files import fingerprint_of
+from asrwatch.heartbeats import Heartbeats
+from asrwatch.journey.journey import advance
+from asrwatch.journey.preparing import Preparer
+from asrwatch.journey.recording import Prepared, Recording
+
+UNREADABLE = Path("/sys/devices/virtual/net/lo/speed")
+"""A regular file of 4,096 bytes that opens and cannot be read: the kernel answers EINVAL."""
+PR_SET_NAME = 15
+
+
+@pytest.fixture
+def unreadable() -> Path:
+    """A file whose every read fails."""
+    try:
+        UNREADABLE.read_bytes()
+    except FileNotFoundError:
+        pytest.skip("needs sysfs with a loopback interface")
+    except OSError:
+        return UNREADABLE
+    pytest.skip("this kernel tells the speed of its loopback interface")
+
+
+def test_a_read_that_fails_is_tried_again(tmp_path: Path, unreadable: Path) -> None:
+    """A disk or share that fails while a recording is read is trouble that passes, not a fault of ours."""
+    with a_house(tmp_path) as house:
+        route = replace(build_parts(house.settings()).routes["in"], care=None, presence=None)
+        found = Recording.found(
+            inbox="in",
+            path=raw(unreadable),
+            fingerprint=fingerprint_of(unreadable.lstat()),
+            now=utc_now(),
+        )
+        with pytest.raises(TemporaryError, match="Cannot read"):
+            advance(found, route, clock=utc_now)
+
+
+def test_a_copy_that_cannot_be_read_is_made_afresh(unreadable: Path) -> None:
+    """A prepared copy whose reading fails is no lost answer: nothing was sent, and it is prepared anew."""
+    copy = Prepared(
+        name=unreadable.name,
+        container="flac",
+        size=4096,
+        sha256="ab" * 32,
+        duration=timedelta(seconds=1),
+        channels=1,
+    )
+    with pytest.raises(SourceChanged):
+        Preparer(Studio(), unreadable.parent).open(copy)
+
+
+def test_a_threads_name_ends_no_supervision() -> None:
+    """A late thread whose name in the kernel is cut in the middle of a letter, as Python 3.14 names it, is told."""
+    clock = [0.0]
+    hearts = Heartbeats(lambda: clock[0])
+    working, over = threading.Event(), threading.Event()
+
+    def work() -> None:
+        ctypes.CDLL(None).prctl(PR_SET_NAME, "lookout 录音录音".encode()[:15])
+        with hearts.pulse("looking", usual=timedelta(seconds=1), vital=False):
+            working.set()
+            over.wait()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        assert working.wait(30)
+        clock[0] = 5.0
+        assert [late.doing for late in hearts.late()] == ["looking"]
+    finally:
+        over.set()
+        thread.join()
