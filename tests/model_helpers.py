@@ -44,8 +44,8 @@ from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.mounts import WatchMode
 from asrwatch.journey.delivery import Rules
-from asrwatch.journey.journey import Route
 from asrwatch.journey.recording import Answer, Recording, State, Wishes
+from asrwatch.journey.route import Route
 from asrwatch.journey.store import Store
 from asrwatch.storages import Published, Source, Storage, StorageOptions
 from asrwatch.systemd import Notifier

@@ -17,7 +17,6 @@ from asrwatch.formats.txt import Txt
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.gate import Gate
-from asrwatch.journey.journey import Route
 from asrwatch.journey.keeper import Keeper
 from asrwatch.journey.recording import (
     Answer,
@@ -28,6 +27,7 @@ from asrwatch.journey.recording import (
     Task,
     Wishes,
 )
+from asrwatch.journey.route import Route
 from asrwatch.journey.store import Store
 from asrwatch.storages.public_dir import PublicDir
 

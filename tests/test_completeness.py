@@ -23,6 +23,7 @@ from wav_helpers import wav_bytes
 from asrwatch.audio.facts import probe
 from asrwatch.bootstrap import build_parts, open_store
 from asrwatch.cli.explain import explanation_of, rows_of_explanation
+from asrwatch.clock import utc_now
 from asrwatch.desk.foresight import foresee
 from asrwatch.errors import (
     ConfigError,
@@ -37,7 +38,7 @@ from asrwatch.inbox.looks import Look, Why
 from asrwatch.inbox.marker import Marker
 from asrwatch.inbox.rounds import Rounds
 from asrwatch.inbox.settle import Settler
-from asrwatch.journey.journey import advance, utc_now
+from asrwatch.journey.journey import advance
 from asrwatch.journey.recording import SUPERSEDED, VANISHED, Failure, Recording, State
 from asrwatch.journey.source import check_arrived
 from asrwatch.journey.store import Store

@@ -23,7 +23,10 @@ from asrwatch.control import ControlServer, NobodyThere, ask_daemon, is_allowed
 from asrwatch.daemon import Daemon
 from asrwatch.daemon.mail import Stop
 from asrwatch.desk import Desk
-from asrwatch.desk.reports import AskRetry, AskStatus, Question, Report, Status, Treatment
+from asrwatch.desk.questions import AskRetry, AskStatus, Question
+from asrwatch.desk.reports import Report
+from asrwatch.desk.reports.status import Status
+from asrwatch.desk.reports.treatment import Treatment
 from asrwatch.errors import RecordingError, StartupError
 from asrwatch.journey.store import Store, StoreTrouble
 

@@ -23,7 +23,8 @@ from asrwatch.cli._finding import Level
 from asrwatch.cli._folders import metrics_findings
 from asrwatch.cloud import KeyRing
 from asrwatch.config import Settings, load
-from asrwatch.desk.reports import Health, HoldLine, InboxHealth, Reason
+from asrwatch.desk.reports.lines import Reason
+from asrwatch.desk.reports.status import Health, HoldLine, InboxHealth
 from asrwatch.errors import ConfigError, EngineTrouble, TemporaryError
 from asrwatch.heartbeats import Heartbeats, Late
 from asrwatch.inbox.lookout import Snapshot

@@ -21,7 +21,8 @@ from hypothesis.stateful import (
 from model_helpers import World, sha256, sound, stamp, words_of
 
 from asrwatch.desk import Desk
-from asrwatch.desk.reports import AskExplain, AskRetry, Explanation
+from asrwatch.desk.questions import AskExplain, AskRetry
+from asrwatch.desk.reports.explanation import Explanation
 from asrwatch.journey.recording import State
 
 NAMES = st.sampled_from(["a.wav", "b.wav", "sub/c.wav"])

@@ -18,19 +18,12 @@ from asrwatch.cli._printing import Named, Row, local, print_json, show
 from asrwatch.config import Settings
 from asrwatch.desk.foresight import foresee
 from asrwatch.desk.hearing import with_sound
-from asrwatch.desk.reports import (
-    AskExplain,
-    Explanation,
-    Foresight,
-    Paid,
-    Reason,
-    RecordingLine,
-    Story,
-    Untold,
-    to_json,
-)
-from asrwatch.journey.journey import Route
+from asrwatch.desk.questions import AskExplain
+from asrwatch.desk.reports import to_json
+from asrwatch.desk.reports.explanation import Explanation, Foresight, Paid, Story
+from asrwatch.desk.reports.lines import Reason, RecordingLine, Untold
 from asrwatch.journey.preparing import Preparer
+from asrwatch.journey.route import Route
 from asrwatch.values import counted, format_duration, format_money, format_size, printable
 from asrwatch.words import shown
 from asrwatch.words.widths import padded

@@ -14,7 +14,10 @@ from asrwatch.cli._house import consult, settings_for
 from asrwatch.cli._options import AsJson, ConfigFile
 from asrwatch.cli._printing import Named, Row, local, print_json, say, show
 from asrwatch.config import Settings
-from asrwatch.desk.reports import AskStatus, AskTellAgain, Status, ToldAgain, to_json
+from asrwatch.desk.questions import AskStatus, AskTellAgain
+from asrwatch.desk.reports import to_json
+from asrwatch.desk.reports.status import Status
+from asrwatch.desk.reports.treatment import ToldAgain
 from asrwatch.errors import AsrwatchError
 from asrwatch.news import Message, News
 from asrwatch.values import counted, printable

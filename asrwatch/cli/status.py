@@ -12,17 +12,16 @@ from asrwatch.cli._printing import Named, Row, local, print_json, say, show
 from asrwatch.cli._watching import can_watch, watch
 from asrwatch.config import Settings
 from asrwatch.control import NobodyThere, ask_daemon
-from asrwatch.desk.reports import (
-    AskStatus,
+from asrwatch.desk.questions import AskStatus
+from asrwatch.desk.reports import to_json
+from asrwatch.desk.reports.lines import ForAPerson, RecordingLine
+from asrwatch.desk.reports.status import (
     BudgetLine,
-    ForAPerson,
     HoldLine,
     InboxHealth,
     Money,
     NotifierLine,
-    RecordingLine,
     Status,
-    to_json,
 )
 from asrwatch.errors import StartupError
 from asrwatch.journey.recording import State

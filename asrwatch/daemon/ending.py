@@ -8,8 +8,8 @@ from asrwatch.crash import crash_point
 from asrwatch.daemon.household import Household
 from asrwatch.daemon.mail import StepDone, is_paid_for
 from asrwatch.daemon.saving import Saving
-from asrwatch.journey.journey import is_ours
 from asrwatch.journey.recording import State
+from asrwatch.journey.request import is_ours
 from asrwatch.journey.store import StoreTrouble
 
 __all__ = ["Ending"]

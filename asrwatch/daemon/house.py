@@ -12,7 +12,7 @@ from asrwatch.journey.backups import BackupRules
 from asrwatch.journey.book import Change
 from asrwatch.journey.budget import Budget
 from asrwatch.journey.herald import Wish
-from asrwatch.journey.journey import Route
+from asrwatch.journey.route import Route
 from asrwatch.journey.store import Store
 from asrwatch.notifiers import Notifier as MessageNotifier
 from asrwatch.systemd import Notifier

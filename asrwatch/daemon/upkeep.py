@@ -10,9 +10,10 @@ from asrwatch.daemon.workers import unmanned
 from asrwatch.heartbeats import beat
 from asrwatch.inbox.presence import Presence
 from asrwatch.journey.away import is_gone
-from asrwatch.journey.journey import Route, tidy_up
+from asrwatch.journey.leftovers import tidy_up
 from asrwatch.journey.noting import Task
 from asrwatch.journey.recording import Recording
+from asrwatch.journey.route import Route
 
 __all__ = ["Upkeep"]
 

@@ -10,8 +10,8 @@ from asrwatch.daemon.mail import StepDone
 from asrwatch.daemon.slots import MOST_CHORES, Slots
 from asrwatch.errors import TemporaryError
 from asrwatch.heartbeats import Heartbeats, called_off
-from asrwatch.journey.journey import awaits_its_answer
 from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.request import awaits_its_answer
 from asrwatch.supervision import Supervision
 from asrwatch.values import printable
 
@@ -101,7 +101,11 @@ class Workers:
             finally:
                 self.aside.discard(doing)
 
-        if not crew.handed(self.pool, watched):
+        def surprised(error: BaseException) -> None:
+            advice = "Please report this with the log."
+            log.error("work-broke-off", doing=doing, advice=advice, exc_info=error)
+
+        if not crew.handed(self.pool, watched, surprised):
             self.aside.discard(doing)
             unmanned()
 

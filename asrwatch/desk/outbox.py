@@ -5,7 +5,10 @@ from datetime import datetime
 from asrwatch import logs
 from asrwatch.bootstrap import build_notifiers
 from asrwatch.crash import crash_point
-from asrwatch.desk.reports import AskTellAgain, NotifierLine, Reason, ToldAgain, Untold
+from asrwatch.desk.questions import AskTellAgain
+from asrwatch.desk.reports.lines import Reason, Untold
+from asrwatch.desk.reports.status import NotifierLine
+from asrwatch.desk.reports.treatment import ToldAgain
 from asrwatch.desk.scene import Scene
 from asrwatch.errors import ConfigError
 from asrwatch.journey.herald import Wish

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from asrwatch.cloud.regions import currency_of
-from asrwatch.desk.reports import InboxHealth
+from asrwatch.desk.reports.status import InboxHealth
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Day, Wanted
 from asrwatch.values import format_duration

@@ -7,10 +7,12 @@ from typing import Any, TypeVar
 
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
-from asrwatch.desk.reports import AskHealth, Health, Question, Report
+from asrwatch.desk.questions import AskHealth, Question
+from asrwatch.desk.reports import Report
+from asrwatch.desk.reports.status import Health
 from asrwatch.engines import Engine
 from asrwatch.errors import OurBug
-from asrwatch.journey.journey import Route
+from asrwatch.journey.route import Route
 from asrwatch.journey.store import Readers
 from asrwatch.metrics.vitals import Vitals
 from asrwatch.web.notices import Notices
