@@ -245,6 +245,23 @@ def test_tabs_nobody_sees_hold_no_connection(browser: Browser, home: Home) -> No
         )
 
 
+def test_a_row_without_news_of_its_own_is_looked_up(browser: Browser, home: Home) -> None:
+    """Of a burst only the newest rows are sent; a page that shows another of those that changed looks for itself."""
+    with visiting(browser, f"{home.url}recordings?q=talk.wav") as page:
+        expect(page.locator("[data-live]")).to_have_text("live")
+        row = page.locator("tr[data-recording]")
+        number = int(row.get_attribute("data-recording") or 0)
+        told = f'event: change\ndata: {{"ids": [{number}], "rows": {{}}}}\n\n'
+        page.route(
+            "**/events*",
+            lambda route: route.fulfill(content_type="text/event-stream", body=told),
+        )
+        with page.expect_request(lambda asked: asked.resource_type == "fetch") as looked:
+            page.reload()
+        assert looked.value.url == page.url
+        expect(row.locator(".badge")).to_have_text("delivered")
+
+
 def test_a_click_meets_what_was_pressed(browser: Browser, home: Home) -> None:
     """While a button of the mouse is down nothing is exchanged under it; what came meanwhile is shown after it."""
     with visiting(browser, home.url) as page:

@@ -103,11 +103,19 @@
     for (const each of document.querySelectorAll("input[name=form]")) each.value = token;
   }
 
+  // Of many changes at once the rows of the newest come along: whether others that are shown are meant.
+  function isBehind(told) {
+    const changed = new Set(told.ids);
+    return [...document.querySelectorAll("tr[data-recording], [data-story]")].some((each) => {
+      const id = Number(each.dataset.recording ?? each.dataset.story);
+      return changed.has(id) && !(each.dataset.recording && id in told.rows);
+    });
+  }
+
   const shows = {
     change: (told) => {
       refreshRows(told);
-      const story = document.querySelector("[data-story]");
-      if (story && told.ids.includes(Number(story.dataset.story))) refresh();
+      if (isBehind(told)) refresh();
     },
     now: (told) => {
       const here = document.querySelector("[data-part=now]");
