@@ -39,6 +39,8 @@ from asrwatch.metrics.measured import Measured, Spending, measure
 from asrwatch.metrics.textfile import TextFile, metrics_file
 from asrwatch.metrics.vitals import Vitals
 from asrwatch.news import Standstill
+from asrwatch.supervision import Supervision
+from asrwatch.systemd import Notifier
 from asrwatch.web.remembering import Remembering
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -517,6 +519,24 @@ def test_only_threads_that_matter_cost_the_life(tmp_path: Path) -> None:
     gets_on = dataclasses.replace(hanging, late=tuple)
     assert "inbox inbox" not in wrong(gets_on)
     assert "running" in wrong(vitals(tmp_path, ending=lambda: True))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nobody_is_alive_where_nobody_looks(tmp_path: Path) -> None:
+    """A supervision that has died cannot say that threads get on; one that was ended is no trouble."""
+
+    class Breaks(Notifier):
+        def alive(self) -> None:
+            raise MemoryError
+
+    supervision = Supervision(Heartbeats(), Breaks())
+    found = vitals(tmp_path, unwatched=lambda: supervision.has_died)
+    assert all(each.is_well for each in found.alive())
+    supervision.start()
+    wait_for(lambda: supervision.has_died)
+    assert [each.wrong for each in found.alive()] == ["whoever looks after the threads has died"]
+    supervision.stop()
+    assert not supervision.has_died
 
 
 def test_what_is_dear_is_found_less_often() -> None:
