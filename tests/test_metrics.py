@@ -146,6 +146,8 @@ def test_every_figure_is_told_as_it_is() -> None:
     tasks = "qwen3-asr-flash-filetrans"
     assert told.value("asrwatch_tasks_outstanding", engine=tasks) == 2
     assert told.value("asrwatch_oldest_task_age_seconds", engine=tasks) == 3600
+    assert told.value("asrwatch_tasks_outstanding", engine=engine) == 0
+    assert told.value("asrwatch_oldest_task_age_seconds", engine=engine) == 0
     assert told.value("asrwatch_spent_money", period="day", currency="CNY") == 3
     assert told.value("asrwatch_budget_left_money", period="day", currency="CNY") == 7
     assert told.value("asrwatch_budget_left_audio_seconds", period="day") == 3 * 3600

@@ -184,11 +184,17 @@ def _tasks(measured: Measured) -> Iterator[Metric]:
         "asrwatch_tasks_outstanding", "Tasks the cloud works on.", labels=("engine",)
     )
     oldest = GaugeMetricFamily(
-        "asrwatch_oldest_task_age_seconds", "Age of the oldest of these tasks.", labels=("engine",)
+        "asrwatch_oldest_task_age_seconds",
+        "Age of the oldest of these tasks; 0 where there is none.",
+        labels=("engine",),
     )
-    for each in measured.tasks:
-        number.add_metric((each.engine,), each.number)
-        oldest.add_metric((each.engine,), _age(each.oldest, measured.at).total_seconds())
+    there_are = {each.engine: each for each in measured.tasks}
+    # also of engines that were asked before: a series that is gone is no zero to Prometheus
+    for engine in sorted({*there_are, *(each.engine for each in measured.requests)}):
+        task = there_are.get(engine)
+        age = _age(task.oldest, measured.at) if task else timedelta()
+        number.add_metric((engine,), task.number if task else 0)
+        oldest.add_metric((engine,), age.total_seconds())
     yield from (number, oldest)
 
 
