@@ -316,8 +316,7 @@ def _stage(
             case Preparation.DIET:
                 staging = _on_diet(recording, route, ask_id)
             case Preparation.CUT:
-                pieces = _cut(recording, route, ask_id, places)
-                return recording.cut_up(Staging(ask_id=ask_id, pieces=pieces), now=clock())
+                return recording.cut_up(_cut(recording, route, ask_id, places), now=clock())
             case _:
                 assert_never(reading.plan.preparation)
     except TooLargeToUpload as error:
@@ -375,7 +374,8 @@ def _published_growing(
                 return None
             took = timedelta(seconds=time.monotonic() - begun - growing.waited)
             preparer.meter.uploaded(growing.size, took=took)
-            prepared = preparer.grown(growing, f"{ask_id}.{codec.extension}", codec)
+            name = f"{ask_id}.{codec.extension}"
+            prepared = preparer.grown(growing, reading.facts, name, codec)
         _check_prepared(stream, recording, route, (prepared,))
     return Staging(
         ask_id=ask_id, prepared=prepared, url=published.url, url_expires=published.expires
@@ -419,9 +419,7 @@ def _copied(
     return prepared
 
 
-def _cut(
-    recording: Recording, route: Route, ask_id: str, places: Sequence[Stretch]
-) -> tuple[Piece, ...]:
+def _cut(recording: Recording, route: Route, ask_id: str, places: Sequence[Stretch]) -> Staging:
     """Cut it; the copies of its pieces stay in the spool until each was heard."""
     reading, preparer = _evidence(recording.reading), _evidence(route.preparer)
     engine, how = route.engines[reading.plan.engine], _evidence(reading.plan.cut)
@@ -433,9 +431,9 @@ def _cut(
             largest=_most_bytes(engine),
             places=tuple(places),
         )
-        pieces = preparer.cut(stream, reading.facts, order)
+        pieces, missing = preparer.cut(stream, reading.facts, order)
         _check_prepared(stream, recording, route, [piece.copy for piece in pieces if piece.copy])
-    return pieces
+    return Staging(ask_id=ask_id, pieces=pieces, missing=missing)
 
 
 def _stage_piece(recording: Recording, route: Route, piece: Piece, ask_id: str) -> Staging:
