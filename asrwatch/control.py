@@ -25,11 +25,12 @@ from asrwatch import logs
 from asrwatch.crash import crash_point
 from asrwatch.crew import begun, no_threads
 from asrwatch.daemon import Daemon
-from asrwatch.desk.reports import Question, Report, from_json, question_from_json, to_json
+from asrwatch.daemon.mail import Call
+from asrwatch.desk.questions import Question, question_from_json, question_to_json
+from asrwatch.desk.reports import Report, from_json, to_json
 from asrwatch.errors import AsrwatchError, StartupError
 from asrwatch.heartbeats import idle
 from asrwatch.journey.store import StoreTrouble
-from asrwatch.mail import Call
 from asrwatch.values import printable
 
 __all__ = ["ControlServer", "Counter", "NobodyThere", "ask_daemon", "is_allowed"]
@@ -248,7 +249,7 @@ def ask_daemon(state_dir: Path, question: Question, kind: type[ReportT]) -> Repo
             connection.settimeout(SECONDS_TO_ASK)
             with _address(state_dir, NAME) as address:
                 connection.connect(address)
-            connection.sendall(_line(to_json(question)))
+            connection.sendall(_line(question_to_json(question)))
             line = _read_line(connection, LARGEST_ANSWER, SECONDS_TO_ANSWER + SECONDS_TO_ASK)
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
         raise NobodyThere from error

@@ -245,9 +245,9 @@ def _computes(before: tuple[float, float], seen: tuple[float, float]) -> bool:
 def _worked(thread: threading.Thread) -> float:
     """Seconds of processor time a thread has used; 0 where that cannot be told."""
     try:
-        told = Path(f"/proc/self/task/{thread.native_id}/stat").read_text(encoding="ascii")
+        told = Path(f"/proc/self/task/{thread.native_id}/stat").read_bytes()
     except OSError:
         return 0.0
-    # proc(5): the name in brackets may hold anything; utime and stime are the 12th and 13th after it
-    ticks = told.rpartition(")")[2].split()[11:13]
+    # proc(5): the name in brackets may hold any bytes; utime and stime are the 12th and 13th after it
+    ticks = told.rpartition(b")")[2].split()[11:13]
     return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")

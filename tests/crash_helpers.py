@@ -22,13 +22,13 @@ from e2e_helpers import Installed
 from wav_helpers import write_wav
 
 from asrwatch.bootstrap import build_parts
+from asrwatch.clock import utc_now
 from asrwatch.config import load
 from asrwatch.desk import Desk
 from asrwatch.desk.foresight import foresee
-from asrwatch.desk.reports import Story
+from asrwatch.desk.reports.explanation import Story
 from asrwatch.files import TEMPORARY_PREFIX
 from asrwatch.inbox.signs import NOTE_ENDING, is_note
-from asrwatch.journey.journey import utc_now
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store
 from asrwatch.sandbox import Knobs, Said, Sandbox, Scripted

@@ -13,9 +13,9 @@ from wait_helpers import PATIENCE, wait_for
 
 from asrwatch.bootstrap import build_daemon, build_parts, open_store
 from asrwatch.daemon import Daemon
+from asrwatch.daemon.mail import Stop
 from asrwatch.journey.book import Change
 from asrwatch.journey.recording import Recording, State
-from asrwatch.mail import Stop
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
 from asrwatch.settings import Settings
 from asrwatch.systemd import Notifier

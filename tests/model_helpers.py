@@ -26,6 +26,7 @@ from fake_engine import FakeEngine, FakeOptions, fake_cloud
 
 from asrwatch.clock import Clock
 from asrwatch.daemon import Daemon, House
+from asrwatch.daemon.mail import Mail, StepDone
 from asrwatch.engines import Ask, Found, Heard, LocalAudio, NotThere, Pending, RemoteAudio, StillOut
 from asrwatch.errors import (
     AnswerLost,
@@ -43,10 +44,9 @@ from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.mounts import WatchMode
 from asrwatch.journey.delivery import Rules
-from asrwatch.journey.journey import Route
 from asrwatch.journey.recording import Answer, Recording, State, Wishes
+from asrwatch.journey.route import Route
 from asrwatch.journey.store import Store
-from asrwatch.mail import Mail, StepDone
 from asrwatch.storages import Published, Source, Storage, StorageOptions
 from asrwatch.systemd import Notifier
 
@@ -268,7 +268,7 @@ class Stepped(Daemon):
 
     def __init__(self, house: House) -> None:
         super().__init__(house)
-        self.later = self._workers = self.rounds._poller = Later()
+        self.later = self.workers.pool = self.rounds._poller = Later()
 
     def _wait(self) -> list[Mail]:
         mail: list[Mail] = []
@@ -283,7 +283,7 @@ class Stepped(Daemon):
     @property
     def unsaved(self) -> list[Mail]:
         """What dies with the process."""
-        mail = list(self._unsaved)
+        mail = list(self.saving.unsaved)
         while not self.mailbox.empty():
             mail.append(self.mailbox.get_nowait())
         return mail
@@ -441,7 +441,9 @@ class World:
         snapshot = self.daemon.lookouts["inbox"].snapshot()
         waiting = [each for each in snapshot.last.waiting if each.size] if snapshot.last else [0]
         left = self.store.in_state(*(set(State) - {State.DELIVERED, State.FAILED, State.PARKED}))
-        busy = self.daemon.later.steps or not self.daemon.mailbox.empty() or self.daemon._unsaved
+        busy = (
+            self.daemon.later.steps or not self.daemon.mailbox.empty() or self.daemon.saving.unsaved
+        )
         return not (waiting or left or busy)
 
     def left(self) -> str:

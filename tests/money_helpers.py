@@ -10,13 +10,13 @@ from typing import Any
 from fake_engine import FakeEngine, fake_cloud, fake_engine
 from journey_helpers import READING
 
+from asrwatch.daemon.slots import ASKS
 from asrwatch.errors import AsrwatchError
 from asrwatch.formats import FormatOptions
 from asrwatch.formats.txt import Txt
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.gate import Gate
-from asrwatch.journey.journey import Route
 from asrwatch.journey.keeper import Keeper
 from asrwatch.journey.recording import (
     Answer,
@@ -27,8 +27,8 @@ from asrwatch.journey.recording import (
     Task,
     Wishes,
 )
+from asrwatch.journey.route import Route
 from asrwatch.journey.store import Store
-from asrwatch.slots import ASKS
 from asrwatch.storages.public_dir import PublicDir
 
 ENGINES = ("some-engine", "other-engine")

@@ -13,8 +13,8 @@ from test_daemon import Scripted, World, heard
 
 from asrwatch.daemon import Daemon
 from asrwatch.engines import Ask, Heard, Pending, StillOut
-from asrwatch.journey.journey import Route
 from asrwatch.journey.recording import Answer, Transcript
+from asrwatch.journey.route import Route
 from asrwatch.journey.store import Store
 from asrwatch.storages import Source
 from asrwatch.storages.public_dir import PublicDir

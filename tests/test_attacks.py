@@ -16,12 +16,14 @@ from wait_helpers import wait_for
 from wav_helpers import wav_bytes
 
 from asrwatch.bootstrap import build_parts, open_store
+from asrwatch.clock import utc_now
 from asrwatch.desk.foresight import foresee
 from asrwatch.errors import RecordingError, SourceChanged, TemporaryError, Vanished
 from asrwatch.files import fingerprint_of, open_recording, write_atomically
 from asrwatch.files.moving import delete, move_without_clobbering
-from asrwatch.journey.journey import advance, send, utc_now
+from asrwatch.journey.journey import advance
 from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.request import send
 from asrwatch.journey.source import Care, check_arrived
 from asrwatch.sandbox.recogniser import Sound
 

@@ -13,7 +13,9 @@ from test_daemon import Scripted, World, heard
 from wait_helpers import wait_for
 from wav_helpers import write_wav
 
+from asrwatch.clock import utc_now
 from asrwatch.daemon import Daemon, House
+from asrwatch.daemon.mail import Call
 from asrwatch.engines import Ask, Heard, Sent
 from asrwatch.errors import SourceChanged, TemporaryError, Vanished
 from asrwatch.files import fingerprint_of
@@ -22,10 +24,8 @@ from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.presence import Presence
 from asrwatch.journey import journey
 from asrwatch.journey.away import AWAY, come_home, is_gone
-from asrwatch.journey.journey import utc_now
 from asrwatch.journey.recording import Failure, Recording, State, Trouble, Wishes
 from asrwatch.journey.store import Store
-from asrwatch.mail import Call
 
 
 class ShareWorld(World):

@@ -22,7 +22,8 @@ from wait_helpers import PATIENCE, wait_for
 from wav_helpers import write_wav
 
 from asrwatch.control import ask_daemon
-from asrwatch.desk.reports import AskStatus, Status
+from asrwatch.desk.questions import AskStatus
+from asrwatch.desk.reports.status import Status
 from asrwatch.journey.recording import State
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
 

@@ -23,6 +23,7 @@ from wav_helpers import wav_bytes
 from asrwatch.audio.facts import probe
 from asrwatch.bootstrap import build_parts, open_store
 from asrwatch.cli.explain import explanation_of, rows_of_explanation
+from asrwatch.clock import utc_now
 from asrwatch.desk.foresight import foresee
 from asrwatch.errors import (
     ConfigError,
@@ -37,7 +38,7 @@ from asrwatch.inbox.looks import Look, Why
 from asrwatch.inbox.marker import Marker
 from asrwatch.inbox.rounds import Rounds
 from asrwatch.inbox.settle import Settler
-from asrwatch.journey.journey import advance, utc_now
+from asrwatch.journey.journey import advance
 from asrwatch.journey.recording import SUPERSEDED, VANISHED, Failure, Recording, State
 from asrwatch.journey.source import check_arrived
 from asrwatch.journey.store import Store
@@ -287,23 +288,45 @@ def test_a_file_that_is_not_whole_is_told(name: str) -> None:
 @pytest.mark.parametrize(
     ("ending", "codec", "container"),
     [("m4a", "aac", "mp4"), ("ogg", "libopus", "ogg"), ("aiff", "pcm_s16be", "aiff"),
-     ("mkv", "libopus", "matroska")],
+     ("mkv", "libopus", "matroska"), ("flac", "flac", "flac"), ("mp3", "libmp3lame", "mp3"),
+     ("caf", "pcm_s16le", "caf"), ("au", "pcm_s16be", "au"), ("wma", "wmav2", "asf"), ("w64", "pcm_s16le", "w64")],
 )  # fmt: skip
 def test_containers_that_were_cut_are_told(ending: str, codec: str, container: str) -> None:
     """A copy that broke off half way is told from the whole file in every container that can tell [C07]."""
-    whole = encode(container, codec, seconds=3)
+    wma: dict[str, Any] = {"rate": 44_100, "bit_rate": 64_000} if codec == "wmav2" else {}
+    whole = encode(container, codec, seconds=9, **wma)
     name = f"talk.{ending}".encode()
     probe(io.BytesIO(whole), name, whole=True)
     with pytest.raises(Incomplete):
         probe(io.BytesIO(whole[: len(whole) * 2 // 3]), name, whole=True)
 
 
+def test_what_follows_a_recording_does_not_make_it_cut() -> None:
+    """Tags behind a FLAC or an MP3, and a FLAC that lost a byte, are no half of a recording [C07]."""
+    tag = b"TAG" + bytes(125)
+    for container, codec in (("flac", "flac"), ("mp3", "libmp3lame")):
+        whole = encode(container, codec, seconds=3)
+        for content in (whole, whole + tag, whole[:-1], whole + b"\xff\xf8" * 50):
+            assert probe(io.BytesIO(content), b"talk", whole=True).duration
+
+
 def test_a_header_that_cannot_know_the_size_is_no_proof() -> None:
     """Streamed WAVs claim four gigabytes, arecord's nearly two: they are sent [C07]."""
     whole = wav_bytes(seconds=1)
-    for claimed in (0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0):
+    for claimed in (0xFFFFFFFF, 0xFFFFFFDB, 0x80000000, 0x7FFFFFFF, 0x7FFFF000, 0):
         streamed = whole[:40] + struct.pack("<I", claimed) + whole[44:]
         assert probe(io.BytesIO(streamed), b"talk.wav", whole=True).container == "wav"
+
+
+def test_half_of_many_gigabytes_is_told() -> None:
+    """A WAV of three gigabytes, and an RF64 of nine, of which some have come so far, are not whole [C07]."""
+    whole = wav_bytes(seconds=1)
+    head = b"WAVE" + b"ds64" + struct.pack("<IQQQI", 28, 9 << 30, 9 << 30, 0, 0)
+    wav = whole[:40] + struct.pack("<I", 3 << 30) + whole[44:]
+    rf64 = b"RF64" + b"\xff" * 4 + head + whole[12:40] + b"\xff" * 4 + whole[44:]
+    for begun in (wav, rf64):
+        with pytest.raises(Incomplete):
+            probe(io.BytesIO(begun), b"talk.wav", whole=True)
 
 
 def test_incomplete_files_wait_and_are_sent_when_whole(house: Housed) -> None:

@@ -21,11 +21,14 @@ from desk_helpers import daemon_for, settings_of
 from asrwatch import control
 from asrwatch.control import ControlServer, NobodyThere, ask_daemon, is_allowed
 from asrwatch.daemon import Daemon
+from asrwatch.daemon.mail import Stop
 from asrwatch.desk import Desk
-from asrwatch.desk.reports import AskRetry, AskStatus, Question, Report, Status, Treatment
+from asrwatch.desk.questions import AskRetry, AskStatus, Question
+from asrwatch.desk.reports import Report
+from asrwatch.desk.reports.status import Status
+from asrwatch.desk.reports.treatment import Treatment
 from asrwatch.errors import RecordingError, StartupError
 from asrwatch.journey.store import Store, StoreTrouble
-from asrwatch.mail import Stop
 
 Answer = Callable[[Question], Report]
 

@@ -16,7 +16,9 @@ from fake_engine import FakeEngine, FakeOptions, fake_cloud
 from wait_helpers import PATIENCE, wait_for
 from wav_helpers import write_wav
 
+from asrwatch.clock import utc_now
 from asrwatch.daemon import Daemon, House
+from asrwatch.daemon.mail import Call, Stop
 from asrwatch.engines import Ask, Found, Heard, NotThere, Pending, StillOut
 from asrwatch.errors import AnswerLost, AsrwatchError, EngineError, EngineTrouble, TemporaryError
 from asrwatch.formats import FormatOptions
@@ -27,10 +29,9 @@ from asrwatch.inbox.messages import FileSettled
 from asrwatch.inbox.mounts import WatchMode
 from asrwatch.journey.book import Change
 from asrwatch.journey.delivery import Rules
-from asrwatch.journey.journey import Route, utc_now
 from asrwatch.journey.recording import Answer, Recording, State, Wishes
+from asrwatch.journey.route import Route
 from asrwatch.journey.store import Store
-from asrwatch.mail import Call, Stop
 from asrwatch.storages.public_dir import PublicDir
 from asrwatch.systemd import Notifier
 
@@ -522,4 +523,23 @@ def test_what_is_dropped_again_after_it_was_moved_away_is_moved_again(
             talk = write_wav(world.inbox / "talk.wav")
             wait_for(lambda: not talk.exists())  # noqa: B023 - waited for before the next round
     assert len(list((tmp_path / "done").iterdir())) == 1
+    assert len(world.engine.asked) == 1
+
+
+@pytest.mark.parametrize("meanwhile", ["it runs", "it is stopped"])
+def test_what_is_moved_back_is_moved_again(world: World, tmp_path: Path, meanwhile: str) -> None:
+    """With `after: move` the very file that a person moves back is delivered again, for nothing, and moved again."""
+    world.options["after"] = bytes(tmp_path / "done")
+    talk = write_wav(world.inbox / "talk.wav")
+    with world.running():
+        wait_for(lambda: not talk.exists())
+        wait_for(lambda: world.became(State.DELIVERED))
+        if meanwhile == "it runs":
+            (tmp_path / "done" / "talk.wav").rename(talk)
+            wait_for(lambda: not talk.exists())
+    if meanwhile == "it is stopped":
+        (tmp_path / "done" / "talk.wav").rename(talk)
+        with world.running():
+            wait_for(lambda: not talk.exists())
+    assert (tmp_path / "done" / "talk.wav").exists()
     assert len(world.engine.asked) == 1

@@ -13,20 +13,19 @@ from journey_helpers import FAILURE, STAGING
 from asrwatch.cli.explain import rows_of_explanation
 from asrwatch.cli.status import rows_of_status
 from asrwatch.desk import Desk
-from asrwatch.desk.reports import (
+from asrwatch.desk.questions import (
     AskExplain,
     AskForget,
     AskRetry,
     AskStatus,
-    Explanation,
     Question,
-    Report,
-    Status,
-    Treatment,
-    from_json,
     question_from_json,
-    to_json,
+    question_to_json,
 )
+from asrwatch.desk.reports import Report, from_json, to_json
+from asrwatch.desk.reports.explanation import Explanation
+from asrwatch.desk.reports.status import Status
+from asrwatch.desk.reports.treatment import Treatment
 from asrwatch.errors import EngineTrouble
 from asrwatch.journey.recording import Delivery, Fingerprint, Recording, State, Trouble
 from asrwatch.journey.store import EVERY_ENGINE, Hold, Store
@@ -650,7 +649,7 @@ def test_retry_undoes_forget(tmp_path: Path, store: Store, now: datetime) -> Non
 )
 def test_questions_travel_unharmed(question: Question) -> None:
     """A question is the same on the other side, whatever bytes its paths hold."""
-    assert question_from_json(json.loads(json.dumps(to_json(question)))) == question
+    assert question_from_json(json.loads(json.dumps(question_to_json(question)))) == question
 
 
 def test_reports_travel_unharmed(desk: Desk, store: Store, now: datetime) -> None:

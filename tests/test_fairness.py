@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 from money_helpers import Book
 
+from asrwatch.daemon.slots import CHORES
 from asrwatch.journey.recording import Fingerprint, Recording
 from asrwatch.journey.store import Store
-from asrwatch.slots import CHORES
 
 FLOOD = 150
 

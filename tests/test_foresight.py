@@ -11,7 +11,7 @@ from desk_helpers import settings_of
 from asrwatch.bootstrap import build_parts
 from asrwatch.cli.explain import rows_of_explanation
 from asrwatch.desk.foresight import foresee
-from asrwatch.desk.reports import Explanation, Foresight
+from asrwatch.desk.reports.explanation import Explanation, Foresight
 
 
 @pytest.fixture

@@ -19,12 +19,13 @@ from asrwatch.audio.facts import probe
 from asrwatch.audio.studio import Studio
 from asrwatch.errors import RecordingError, SourceChanged, TemporaryError
 from asrwatch.files import fingerprint_of, hash_whole
-from asrwatch.journey import journey
 from asrwatch.journey.dispatch import Question
 from asrwatch.journey.growing import Growing
-from asrwatch.journey.journey import Route, advance
+from asrwatch.journey.journey import advance
+from asrwatch.journey.planning import plan_for
 from asrwatch.journey.preparing import Preparer
 from asrwatch.journey.recording import Preparation, Reading, Recording, Wishes
+from asrwatch.journey.route import Route
 from asrwatch.journey.speeds import Speedometer
 from asrwatch.journey.store import Store
 from asrwatch.storages import Published, Source, Storage, StorageOptions
@@ -86,7 +87,7 @@ class Uploading:
         question = Question(
             facts=facts, size=file.stat().st_size, wishes=Wishes(), region="beijing"
         )
-        plan = journey.plan_for(question, self.route)
+        plan = plan_for(question, self.route)
         assert plan.preparation is Preparation.DIET
         found = Recording.found(
             inbox="inbox", path=bytes(file), fingerprint=fingerprint_of(file.lstat()), now=self.now

@@ -19,12 +19,12 @@ from wait_helpers import PATIENCE, wait_for
 
 from asrwatch.clock import Clock
 from asrwatch.daemon import Daemon
+from asrwatch.daemon.mail import StepDone
 from asrwatch.errors import EngineError, EngineTrouble, TemporaryError
 from asrwatch.heartbeats import CALLED_OFF, Heartbeats, allow, beat, idle, vital
-from asrwatch.journey.journey import WHO
 from asrwatch.journey.recording import Asking, Recording, State
+from asrwatch.journey.request import WHO
 from asrwatch.journey.store import Store
-from asrwatch.mail import StepDone
 from asrwatch.supervision import Supervision
 from asrwatch.systemd import Notifier
 
@@ -127,8 +127,8 @@ def test_a_share_that_hangs_holds_up_no_engine(store: Store, now: datetime) -> N
         hands.now = 1000.0
         daemon.supervision.glance()
         assert not daemon.gate.is_open("some-engine", now + HOUR)
-        daemon._call_off()
-        daemon._call_off()
+        daemon.workers.call_off()
+        daemon.workers.call_off()
         told = daemon.mailbox.get(timeout=PATIENCE)
         assert isinstance(told, StepDone)
         assert isinstance(told.outcome, TemporaryError)
@@ -136,9 +136,9 @@ def test_a_share_that_hangs_holds_up_no_engine(store: Store, now: datetime) -> N
         daemon.keeper.suffered(told.before, told.outcome, now=now)
     finally:
         hangs.set()
-        daemon._workers.shutdown()
+        daemon.workers.shut_down(wait=True)
     assert daemon.mailbox.empty(), "its end is told once"
-    assert not daemon._aside
+    assert not daemon.workers.aside
     assert daemon.gate.is_open("some-engine", now + HOUR)
     assert not store.being_bought(staged.reading.purchase)
     assert (store.ledger().asked, store.ledger().unsent) == (0, 1)

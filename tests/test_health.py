@@ -21,7 +21,8 @@ from inbox_helpers import HandClock, not_root, public_folder, raw
 
 from asrwatch.cli.status import rows_of_status
 from asrwatch.desk.desk import Desk
-from asrwatch.desk.reports import AskStatus, Status
+from asrwatch.desk.questions import AskStatus
+from asrwatch.desk.reports.status import Status
 from asrwatch.heartbeats import Heartbeats
 from asrwatch.inbox.looks import EMPTIED, MARKER_MISSING
 from asrwatch.inbox.messages import About, InboxTrouble

@@ -11,7 +11,8 @@ from wait_helpers import wait_for
 from wav_helpers import wav_bytes
 
 from asrwatch.cli.explain import explanation_of, rows_of_explanation
-from asrwatch.desk.reports import SoundLine, to_json
+from asrwatch.desk.reports import to_json
+from asrwatch.desk.reports.lines import SoundLine
 from asrwatch.journey.recording import State
 
 

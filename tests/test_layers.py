@@ -101,11 +101,12 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 
 # How many handlers may catch everything, by module.
 MAY_CATCH_ALL = {
-    # A step, a turn of messages, one message, its giving up, a listener: each fails alone.
-    "daemon.py": 5,
-    "polling.py": 1,  # a round of questions fails alone, too
+    "daemon/daemon.py": 1,  # a turn of messages
+    "daemon/saving.py": 3,  # one message, its giving up, a listener: each fails alone
+    "daemon/workers.py": 1,  # a step's failure is its recording's
+    "daemon/polling.py": 1,  # a round of questions fails alone, too
     "web/serving.py": 1,  # the page, however broken, must not end the daemon; it is logged and served anew
-    "telling.py": 1,  # and so does a message, whatever a notifier's library raises
+    "daemon/telling.py": 1,  # and so does a message, whatever a notifier's library raises
     "control.py": 1,  # a question, however odd, must not end the daemon; it is logged and answered
     "inbox/watch.py": 2,  # an exception in a handler ends watchdog's events for good; the scan makes up
 }
@@ -201,8 +202,6 @@ def room(module: str) -> str:
         return "part files" if rest else "protocols"
     if first == "loglines":
         return "logs"
-    if first in {"mail", "slots", "polling", "telling"}:
-        return "daemon"
     if first == "settings":
         return "config"
     return first if first in MAY_IMPORT else "bootstrap"

@@ -1,5 +1,6 @@
 """Lists of recordings: pages, searches, counts and sums, however many there are; read by connections that only read."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,6 +12,8 @@ from journey_helpers import a_recording
 
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Reader, Readers, Store, StoreTrouble, Wanted
+from asrwatch.journey.store.listing import _WAITING_LONGEST
+from asrwatch.journey.store.recordings import _COUNT_BY_STATE
 
 pytestmark = pytest.mark.xdist_group("listing")  # what they share is made once
 
@@ -90,6 +93,10 @@ def test_a_needle_is_found_wherever_it_lies(reader: Reader) -> None:
     assert numbers(reader, Wanted(named="06999")) == [NUMBER - 1]
     assert numbers(reader, Wanted(named=f"{NUMBER:05}")) == [], "a piece"
     assert numbers(reader, Wanted(named="%")) == []
+    delivered = [n for n in range(NUMBER, 0, -1) if n % 10 not in {0, 5}]
+    often = Wanted(named="SRV", states=(State.DELIVERED,))
+    assert numbers(reader, often, most=NUMBER) == delivered
+    assert numbers(reader, often, before=6000, most=NUMBER) == [n for n in delivered if n < 6000]
 
 
 def test_counts_and_who_waits_longest(reader: Reader) -> None:
@@ -101,6 +108,23 @@ def test_counts_and_who_waits_longest(reader: Reader) -> None:
     assert {inbox: number for inbox, (number, _) in reader.waiting_longest().items()} == {
         "calls": 5
     }
+
+
+def test_sums_come_out_of_their_indexes(reader: Reader) -> None:
+    """Whichever index was made last: who waits longest, and how many there are, is told without reading a row."""
+    with closing(sqlite3.connect(":memory:")) as book:
+        with closing(sqlite3.connect(reader.state_dir / "asrwatch.db")) as there:
+            there.backup(book)
+        made = (
+            "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'recordings'"
+        )
+        for name, sql in book.execute(f"{made} AND sql IS NOT NULL").fetchall():
+            book.execute(f"DROP INDEX {name}")
+            book.execute(sql)
+            told = str(book.execute(f"EXPLAIN QUERY PLAN {_WAITING_LONGEST}").fetchall())
+            assert set(re.findall("recordings_[a-z_]+", told)) == {"recordings_waiting"}
+            told = str(book.execute(f"EXPLAIN QUERY PLAN {_COUNT_BY_STATE}").fetchall())
+            assert set(re.findall("recordings_[a-z_]+", told)) == {"recordings_by_place"}
 
 
 def test_days_are_summed_up(reader: Reader) -> None:

@@ -8,11 +8,11 @@ import pytest
 from money_helpers import Book
 
 from asrwatch.cloud.clocks import clock_trouble
+from asrwatch.daemon.slots import CHORES
 from asrwatch.errors import BillUnknown, EngineError, EngineTrouble, RecordingError, TemporaryError
-from asrwatch.journey import journey
 from asrwatch.journey.recording import State
+from asrwatch.journey.request import WHO
 from asrwatch.journey.store import Store
-from asrwatch.slots import CHORES
 
 
 def test_an_ask_says_everything_before_it_is_made(store: Store, now: datetime) -> None:
@@ -25,7 +25,7 @@ def test_an_ask_says_everything_before_it_is_made(store: Store, now: datetime) -
     (row,) = store.bought_for(asking.id)
     assert (row.outcome, row.expected, row.cost is not None) == ("open", timedelta(seconds=5), True)
     assert (row.inbox, row.sha256, row.size) == ("inbox", asking.reading.sha256, 100)
-    assert (row.url, row.who) == ("http://127.0.0.1:9/a.wav", journey.WHO)
+    assert (row.url, row.who) == ("http://127.0.0.1:9/a.wav", WHO)
     assert row.uptime
 
 

@@ -23,11 +23,13 @@ from asrwatch.cli._finding import Level
 from asrwatch.cli._folders import metrics_findings
 from asrwatch.cloud import KeyRing
 from asrwatch.config import Settings, load
-from asrwatch.desk.reports import Health, HoldLine, InboxHealth, Reason
+from asrwatch.desk.reports.lines import Reason
+from asrwatch.desk.reports.status import Health, HoldLine, InboxHealth
 from asrwatch.errors import ConfigError, EngineTrouble, TemporaryError
 from asrwatch.heartbeats import Heartbeats, Late
 from asrwatch.inbox.lookout import Snapshot
-from asrwatch.inbox.messages import About, InboxTrouble
+from asrwatch.inbox.messages import About, InboxTrouble, PassKind, ScanDone
+from asrwatch.inbox.mounts import WatchMode
 from asrwatch.journey.budget import Allowance
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import EVERY_ENGINE, Hold, Readers, Store, StoreTrouble
@@ -36,6 +38,7 @@ from asrwatch.metrics.exposition import exposition, gone
 from asrwatch.metrics.measured import Measured, Spending, measure
 from asrwatch.metrics.textfile import TextFile, metrics_file
 from asrwatch.metrics.vitals import Vitals
+from asrwatch.news import Standstill
 from asrwatch.web.remembering import Remembering
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -315,6 +318,7 @@ def test_a_daemon_that_works_is_alive_and_ready(visitor: Visitor) -> None:
         "running",
         "database",
         "engines",
+        "room",
         "inbox inbox",
         "key",
     }
@@ -398,6 +402,58 @@ def test_who_cannot_write_or_ask_is_not_ready(tmp_path: Path, now: datetime) -> 
     assert found["engines"] == "The key is refused."
 
 
+def a_look() -> ScanDone:
+    """A pass over an empty inbox."""
+    return ScanDone(
+        inbox="inbox",
+        kind=PassKind.WHOLE,
+        complete=True,
+        files=0,
+        took=timedelta(),
+        troubles=(),
+        trouble_count=0,
+        waiting=(),
+        gone=(),
+        watching=WatchMode.EVENTS,
+        watching_reason="",
+    )
+
+
+def standstill(what: str, which: str, message: str, now: datetime) -> Standstill:
+    """Something that keeps recordings waiting."""
+    return Standstill(what=what, which=which, since=now, code="c", message=message, advice="")
+
+
+def test_who_may_not_ask_is_not_ready(tmp_path: Path, now: datetime) -> None:
+    """A spent budget, a full disk, and an inbox all of whose engines are held: none lets a recording through."""
+    found = vitals(tmp_path, engines={"inbox": {"one", "two"}, "nowhere": ()})
+    with Store(tmp_path):
+        spent = standstill("engine", EVERY_ENGINE, "The budget is spent.", now)
+        full = standstill("disk", "/var", "No room in /var.", now)
+        both = dataclasses.replace(found, standstills=lambda: [spent, full])
+        assert wrong(both)["engines"] == "The budget is spent."
+        assert wrong(both)["room"] == "No room in /var."
+        one = standstill("engine", "one", "One is down.", now)
+        two = standstill("engine", "two", "Two is down.", now)
+        assert "engines" not in wrong(dataclasses.replace(found, standstills=lambda: [one]))
+        none = dataclasses.replace(found, standstills=lambda: [two, one])
+        assert wrong(none)["engines"] == "One is down. Two is down."
+
+
+def test_a_full_disk_is_not_ready(tmp_path: Path) -> None:
+    """Less room than the reserve, before any recording has come: `/readyz` says which folder it is. [S03]."""
+    (tmp_path / "inbox").mkdir()
+    settings = settings_for_page(tmp_path).model_copy(update={"reserve": 2**60})
+    with served(settings, real=True) as visitor:
+
+        def room() -> str:
+            told = json.loads(visitor.ask("/readyz").text)["checks"]
+            return "".join(each.get("why", "") for each in told if each["what"] == "room")
+
+        wait_for(lambda: "must be before anything is asked for" in room())
+        assert str(tmp_path / "state") in room()
+
+
 def test_a_locked_database_is_not_ready(tmp_path: Path) -> None:
     """While another program keeps the daemon from writing, `/readyz` says so; afterwards all is well again."""
     (tmp_path / "inbox").mkdir()
@@ -452,6 +508,14 @@ def test_only_threads_that_matter_cost_the_life(tmp_path: Path) -> None:
     assert hangs.wrong == "the turns of the daemon does not get on, for 5m 00s"
     (waits,) = vitals(tmp_path, late=lambda: [late(vital=False)]).alive()
     assert waits.is_well
+    share = dataclasses.replace(late(vital=False), doing="looking at inbox", key="inbox")
+    watched = Snapshot(
+        inbox="inbox", alive=True, known=0, last=None, last_whole=a_look(), troubles=()
+    )
+    hanging = vitals(tmp_path, late=lambda: [share], snapshots=lambda: [watched])
+    assert wrong(hanging)["inbox inbox"] == "looking at inbox does not get on, for 5m 00s"
+    gets_on = dataclasses.replace(hanging, late=tuple)
+    assert "inbox inbox" not in wrong(gets_on)
     assert "running" in wrong(vitals(tmp_path, ending=lambda: True))
 
 

@@ -21,7 +21,8 @@ from hypothesis.stateful import (
 from model_helpers import World, sha256, sound, stamp, words_of
 
 from asrwatch.desk import Desk
-from asrwatch.desk.reports import AskExplain, AskRetry, Explanation
+from asrwatch.desk.questions import AskExplain, AskRetry
+from asrwatch.desk.reports.explanation import Explanation
 from asrwatch.journey.recording import State
 
 NAMES = st.sampled_from(["a.wav", "b.wav", "sub/c.wav"])
@@ -143,7 +144,7 @@ class Model(RuleBasedStateMachine):
         desk = Desk(world.settings(), world.store, world.daemon)
         with world.store.transaction():
             desk.answer(AskRetry(failed=True, parked=True))
-        world.daemon._saved()
+        world.daemon.saving.saved()
 
     # The machine.
 

@@ -13,7 +13,10 @@ from asrwatch.cli.explain import rows_of_explanation
 from asrwatch.cli.status import rows_of_status
 from asrwatch.config import load
 from asrwatch.desk import Desk
-from asrwatch.desk.reports import AskExplain, AskStatus, Explanation, Status, from_json, to_json
+from asrwatch.desk.questions import AskExplain, AskStatus
+from asrwatch.desk.reports import from_json, to_json
+from asrwatch.desk.reports.explanation import Explanation
+from asrwatch.desk.reports.status import Status
 from asrwatch.errors import AnswerLost, ConfigError, RecordingError
 from asrwatch.journey.budget import Allowance, Budget, day_of
 from asrwatch.journey.store import Store

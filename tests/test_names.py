@@ -25,7 +25,9 @@ from asrwatch.cli._printing import show
 from asrwatch.cli.explain import explanation_of, rows_of_explanation
 from asrwatch.cli.status import rows_of_status
 from asrwatch.config import load
-from asrwatch.desk.reports import AskStatus, Status, to_json
+from asrwatch.desk.questions import AskStatus
+from asrwatch.desk.reports import to_json
+from asrwatch.desk.reports.status import Status
 from asrwatch.files.filenames import LONGEST_NAME, portable
 from asrwatch.inbox.scan import Folder, scan
 from asrwatch.journey.delivery import Rules, decide

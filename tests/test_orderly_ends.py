@@ -13,11 +13,11 @@ from wait_helpers import PATIENCE, wait_for
 from wav_helpers import write_wav
 
 from asrwatch.daemon import Daemon
+from asrwatch.daemon.mail import Call, Stop
 from asrwatch.engines import Sent
 from asrwatch.errors import OutOfOrder, StartupError
 from asrwatch.journey.recording import State, Wishes
 from asrwatch.journey.store import Store
-from asrwatch.mail import Call, Stop
 
 
 class DeadShare(Scripted):

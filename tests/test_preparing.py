@@ -1,8 +1,10 @@
 """Recordings that no engine takes as they are get re-encoded: whatever people have, it is heard."""
 
+import io
 import json
 import os
 import threading
+import wave
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -193,6 +195,28 @@ def test_silence_is_not_paid_for(world: Installed, heard: Attentive, name: str, 
     assert "-80 dB" in json.dumps(told["raw"])
     assert not heard.arrived
     assert "-80 dB" in world.call("explain", str(world.inbox / name)).stdout
+
+
+def _with_behind(sound: bytes, behind: bytes) -> bytes:
+    """A WAV of 16 kHz with something behind its sound."""
+    memory = io.BytesIO()
+    with wave.open(memory, "wb") as out:
+        out.setparams((1, 2, 16_000, 0, "NONE", ""))
+        out.writeframes(sound)
+    whole = memory.getvalue() + behind
+    return whole[:4] + (len(whole) - 8).to_bytes(4, "little") + whole[8:]
+
+
+def test_what_lies_behind_silence_is_told_from_sound(world: Installed, heard: Attentive) -> None:
+    """A silent WAV with notes of a program behind it is not paid for; one in whose sizes a loud part lacks is sent."""
+    notes = b"LIST\x16\0\0\0INFOISFT\x0a\0\0\0Recorder 1"
+    (world.inbox / "notes.wav").write_bytes(_with_behind(bytes(64_000), notes))
+    loud = media.noise(3).tobytes()
+    (world.inbox / "stale.wav").write_bytes(_with_behind(bytes(64_000), loud))
+    assert world.call("once").returncode == 0
+    assert json.loads(world.text_of("notes", ".json"))["no_speech"] is True
+    assert json.loads(world.text_of("stale", ".json"))["no_speech"] is False
+    assert len(heard.arrived) == 1
 
 
 def test_silence_is_sent_where_the_inbox_says_so(world: Installed, heard: Attentive) -> None:

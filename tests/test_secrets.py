@@ -31,7 +31,8 @@ from asrwatch.children import bare_environment
 from asrwatch.cloud import KeyRing
 from asrwatch.cloud.bodies import PlainBody
 from asrwatch.control import ask_daemon
-from asrwatch.desk.reports import AskRetry, Treatment
+from asrwatch.desk.questions import AskRetry
+from asrwatch.desk.reports.treatment import Treatment
 from asrwatch.sandbox import Fault, Knobs, Route, Sandbox, Scripted, Wire
 from asrwatch.values import Secret
 

@@ -17,7 +17,8 @@ from money_helpers import Book
 
 from asrwatch.cloud.wire import Reply
 from asrwatch.desk import Desk
-from asrwatch.desk.reports import AskRetry, Treatment
+from asrwatch.desk.questions import AskRetry
+from asrwatch.desk.reports.treatment import Treatment
 from asrwatch.engines import Ask, Engine, Heard, LocalAudio, Pending, RemoteAudio
 from asrwatch.errors import AnswerLost, RecordingError
 from asrwatch.journey import journey

@@ -16,13 +16,13 @@ from wait_helpers import PATIENCE
 
 from asrwatch.clock import Clock
 from asrwatch.daemon import Daemon
+from asrwatch.daemon.mail import Call
 from asrwatch.files.room import Space
 from asrwatch.inbox.lookout import Lookout
 from asrwatch.journey.recording import State, Trouble
 from asrwatch.journey.room import FRESH, Room, RoomSeen
 from asrwatch.journey.store import Store
 from asrwatch.journey.stranded import is_stranded
-from asrwatch.mail import Call
 
 PLENTY = Space(free=10**12)
 

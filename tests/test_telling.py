@@ -152,6 +152,8 @@ def test_a_receiver_that_fails_holds_up_no_recording(world: Installed, receiver:
     assert line["trouble"]["code"] == "http-500"
     assert "answered 500" in world.call("status").stdout
     assert "not told" in world.call("explain", str(talk)).stdout
+    (untold,) = json.loads(world.call("explain", str(talk), "--json").stdout)["story"]["untold"]
+    assert untold["next_at"] == line["next_at"]  # nothing is sent while its receiver rests
     receiver.status = 204
     with Store(world.root / "state") as store, store.transaction():
         store._connection.exec_driver_sql("UPDATE receivers SET until = 0")

@@ -105,6 +105,13 @@ def test_a_growing_rf64_and_an_mp4_in_fragments_are_not_whole() -> None:
     assert is_closed(io.BytesIO(pieces + box(b"mfra", 50))) is True
 
 
+def test_an_mp4_without_its_index_is_not_whole() -> None:
+    """Recorders leave the size of the sound unset, and write the index when they close the file [C06]."""
+    unset = struct.pack(">I4s", 0, b"mdat") + b"x" * 5_000
+    assert is_closed(io.BytesIO(box(b"ftyp", 16) + box(b"free", 8) + unset)) is False
+    assert is_closed(io.BytesIO(box(b"ftyp", 16) + box(b"moov", 500) + unset)) is None
+
+
 def box(name: bytes, size: int) -> bytes:
     """A box of an MP4 with something in it."""
     return struct.pack(">I4s", 8 + size, name) + b"x" * size
@@ -254,6 +261,19 @@ def test_an_inbox_whose_files_are_written_again_loses_its_trust(talk: Path, tmp_
     other = tmp_path / "other.wav"
     other.write_bytes(wav_bytes(6))
     assert asked.examine(seen(other), 5_020) == Findings()
+
+
+def test_a_copy_that_is_given_its_date_when_it_is_closed_takes_no_trust_away(
+    talk: Path, tmp_path: Path
+) -> None:
+    """File managers, FTP servers and `shutil.copy2` set the date of what they have closed: nobody wrote to it [C10]."""
+    asked = witness(tmp_path)
+    assert asked.examine(seen(talk), 0).evidence is Evidence.CLOSED
+    os.utime(talk, (1e9, 1e9))
+    assert asked.examine(seen(talk), 1).evidence is Evidence.CLOSED
+    with talk.open("r+b") as recorder:  # as large as it was, but written to
+        recorder.write(wav_bytes(9))
+    assert asked.examine(seen(talk), 2) == Findings()
 
 
 def test_what_changed_under_a_step_must_be_quiet_first(talk: Path, tmp_path: Path) -> None:

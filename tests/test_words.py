@@ -8,6 +8,7 @@ import pytest
 from cli_helpers import asrwatch, configure
 from words_gathering import missing, sentences_of, tables
 
+from asrwatch.cli._printing import Named, show
 from asrwatch.words import accepted, language, language_of, shown, speaking
 from asrwatch.words.matching import PLACEHOLDER, Table
 from asrwatch.words.widths import cells, wrapped
@@ -220,6 +221,35 @@ def test_the_command_line_speaks_chinese(tmp_path: Path) -> None:
     assert "没有此选项：--nope" in told.stderr
     told = asrwatch("--lang", "en", "status", cwd=tmp_path, LANG="zh_CN.UTF-8")
     assert "not running" in told.stdout
+
+
+def test_an_inbox_may_be_called_like_a_word_of_ours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An inbox called "inbox" keeps its name in Chinese, alone, in front of a line and in brackets."""
+    configure(tmp_path)
+    inbox = tmp_path / "inbox"
+    (inbox / "a.wav").write_bytes(b"RIFF")
+    told = asrwatch("status", "--lang", "zh", cwd=tmp_path).stdout
+    assert f"收件目录  inbox: {inbox}" in told
+    told = asrwatch("explain", str(inbox / "a.wav"), "--lang", "zh", cwd=tmp_path).stdout
+    assert "收件目录  inbox\n" in told
+    with speaking("zh"):
+        show([("notifier", Named("exec tell (failed)")), ("notifier", "failed")])
+    assert capsys.readouterr().out.splitlines() == [
+        "通知方式  exec tell (failed)",
+        "通知方式  失败",
+    ]
+
+
+def test_counted_messages_are_chinese() -> None:
+    """What waits for a notifier and how large a request is are numbers with Chinese words."""
+    assert shown("exec tell: 5 messages waiting, 1 message given up", "zh") == (
+        "exec tell：5 条消息等待中，1 条消息已放弃"
+    )
+    assert shown("1 s of at most 295 s, 21.4 KB as Base64 of at most 10.0 MB", "zh") == (
+        "1 s，最多 295 s，Base64 编码后 21.4 KB，最多 10.0 MB"
+    )
 
 
 def test_a_language_there_is_not_is_refused(tmp_path: Path) -> None:

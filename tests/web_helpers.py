@@ -16,10 +16,10 @@ from wait_helpers import wait_for
 from asrwatch.bootstrap import build_daemon, build_parts
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
+from asrwatch.daemon.mail import Stop
 from asrwatch.desk import Desk
 from asrwatch.desk.scene import PageSeen
 from asrwatch.journey.store import Store
-from asrwatch.mail import Stop
 from asrwatch.web.bell import Bell
 from asrwatch.web.serving import PageServer
 

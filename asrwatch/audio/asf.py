@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from asrwatch.audio.chunks import is_meant
 from asrwatch.audio.reader import HeaderError, HeaderReader
 from asrwatch.audio.riff import parse_format
 from asrwatch.audio.sound import NoSoundError, ProtectedError, Sound
@@ -34,11 +35,13 @@ def asf(reader: HeaderReader) -> Sound:
     seconds: float | None = None
     sound: Sound | None = None
     streams = 0
+    cut = False
     for name, begin, size in _objects(reader):
         if name == _FILE:
             file_size, _created, _packets, play, _send, preroll, flags = reader.unpack(
                 "<6QI", begin + 16
             )
+            cut = not flags & _BROADCAST and reader.size < file_size and is_meant(file_size)
             if not flags & _BROADCAST and file_size <= reader.size:
                 # Play time in 100 ns includes the preroll, which is in milliseconds.
                 seconds = play / 1e7 - preroll / 1e3
@@ -62,6 +65,7 @@ def asf(reader: HeaderReader) -> Sound:
         seconds=seconds,
         sample_rate=sound.sample_rate,
         channels=sound.channels,
+        cut=cut,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from asrwatch.audio.reader import HeaderError, HeaderReader
 
-__all__ = ["ENDLESS", "MOST_CHUNKS", "SLACK", "Chunk", "chunks", "closes_with_chunks"]
+__all__ = ["ENDLESS", "MOST_CHUNKS", "SLACK", "Chunk", "chunks", "closes_with_chunks", "is_meant"]
 
 # Real files have a handful; a walk through a million empty ones tells nothing.
 MOST_CHUNKS = 1_000
@@ -13,6 +13,9 @@ MOST_CHUNKS = 1_000
 ENDLESS = 0x7FFF0000
 # Some programs count a header or two as sound.
 SLACK = 64
+# Placeholders lie around the most that 31 and 32 bits hold, or, in long sizes, near the most of 63 and 64.
+_PLACEHOLDERS = (range(ENDLESS, 0x8001_0000), range(0xFFFF_0000, 0x1_0001_0000))
+_LARGEST = 1 << 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +25,11 @@ class Chunk:
     name: bytes
     begin: int
     size: int
+
+
+def is_meant(size: int) -> bool:
+    """Whether a size in a header is one that somebody counted, and no placeholder."""
+    return 0 < size < _LARGEST and not any(size in these for these in _PLACEHOLDERS)
 
 
 def chunks(

@@ -30,6 +30,7 @@ from asrwatch.audio.matroska import matroska
 from asrwatch.audio.mp3 import mp3
 from asrwatch.audio.mp4 import mp4
 from asrwatch.audio.ogg import ogg
+from asrwatch.audio.promised import promises_more
 from asrwatch.audio.reader import HeaderError, HeaderReader
 from asrwatch.audio.riff import wav
 from asrwatch.audio.sound import (
@@ -138,6 +139,8 @@ def _probe(reader: HeaderReader, name: bytes, *, whole: bool) -> AudioFacts:
             advice=f"{_UNPAID} If it does play somewhere, convert it to FLAC or WAV.",
         ) from error
     except HeaderError:
+        if whole and promises_more(reader, container.name):
+            raise _truncated(name, "it ends before its headers say it does") from None
         return AudioFacts(container=container.name)
     if whole and sound.cut:
         raise _truncated(name, "it ends before its headers say it does")

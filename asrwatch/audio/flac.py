@@ -1,5 +1,8 @@
 """Read the headers of FLAC files."""
 
+from dataclasses import replace
+
+from asrwatch.audio.flac_end import lacks_its_end
 from asrwatch.audio.reader import HeaderError, HeaderReader
 from asrwatch.audio.sound import NoSoundError, Sound
 
@@ -26,8 +29,9 @@ def stream_info(raw: bytes) -> Sound:
 def flac(reader: HeaderReader, begin: int) -> Sound:
     """What a FLAC file's headers tell; `begin` is where `fLaC` stands.
 
-    The count of samples is believed: how long a file that was cut off still sounds is not to be had
-    without decoding, and believing too much only sends it to an engine that takes more.
+    The count of samples is believed: how long a file that was cut off (its last frame is not the one the count
+    promises) still sounds is not to be had without decoding, and believing too much only sends it to an engine that
+    takes more.
 
     Raises:
         NoSoundError: no frame of sound follows the headers.
@@ -35,11 +39,13 @@ def flac(reader: HeaderReader, begin: int) -> Sound:
     """
     offset = begin + 4
     sound: Sound | None = None
+    info = b""
     for _ in range(_MOST_BLOCKS):
         head = reader.unpack(">I", offset)[0]
         kind, size, last = head >> 24 & 0x7F, head & 0xFFFFFF, head >> 31
         if kind == 0 and sound is None:
-            sound = stream_info(reader.at(offset + 4, min(size, 34)))
+            info = reader.at(offset + 4, min(size, 34))
+            sound = stream_info(info)
         offset += 4 + size
         if last:
             break
@@ -49,4 +55,4 @@ def flac(reader: HeaderReader, begin: int) -> Sound:
         raise HeaderError("no stream information")
     if offset >= reader.size:
         raise NoSoundError("its headers are there, but no sound follows them")
-    return sound
+    return replace(sound, cut=lacks_its_end(reader, offset, info))

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from asrwatch.audio.frames import sound_end
 from asrwatch.audio.reader import HeaderError, HeaderReader
 
-__all__ = ["flac_closed"]
+__all__ = ["flac_closed", "lacks_its_end"]
 
 _MOST_BLOCKS = 1_000
 _STREAM_INFO = 34
@@ -16,10 +17,11 @@ _LONGEST_HEADER = 16
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Promise:
-    """What the header says: samples in all, and how many a frame has where all have the same."""
+    """What the header says: samples in all, how many a frame has where all have the same, whether it has their sum."""
 
     samples: int
     block: int
+    digest: bool
 
 
 def flac_closed(reader: HeaderReader, begin: int) -> bool | None:
@@ -44,7 +46,7 @@ def flac_closed(reader: HeaderReader, begin: int) -> bool | None:
             break
     else:
         raise HeaderError("too many blocks")
-    if promise is None:
+    if promise is None or not promise.digest:
         return None
     tail = reader.some(max(offset, reader.size - _TAIL), _TAIL)
     at = tail.rfind(b"\xff")
@@ -55,13 +57,35 @@ def flac_closed(reader: HeaderReader, begin: int) -> bool | None:
     return False
 
 
+def lacks_its_end(reader: HeaderReader, begin: int, info: bytes) -> bool:
+    """Whether the last frame there is ends before what the header promises; False where neither can be told.
+
+    Args:
+        reader: of the file.
+        begin: where its frames begin.
+        info: its STREAMINFO.
+    """
+    promise = _promise(info)
+    if promise is None:
+        return False
+    end = sound_end(reader)
+    start = max(begin, end - _TAIL)
+    tail = reader.some(start, max(0, end - start))
+    last, at = 0, tail.rfind(b"\xff")
+    while at >= 0 and last < promise.samples:
+        last = max(last, _last_sample(tail[at : at + _LONGEST_HEADER], promise.block) or 0)
+        at = tail.rfind(b"\xff", 0, at)
+    return 0 < last < promise.samples
+
+
 def _promise(info: bytes) -> _Promise | None:
-    """None where the count or the digest is missing: encoders write both when they are done."""
+    """None where the count is missing: encoders write it, and at the latest the digest, when they are done."""
     least, most = int.from_bytes(info[:2], "big"), int.from_bytes(info[2:4], "big")
     samples = int.from_bytes(info[10:18], "big") & (1 << 36) - 1
-    if not samples or not any(info[18:34]):
+    if not samples:
         return None
-    return _Promise(samples=samples, block=least if least == most else 0)
+    block = least if least == most else 0
+    return _Promise(samples=samples, block=block, digest=any(info[18:34]))
 
 
 def _last_sample(frame: bytes, block: int) -> int | None:

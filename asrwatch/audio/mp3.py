@@ -84,6 +84,8 @@ def mp3(reader: HeaderReader, begin: int) -> Sound:
         seconds=samples / kind.sample_rate if samples else None,
         sample_rate=kind.sample_rate,
         channels=1 if kind.mono else 2,
+        cut=count is not None
+        and count.size - (end - start) > max(_slack(first), count.size // 100),
     )
 
 
@@ -138,11 +140,15 @@ def _told(count: _Count, first: Frame, there: int) -> int | None:
     """The samples an encoder counted, if it was this file, as it is, that it counted."""
     if not count.frames or not count.size:
         return None
-    # The header's own frame is counted by some encoders and not by others.
-    if abs(there - count.size) > max(4 * first.size, 4096):
+    if abs(there - count.size) > _slack(first):
         return None
     samples = count.frames * first.samples - count.silent_samples
     return samples if samples > 0 else None
+
+
+def _slack(first: Frame) -> int:
+    """Bytes that a count may be wrong by: the header's own frame is counted by some encoders and not by others."""
+    return max(4 * first.size, 4096)
 
 
 def _counted(reader: HeaderReader, begin: int, end: int, first: Frame) -> float | None:

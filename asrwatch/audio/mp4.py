@@ -78,7 +78,8 @@ def mp4_closed(reader: HeaderReader) -> bool | None:
     """Whether the index is there and boxes fill the file.
 
     One made of fragments looks so at the end of each; only the index of fragments, written last, tells that it
-    is closed. None where the file does not tell.
+    is closed. None where the file does not tell. Sound whose size is unset, as recorders leave it until they write
+    the index behind it, is not closed.
 
     Raises:
         HeaderError: not to be made sense of.
@@ -89,7 +90,7 @@ def mp4_closed(reader: HeaderReader) -> bool | None:
         names.add(box.name)
         end = box.end
         if box.endless:
-            return None
+            return None if names & {b"moov", b"moof"} else False
     if end != reader.size or b"moov" not in names:
         return None if b"moof" in names else False
     if b"moof" in names:

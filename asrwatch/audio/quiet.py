@@ -3,7 +3,7 @@
 from array import array
 from typing import BinaryIO
 
-from asrwatch.audio.chunks import chunks
+from asrwatch.audio.chunks import chunks, closes_with_chunks
 from asrwatch.audio.orders import SILENT_BELOW
 from asrwatch.audio.reader import HeaderError, HeaderReader
 from asrwatch.journey.recording import AudioFacts
@@ -31,26 +31,30 @@ def is_silent(stream: BinaryIO, facts: AudioFacts) -> bool | None:
     if (facts.container, facts.codec) != ("wav", "pcm_s16le") or array("h", [1]).tobytes()[0] != 1:
         return None
     try:
-        begin = _begin(HeaderReader(stream))
-        return None if begin is None else _quiet_from(stream, begin)
+        place = _samples(HeaderReader(stream))
+        return None if place is None else _is_quiet(stream, place)
     finally:
         stream.seek(0)
 
 
-def _begin(reader: HeaderReader) -> int | None:
-    """Where the samples begin."""
+def _samples(reader: HeaderReader) -> range | None:
+    """Where the samples lie: to the end of the file, unless chunks of something else are all that follows them."""
     try:
         for chunk in chunks(reader, _RIFF_HEAD, reader.size):
             if chunk.name == b"data":
-                return chunk.begin
+                end = chunk.begin + chunk.size
+                ends_there = chunk.size and closes_with_chunks(reader, end + end % 2)
+                return range(chunk.begin, end if ends_there else reader.size)
     except HeaderError:
         pass
     return None
 
 
-def _quiet_from(stream: BinaryIO, begin: int) -> bool:
-    stream.seek(begin)
-    while piece := stream.read(_AT_ONCE):
+def _is_quiet(stream: BinaryIO, place: range) -> bool:
+    stream.seek(place.start)
+    left = len(place)
+    while left > 0 and (piece := stream.read(min(_AT_ONCE, left))):
+        left -= len(piece)
         samples = array("h", piece[: len(piece) // 2 * 2])
         if samples and (max(samples) >= _LOUD or min(samples) <= -_LOUD):
             return False

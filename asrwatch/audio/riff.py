@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from asrwatch.audio.chunks import ENDLESS, MOST_CHUNKS, SLACK, Chunk, chunks, closes_with_chunks
+from asrwatch.audio.chunks import MOST_CHUNKS, SLACK, Chunk, chunks, closes_with_chunks, is_meant
 from asrwatch.audio.reader import HeaderError, HeaderReader
 from asrwatch.audio.sound import NothingYetError, Sound
 
@@ -178,7 +178,7 @@ def _sound(
     reader: HeaderReader, layout: Format, begin: int, *, declared: int | None, samples: int | None
 ) -> Sound:
     there = reader.size - begin
-    cut = declared is not None and there + SLACK < declared < ENDLESS
+    cut = declared is not None and there + SLACK < declared and is_meant(declared)
     if declared is not None and not 0 < declared <= there:
         if declared == 0 and there > 0 and closes_with_chunks(reader, begin):
             there = 0

@@ -18,11 +18,13 @@ from asrwatch.cli._page import page_findings
 from asrwatch.cli._service import properties_of_service, service_findings
 from asrwatch.config import Settings
 from asrwatch.control import NobodyThere, ask_daemon
-from asrwatch.desk.reports import AskStatus, Status
+from asrwatch.desk.questions import AskStatus
+from asrwatch.desk.reports.status import Status
 from asrwatch.errors import AsrwatchError, EngineError
 from asrwatch.journey.dispatch import Question
-from asrwatch.journey.journey import Route, plan_for
+from asrwatch.journey.planning import plan_for
 from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.route import Route
 
 __all__ = ["codecs_finding", "findings"]
 

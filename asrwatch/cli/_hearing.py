@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from asrwatch.cli._printing import Row
-from asrwatch.desk.reports import SoundLine
+from asrwatch.desk.reports.lines import SoundLine
 from asrwatch.journey.channels import ordinal
 from asrwatch.values import counted, format_duration
 

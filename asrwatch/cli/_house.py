@@ -11,7 +11,7 @@ from asrwatch.bootstrap import open_store
 from asrwatch.config import Settings, find_file, load
 from asrwatch.control import NobodyThere, ReportT, ask_daemon
 from asrwatch.desk import Desk
-from asrwatch.desk.reports import (
+from asrwatch.desk.questions import (
     AskBooked,
     AskExplain,
     AskLog,

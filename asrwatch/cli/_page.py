@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from asrwatch.cli._finding import Finding, doubtful, good
 from asrwatch.config import Settings
-from asrwatch.desk.reports import Status
+from asrwatch.desk.reports.status import Status
 from asrwatch.errors import AsrwatchError
 
 __all__ = ["page_findings"]

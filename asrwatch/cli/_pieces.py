@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from asrwatch.cli._printing import Row
-from asrwatch.desk.reports import PieceLine
+from asrwatch.desk.reports.explanation import PieceLine
 from asrwatch.journey.cutting_up import clock
 from asrwatch.journey.recording import State
 from asrwatch.values import counted, format_duration

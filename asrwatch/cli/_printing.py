@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 import typer
 
@@ -12,7 +12,21 @@ from asrwatch.values import printable
 from asrwatch.words import shown
 from asrwatch.words.widths import cells, padded
 
-__all__ = ["Row", "grid_of", "local", "print_json", "safe", "say", "show"]
+__all__ = ["Named", "Row", "grid_of", "local", "print_json", "safe", "say", "show"]
+
+
+class Named(str):
+    """A line that begins with a name that people gave, which is shown as it is: an inbox may be called "inbox"."""
+
+    __slots__ = ("name",)
+    name: str
+
+    def __new__(cls, name: str, rest: str = "") -> Self:
+        """`name` as people wrote it, `rest` in English."""
+        line = super().__new__(cls, name + rest)
+        line.name = name
+        return line
+
 
 Row = tuple[str, str]
 """A label, empty where it is that of the row above, and one line of text."""
@@ -48,7 +62,13 @@ def grid_of(rows: Iterable[Row]) -> Any:
 
 
 def _shown(rows: Iterable[Row]) -> list[Row]:
-    return [(shown(label), shown(safe(text))) for label, text in rows]
+    return [(shown(label), _line(text)) for label, text in rows]
+
+
+def _line(text: str) -> str:
+    if isinstance(text, Named):
+        return safe(text.name) + shown(safe(text.removeprefix(text.name)))
+    return shown(safe(text))
 
 
 def print_json(value: Any) -> None:

@@ -3,7 +3,8 @@
 import typer
 
 from asrwatch.cli._printing import print_json, safe, say
-from asrwatch.desk.reports import Treatment, to_json
+from asrwatch.desk.reports import to_json
+from asrwatch.desk.reports.treatment import Treatment
 from asrwatch.values import printable
 
 __all__ = ["tell_treatment"]

@@ -13,11 +13,11 @@ from asrwatch.bootstrap import Parts, build_daemon
 from asrwatch.config import Settings
 from asrwatch.control import ControlServer
 from asrwatch.daemon import Daemon
+from asrwatch.daemon.mail import Call, Stop
 from asrwatch.desk import Desk
 from asrwatch.errors import EngineError
 from asrwatch.journey.book import Change
 from asrwatch.journey.store import Store
-from asrwatch.mail import Call, Stop
 from asrwatch.metrics.textfile import metrics_file
 from asrwatch.web.bell import Bell
 from asrwatch.web.serving import PageServer

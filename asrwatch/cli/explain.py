@@ -14,23 +14,16 @@ from asrwatch.cli._hearing import rows_of_sound
 from asrwatch.cli._house import absolute, consult, settings_for
 from asrwatch.cli._options import AsJson, ConfigFile
 from asrwatch.cli._pieces import rows_of_pieces
-from asrwatch.cli._printing import Row, local, print_json, show
+from asrwatch.cli._printing import Named, Row, local, print_json, show
 from asrwatch.config import Settings
 from asrwatch.desk.foresight import foresee
 from asrwatch.desk.hearing import with_sound
-from asrwatch.desk.reports import (
-    AskExplain,
-    Explanation,
-    Foresight,
-    Paid,
-    Reason,
-    RecordingLine,
-    Story,
-    Untold,
-    to_json,
-)
-from asrwatch.journey.journey import Route
+from asrwatch.desk.questions import AskExplain
+from asrwatch.desk.reports import to_json
+from asrwatch.desk.reports.explanation import Explanation, Foresight, Paid, Story
+from asrwatch.desk.reports.lines import Reason, RecordingLine, Untold
 from asrwatch.journey.preparing import Preparer
+from asrwatch.journey.route import Route
 from asrwatch.values import counted, format_duration, format_money, format_size, printable
 from asrwatch.words import shown
 from asrwatch.words.widths import padded
@@ -118,7 +111,7 @@ def rows_of_explanation(report: Explanation) -> Iterator[Row]:
 
 
 def _story(story: Story) -> Iterator[Row]:
-    yield "inbox", story.inbox
+    yield "inbox", Named(story.inbox)
     yield "state", f"{story.state.value}: {story.now}"
     if story.failure is not None:
         yield "because", _reason(story.failure)
@@ -154,7 +147,7 @@ def _story(story: Story) -> Iterator[Row]:
 
 def _foresight(report: Explanation, foresight: Foresight) -> Iterator[Row]:
     if foresight.inbox is not None:
-        yield "inbox", foresight.inbox
+        yield "inbox", Named(foresight.inbox)
     if report.forgotten:
         yield "state", "forgotten: a person had it forgotten."
     elif foresight.taken:

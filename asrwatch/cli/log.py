@@ -15,7 +15,9 @@ from asrwatch.cli._printing import local, safe
 from asrwatch.cli._since import Since, moment_of
 from asrwatch.config import Settings
 from asrwatch.control import NobodyThere, ask_daemon
-from asrwatch.desk.reports import AskLog, Log, LogLine, to_json
+from asrwatch.desk.questions import AskLog
+from asrwatch.desk.reports import to_json
+from asrwatch.desk.reports.lately import Log, LogLine
 from asrwatch.errors import StartupError
 from asrwatch.values import printable
 from asrwatch.words import shown

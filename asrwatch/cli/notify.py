@@ -12,9 +12,12 @@ from asrwatch.bootstrap import build_notifiers
 from asrwatch.cli._finding import Finding, bad, good
 from asrwatch.cli._house import consult, settings_for
 from asrwatch.cli._options import AsJson, ConfigFile
-from asrwatch.cli._printing import Row, local, print_json, say, show
+from asrwatch.cli._printing import Named, Row, local, print_json, say, show
 from asrwatch.config import Settings
-from asrwatch.desk.reports import AskStatus, AskTellAgain, Status, ToldAgain, to_json
+from asrwatch.desk.questions import AskStatus, AskTellAgain
+from asrwatch.desk.reports import to_json
+from asrwatch.desk.reports.status import Status
+from asrwatch.desk.reports.treatment import ToldAgain
 from asrwatch.errors import AsrwatchError
 from asrwatch.news import Message, News
 from asrwatch.values import counted, printable
@@ -95,8 +98,9 @@ def _treat(settings: Settings, *, drop: bool, as_json: bool) -> None:
 
 def _rows(report: Status) -> Iterator[Row]:
     for line in report.notifiers:
-        inboxes = ", ".join(map(printable, line.inboxes)) or "no inbox"
-        yield "notifier", f"{printable(line.notifier)}, for {inboxes}"
+        inboxes = ", ".join(line.inboxes)
+        notifier = f"{line.notifier} ({inboxes})" if inboxes else line.notifier
+        yield "notifier", Named(notifier, "" if inboxes else " (no inbox)")
         last = f"last told {local(line.told_at)}" if line.told_at else "nothing told yet"
         yield (
             "",

@@ -18,12 +18,12 @@ from asrwatch.cli._options import AsJson, ConfigFile, Folders, LogLevel, LogLeve
 from asrwatch.cli._progress import Bar, Lines, Shown, Tally
 from asrwatch.cli._secrecy import guard_memory
 from asrwatch.cli._working import leave, stoppable, work
+from asrwatch.clock import utc_now
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
 from asrwatch.errors import EngineError
 from asrwatch.inbox.looks import Why
 from asrwatch.journey.book import Change
-from asrwatch.journey.journey import utc_now
 from asrwatch.journey.recording import UNFINISHED, Recording, State
 from asrwatch.journey.store import EVERY_ENGINE, Hold, Store
 from asrwatch.values import counted

@@ -10,7 +10,8 @@ from asrwatch.cli._printing import Row, print_json, safe, say, show
 from asrwatch.config import Settings
 from asrwatch.desk import planning
 from asrwatch.desk.planning import Planned, Totals
-from asrwatch.desk.reports import AskBooked, Booked
+from asrwatch.desk.questions import AskBooked
+from asrwatch.desk.reports.treatment import Booked
 from asrwatch.values import (
     counted,
     format_duration,

@@ -8,7 +8,8 @@ import typer
 from asrwatch.cli._house import absolute, consult, settings_for
 from asrwatch.cli._options import AsJson, ConfigFile
 from asrwatch.cli._treating import tell_treatment
-from asrwatch.desk.reports import AskRetry, Treatment
+from asrwatch.desk.questions import AskRetry
+from asrwatch.desk.reports.treatment import Treatment
 
 __all__ = ["retry"]
 

@@ -8,21 +8,20 @@ import typer
 
 from asrwatch.cli._house import consult, settings_for
 from asrwatch.cli._options import AsJson, ConfigFile
-from asrwatch.cli._printing import Row, local, print_json, say, show
+from asrwatch.cli._printing import Named, Row, local, print_json, say, show
 from asrwatch.cli._watching import can_watch, watch
 from asrwatch.config import Settings
 from asrwatch.control import NobodyThere, ask_daemon
-from asrwatch.desk.reports import (
-    AskStatus,
+from asrwatch.desk.questions import AskStatus
+from asrwatch.desk.reports import to_json
+from asrwatch.desk.reports.lines import ForAPerson, RecordingLine
+from asrwatch.desk.reports.status import (
     BudgetLine,
-    ForAPerson,
     HoldLine,
     InboxHealth,
     Money,
     NotifierLine,
-    RecordingLine,
     Status,
-    to_json,
 )
 from asrwatch.errors import StartupError
 from asrwatch.journey.recording import State
@@ -191,7 +190,7 @@ def _settling(report: Status) -> Iterator[Row]:
 
 
 def _inbox(inbox: InboxHealth) -> Iterator[Row]:
-    told = [f"{inbox.name}: {printable(inbox.path)}"]
+    told = [printable(inbox.path)]
     if inbox.health == "degraded":
         told.append("DEGRADED")
     if inbox.watching is not None:
@@ -206,7 +205,7 @@ def _inbox(inbox: InboxHealth) -> Iterator[Row]:
         told.append(f"a look at it takes {format_duration(inbox.scan_took)}")
     if inbox.alive is False:
         told.append("nobody looks at it at this moment")
-    yield "inbox", ", ".join(told)
+    yield "inbox", Named(f"{inbox.name}: ", ", ".join(told))
     for trouble in inbox.troubles:
         since = f" (since {local(trouble.since)})" if trouble.since else ""
         yield "", f"{trouble.message}{since} {trouble.advice}".rstrip()

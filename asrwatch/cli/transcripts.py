@@ -10,7 +10,9 @@ from asrwatch.cli._house import consult, settings_for
 from asrwatch.cli._options import AsJson, ConfigFile, Inbox, checked_inbox
 from asrwatch.cli._printing import local, print_json, safe, say
 from asrwatch.cli._since import Since, moment_of
-from asrwatch.desk.reports import AskTranscripts, TranscriptLine, Transcripts, to_json
+from asrwatch.desk.questions import AskTranscripts
+from asrwatch.desk.reports import to_json
+from asrwatch.desk.reports.lately import TranscriptLine, Transcripts
 from asrwatch.errors import UsageError
 from asrwatch.journey.store.searching import phrases
 from asrwatch.values import counted, printable
@@ -63,9 +65,12 @@ def _tell(found: Transcripts) -> None:
     for line in found.transcripts:
         typer.echo(_head(line))
         typer.echo(f"    {_excerpt(line, bold=bold)}")
-        for label, path in (("transcript", line.transcript), ("recording", line.path)):
+        for label, path in (
+            (shown("transcript"), line.transcript),
+            (shown("recording"), line.path),
+        ):
             if path is not None:
-                typer.echo(f"    {shown(label)}: {printable(path)}")
+                typer.echo(f"    {label}: {printable(path)}")
     for sentence in _rest(found):
         say(sentence, err=True)
 

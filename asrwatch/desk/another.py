@@ -8,15 +8,17 @@ from decimal import Decimal
 from typing import Any
 
 from asrwatch import logs
-from asrwatch.desk.reports import AskAnother, Treated, Treatment
+from asrwatch.desk.questions import AskAnother
+from asrwatch.desk.reports.treatment import Treated, Treatment
 from asrwatch.desk.scene import Scene
 from asrwatch.engines import Engine
 from asrwatch.errors import RecordingError
 from asrwatch.journey.channels import billed as billed_channels
 from asrwatch.journey.channels import wished
 from asrwatch.journey.cost import expected_bill, last_seconds_of
-from asrwatch.journey.journey import Route, plan_for
+from asrwatch.journey.planning import plan_for
 from asrwatch.journey.recording import DONE, Plan, Recording, State, purchase_key
+from asrwatch.journey.route import Route
 from asrwatch.journey.store import Store
 from asrwatch.values import printable
 

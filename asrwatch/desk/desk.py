@@ -14,7 +14,7 @@ from asrwatch.desk.another import another
 from asrwatch.desk.lookups import lately, transcripts
 from asrwatch.desk.outbox import tell_again, untold_about
 from asrwatch.desk.pieces import lines_of
-from asrwatch.desk.reports import (
+from asrwatch.desk.questions import (
     AskAnother,
     AskBooked,
     AskExplain,
@@ -25,12 +25,11 @@ from asrwatch.desk.reports import (
     AskStatus,
     AskTellAgain,
     AskTranscripts,
-    Booked,
-    Explanation,
     Question,
-    Report,
-    Story,
 )
+from asrwatch.desk.reports import Report
+from asrwatch.desk.reports.explanation import Explanation, Story
+from asrwatch.desk.reports.treatment import Booked
 from asrwatch.desk.scene import PageSeen, Scene, is_below
 from asrwatch.desk.standing import LISTED, health, standing
 from asrwatch.desk.story import Circumstances, story_of

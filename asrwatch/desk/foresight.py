@@ -8,15 +8,18 @@ from dataclasses import replace
 from asrwatch.audio.facts import probe
 from asrwatch.config import InboxSettings, Settings
 from asrwatch.desk.hearing import completed, looked_into, sound_of
-from asrwatch.desk.reports import Foresight, SoundLine
+from asrwatch.desk.reports.explanation import Foresight
+from asrwatch.desk.reports.lines import SoundLine
 from asrwatch.desk.scene import is_below
 from asrwatch.errors import AsrwatchError, Incomplete
 from asrwatch.files import open_recording
 from asrwatch.files.oserrors import kind_of
 from asrwatch.journey import silence
-from asrwatch.journey.journey import Route, facts_of, plan_for
+from asrwatch.journey.listening import facts_of
+from asrwatch.journey.planning import plan_for
 from asrwatch.journey.preparing import Preparer
 from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.route import Route
 from asrwatch.journey.source import check_arrived
 from asrwatch.values import format_duration, printable
 

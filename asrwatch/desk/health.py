@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 
-from asrwatch.desk.reports import Ailment, InboxHealth
+from asrwatch.desk.reports.status import Ailment, InboxHealth
 from asrwatch.desk.scene import Scene
 from asrwatch.inbox.lookout import Snapshot
 from asrwatch.inbox.looks import Why

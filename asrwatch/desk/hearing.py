@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import BinaryIO
 
 from asrwatch.audio.facts import probe
-from asrwatch.desk.reports import SoundLine, Story
+from asrwatch.desk.reports.explanation import Story
+from asrwatch.desk.reports.lines import SoundLine
 from asrwatch.errors import AsrwatchError
 from asrwatch.files import open_recording
 from asrwatch.journey.preparing import Preparer

@@ -3,15 +3,8 @@
 from datetime import timedelta
 
 from asrwatch.bootstrap import build_parts
-from asrwatch.desk.reports import (
-    AskLog,
-    AskTranscripts,
-    Log,
-    LogLine,
-    Piece,
-    TranscriptLine,
-    Transcripts,
-)
+from asrwatch.desk.questions import AskLog, AskTranscripts
+from asrwatch.desk.reports.lately import Log, LogLine, Piece, TranscriptLine, Transcripts
 from asrwatch.desk.scene import Scene
 from asrwatch.journey.filling import Filler
 from asrwatch.journey.store import MOST_RANKED, Happened, Hit, Search

@@ -5,7 +5,10 @@ from datetime import datetime
 from asrwatch import logs
 from asrwatch.bootstrap import build_notifiers
 from asrwatch.crash import crash_point
-from asrwatch.desk.reports import AskTellAgain, NotifierLine, Reason, ToldAgain, Untold
+from asrwatch.desk.questions import AskTellAgain
+from asrwatch.desk.reports.lines import Reason, Untold
+from asrwatch.desk.reports.status import NotifierLine
+from asrwatch.desk.reports.treatment import ToldAgain
 from asrwatch.desk.scene import Scene
 from asrwatch.errors import ConfigError
 from asrwatch.journey.herald import Wish
@@ -44,7 +47,9 @@ def notifiers_of(scene: Scene) -> tuple[NotifierLine, ...]:
 def untold_of(scene: Scene, *, limit: int) -> tuple[Untold, ...]:
     """The newest messages that nobody took."""
     labels = _labels(scene)
-    return tuple(_untold(letter, labels) for letter in scene.store.dead_letters(limit=limit))
+    return tuple(
+        _untold(letter, labels, letter.due) for letter in scene.store.dead_letters(limit=limit)
+    )
 
 
 def untold_about(scene: Scene, recording_id: int) -> tuple[Untold, ...]:
@@ -52,7 +57,11 @@ def untold_about(scene: Scene, recording_id: int) -> tuple[Untold, ...]:
     if not scene.store.count_letters():
         return ()
     labels = _labels(scene)
-    return tuple(_untold(letter, labels) for letter in scene.store.letters_about(recording_id))
+    rests = {each.key: each.until for each in scene.store.receivers() if each.until is not None}
+    return tuple(
+        _untold(letter, labels, rests.get(letter.notifier, letter.due))
+        for letter in scene.store.letters_about(recording_id)
+    )
 
 
 def tell_again(scene: Scene, question: AskTellAgain, now: datetime) -> ToldAgain:
@@ -65,7 +74,7 @@ def tell_again(scene: Scene, question: AskTellAgain, now: datetime) -> ToldAgain
     return ToldAgain(running=scene.daemon is not None, messages=number)
 
 
-def _untold(letter: Letter, labels: dict[str, str]) -> Untold:
+def _untold(letter: Letter, labels: dict[str, str], rests_until: datetime) -> Untold:
     first = next(iter(letter.news.recordings), None)
     return Untold(
         message=letter.message,
@@ -76,7 +85,7 @@ def _untold(letter: Letter, labels: dict[str, str]) -> Untold:
         count=letter.news.count,
         about=first.path if first else None,
         given_up=letter.dead,
-        next_at=None if letter.dead else letter.due,
+        next_at=None if letter.dead else max(letter.due, rests_until),
     )
 
 

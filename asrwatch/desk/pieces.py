@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from asrwatch.desk.reports import PieceLine
+from asrwatch.desk.reports.explanation import PieceLine
 from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import reason_of
 from asrwatch.journey.cutting_up import IN_FLIGHT

@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from asrwatch.bootstrap import budget_of, build_parts
+from asrwatch.clock import utc_now
 from asrwatch.cloud.regions import currency_of
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
-from asrwatch.desk.reports import Reason, RecordingLine, Settling
+from asrwatch.desk.reports.lines import Reason, RecordingLine, Settling
 from asrwatch.desk.story import line_of
 from asrwatch.errors import RecordingError
 from asrwatch.inbox.lookout import Lookout, Snapshot
 from asrwatch.journey.budget import Fuse
-from asrwatch.journey.journey import plan_for, utc_now
+from asrwatch.journey.planning import plan_for
 from asrwatch.journey.recording import Recording
 from asrwatch.journey.room import Shortage
 from asrwatch.journey.store import Hold, Store

@@ -8,14 +8,13 @@ from asrwatch import __version__
 from asrwatch.cloud.regions import currency_of
 from asrwatch.desk.health import inboxes
 from asrwatch.desk.outbox import notifiers_of, untold_of
-from asrwatch.desk.reports import (
+from asrwatch.desk.reports.lines import ForAPerson, Reason
+from asrwatch.desk.reports.status import (
     BudgetLine,
     Doubt,
-    ForAPerson,
     Health,
     HoldLine,
     Money,
-    Reason,
     Status,
     Stuck,
     TaskLine,

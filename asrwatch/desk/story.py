@@ -6,15 +6,8 @@ from datetime import datetime
 from typing import assert_never
 
 from asrwatch.desk.hearing import sound_of
-from asrwatch.desk.reports import (
-    EventLine,
-    OutputLine,
-    Paid,
-    PieceLine,
-    Reason,
-    RecordingLine,
-    Story,
-)
+from asrwatch.desk.reports.explanation import EventLine, OutputLine, Paid, PieceLine, Story
+from asrwatch.desk.reports.lines import Reason, RecordingLine
 from asrwatch.journey.cutting_up import name_of
 from asrwatch.journey.recording import DONE, Failure, Recording, State, Trouble
 from asrwatch.journey.room import Shortage

@@ -7,7 +7,8 @@ from datetime import datetime
 from asrwatch import logs
 from asrwatch.crash import crash_point
 from asrwatch.desk.pieces import take_up, why_not_forgotten
-from asrwatch.desk.reports import AskForget, AskRetry, Treated, Treatment
+from asrwatch.desk.questions import AskForget, AskRetry
+from asrwatch.desk.reports.treatment import Treated, Treatment
 from asrwatch.desk.scene import Scene
 from asrwatch.inbox.looks import Why
 from asrwatch.journey.recording import DONE, Recording, State

@@ -70,12 +70,15 @@ def open_recording(
         with descend(*split_below(folder or b".", root)) as above:
             _must_be_regular(os.stat(name, dir_fd=above, follow_symlinks=False), path)
             descriptor = os.open(name, _READ_FLAGS, dir_fd=above)
+        with ExitStack() as on_trouble:
+            stream = open(path, "rb", opener=lambda *_: descriptor)  # noqa: SIM115 - a name for messages; the caller's to close
+            on_trouble.callback(stream.close)
+            seen = os.fstat(stream.fileno())
+            on_trouble.pop_all()
     except OSError as error:
         raise _reading_trouble(error, path) from error
-    stream = open(path, "rb", opener=lambda *_: descriptor)  # noqa: SIM115 - a name for messages; the caller's to close
     with ExitStack() as on_trouble:
         on_trouble.callback(stream.close)
-        seen = os.fstat(stream.fileno())
         _must_be_regular(seen, path)
         if fingerprint is not None and fingerprint_of(seen) != fingerprint:
             raise changed(path)

@@ -27,6 +27,7 @@ log = logs.get("inbox")
 _WRITTEN_AGAIN = 3600.0
 _TAKEN_REMEMBERED = 1000
 _IN_VAIN_REMEMBERED = 50_000
+_WARY_REMEMBERED = 10_000
 
 
 class Evidence(StrEnum):
@@ -79,6 +80,8 @@ class Witness:
 
     def be_wary(self, path: bytes) -> None:
         """A file that changed after it was taken is believed only once it has been quiet."""
+        if len(self._wary) >= _WARY_REMEMBERED:  # of files that are gone nobody says so
+            self._wary.clear()
         self._wary.add(path)
 
     def settled(self, path: bytes) -> None:
@@ -144,8 +147,9 @@ class Witness:
         """Whether it was taken by proof a short time ago, and is the same file with other content."""
         taken, taken_at = self._taken.get(look.path, (None, now))
         seen = look.signature.fingerprint
-        same_file = taken is not None and taken.inode == seen.inode
-        return same_file and taken != seen and now < taken_at + _WRITTEN_AGAIN
+        if taken is None or taken.inode != seen.inode or taken == seen:
+            return False
+        return now < taken_at + _WRITTEN_AGAIN and not _is_only_dated(taken, look.signature)
 
     def _was_in_vain(self, look: Look) -> None:
         """Nobody writes to it and it does not prove itself whole: while it looks so, nothing else will come out."""
@@ -158,6 +162,14 @@ class Witness:
         if len(self._taken) > _TAKEN_REMEMBERED:
             del self._taken[next(iter(self._taken))]
         return Findings(evidence=evidence)
+
+
+def _is_only_dated(taken: Fingerprint, seen: Signature) -> bool:
+    """Whether a program may have done no more than give the file its source's date, as copies do when they are closed.
+
+    What is written has its date and its inode's changed in the same moment.
+    """
+    return taken.size == seen.size and seen.mtime_ns != seen.ctime_ns
 
 
 def _has_holes(descriptor: int, size: int) -> bool:

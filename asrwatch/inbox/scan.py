@@ -72,7 +72,12 @@ class Folder:
                     if not number % _BEAT_EVERY:
                         beat()
                     name = entry.name
-                    if entry.is_dir(follow_symlinks=False):
+                    try:
+                        is_folder = entry.is_dir(follow_symlinks=False)
+                    except OSError as error:  # of one name, where listings do not say what is what
+                        self._note(error, name)
+                        continue
+                    if is_folder:
                         if self.deep and self._rule.wants_folder_named(name, below + name):
                             self._folders.append(name)
                     elif name in wanted or wants(name, below + name):
@@ -234,7 +239,7 @@ def _enter_chain(
 ) -> Folder | ScanTrouble | None:
     """Open the inbox and, name by name, the folders down to `folder`."""
     try:
-        here = Folder(rule, rule.root, os.open(rule.root, _OPEN_FOLDER), deep=deep)
+        here = _opened(rule, rule.root, rule.root, deep=deep)
     except OSError as error:
         return ScanTrouble(path=rule.root, errno=error.errno or errors.EIO)
     if here.is_skipped:
@@ -263,21 +268,33 @@ def _enter(
     if len(path) > _LONGEST_FOLDER:
         return ScanTrouble(path=path, errno=errors.ENAMETOOLONG)
     try:
-        descriptor = os.open(
-            name,
-            _OPEN_FOLDER | os.O_NOFOLLOW,
-            dir_fd=parent.descriptor,
-        )
+        folder = _opened(rule, path, name, deep=parent.deep, above=parent.descriptor)
     except OSError as error:
         if error.errno in _VANISHED:
             return None
         return ScanTrouble(path=path, errno=error.errno or errors.EIO)
-    folder = Folder(rule, path, descriptor, deep=parent.deep)
     # the same folder under another name (a symlinked config path); or one that somebody wants left alone
     if folder.identity in left_out or folder.is_skipped:
-        os.close(descriptor)
+        folder.close()
         return None
     return folder
+
+
+def _opened(
+    rule: IgnoreRule, path: bytes, name: str | bytes, *, deep: bool, above: int | None = None
+) -> Folder:
+    """The folder, open; links are followed in the inbox's own path only.
+
+    Raises:
+        OSError: as the system says.
+    """
+    flags = _OPEN_FOLDER if above is None else _OPEN_FOLDER | os.O_NOFOLLOW
+    descriptor = os.open(name, flags, dir_fd=above)
+    try:
+        return Folder(rule, path, descriptor, deep=deep)
+    except OSError:  # a share may give a folder away and not let it be looked at
+        os.close(descriptor)
+        raise
 
 
 def _identities(folders: Iterable[bytes]) -> frozenset[tuple[int, int]]:

@@ -150,12 +150,13 @@ class Watch:
         self._armed = None
         if observer is not None:
             _unschedule(observer)
-            with suppress(KeyError):
+            with suppress(KeyError, OSError):
                 observer.stop()
             if observer.is_alive():
                 observer.join()
         if reader is not None:
-            reader.stop()
+            with suppress(OSError):
+                reader.stop()
             if reader.is_alive():
                 reader.join()
 
@@ -188,12 +189,13 @@ class Watch:
 
 
 def _unschedule(observer: BaseObserver) -> None:
-    """Stop all emitters, also where watchdog's books are at odds: folders swapped by rename leave it a `KeyError`.
+    """Stop all emitters, also where watchdog's books are at odds with the kernel's.
 
+    Folders swapped by rename leave it a `KeyError`, watches that the kernel took back an `OSError`.
     Each attempt drops what it stumbled over.
     """
     for _ in range(_STUMBLES):
-        with suppress(KeyError):
+        with suppress(KeyError, OSError):
             observer.unschedule_all()
             return
 

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
+from asrwatch.clock import utc_now
 from asrwatch.engines import Engine, Heard, Pending, StillOut
 from asrwatch.errors import (
     AnswerLost,
@@ -18,20 +19,13 @@ from asrwatch.errors import (
     DoesNotFit,
     EngineError,
     EngineTrouble,
-    OurBug,
     TaskOutstanding,
     TemporaryError,
 )
 from asrwatch.files import fingerprint_of, open_recording
-from asrwatch.journey.journey import (
-    Route,
-    advance,
-    announce,
-    answered,
-    plan_for,
-    send,
-    utc_now,
-)
+from asrwatch.journey.evidence import proven
+from asrwatch.journey.journey import advance, announce
+from asrwatch.journey.planning import plan_for
 from asrwatch.journey.poller import next_wait
 from asrwatch.journey.recording import (
     Asking,
@@ -44,6 +38,8 @@ from asrwatch.journey.recording import (
     State,
     Task,
 )
+from asrwatch.journey.request import answered, send
+from asrwatch.journey.route import Route
 
 __all__ = ["Errand", "Submitted", "bring_home", "send_out", "sleep_for", "ticket_holder"]
 
@@ -56,8 +52,6 @@ TROUBLE_FOR = timedelta(minutes=15)
 
 _PASSING = frozenset({EngineTrouble.THROTTLED, EngineTrouble.DOWN})
 _NOWHERE = Fingerprint(device=0, inode=0, size=0, mtime_ns=0)
-
-ValueT = TypeVar("ValueT")
 
 
 def sleep_for(span: timedelta) -> None:
@@ -111,7 +105,7 @@ def send_out(source: bytes | str, errand: Errand) -> Submitted:
             continue
         except AnswerLost as lost:
             found = _looked_for(asking, errand, lost)
-            errand.on_ticket(_there(found.task).ticket)
+            errand.on_ticket(proven(found.task).ticket)
             return Submitted(recording=found)
         recording = answered(asking, outcome, now=errand.now())
         if isinstance(outcome, Pending):
@@ -122,7 +116,7 @@ def send_out(source: bytes | str, errand: Errand) -> Submitted:
 
 def ticket_holder(ticket: str, errand: Errand) -> Recording:
     """A submitted recording of which only the ticket is known; its engine is the route's."""
-    engine = errand.route.engines[_there(errand.route.engine)]
+    engine = errand.route.engines[proven(errand.route.engine)]
     now = errand.now()
     plan = Plan(engine=engine.name, model=engine.options.model)
     staged = _found(ticket.encode(), _NOWHERE, errand).read(
@@ -150,8 +144,8 @@ def bring_home(
     """
     if recording.state is State.TRANSCRIBED:
         return recording
-    task = _there(recording.task)
-    engine = errand.route.engines[_plan(recording).engine]
+    task = proven(recording.task)
+    engine = errand.route.engine_of(recording)
     try:
         return _waited_for(recording, engine, errand, timeout)
     except BaseException as error:
@@ -162,7 +156,7 @@ def bring_home(
 def _waited_for(
     recording: Recording, engine: Engine[Any], errand: Errand, timeout: timedelta | None
 ) -> Recording:
-    task = _there(recording.task)
+    task = proven(recording.task)
     start = errand.now()
     give_up = None if timeout is None else start + timeout
     heard_of, status, due = start, "PENDING", recording.due
@@ -254,8 +248,8 @@ def _looked_for(asking: Recording, errand: Errand, lost: AnswerLost) -> Recordin
         TemporaryError: it was certainly not accepted.
         AnswerLost: still unknown.
     """
-    staging = _there(asking.staging)
-    tasks = errand.route.engines[_plan(asking).engine].tasks
+    staging = proven(asking.staging)
+    tasks = errand.route.engine_of(asking).tasks
     if not tasks or staging.ask_id not in (staging.url or ""):
         raise _unknown(lost) from lost
     recording, give_up = asking, errand.now() + RECONCILE_FOR
@@ -285,11 +279,4 @@ def _unknown(lost: AnswerLost) -> AnswerLost:
 
 
 def _plan(recording: Recording) -> Plan:
-    return _there(recording.reading).plan
-
-
-def _there(value: ValueT | None) -> ValueT:
-    if value is None:
-        msg = "an errand lacks what its state promises"
-        raise OurBug(msg)
-    return value
+    return proven(recording.reading).plan

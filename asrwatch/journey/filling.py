@@ -9,7 +9,7 @@ from typing import Any
 
 from asrwatch.engines import Engine
 from asrwatch.errors import AsrwatchError
-from asrwatch.journey.journey import transcript_of
+from asrwatch.journey.hearing import transcript_of
 from asrwatch.journey.recording import Sentence
 from asrwatch.journey.store import Store
 

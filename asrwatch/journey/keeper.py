@@ -22,21 +22,22 @@ from asrwatch.errors import (
     Superseded,
     Vanished,
 )
-from asrwatch.journey import journey, retelling, timeshift, trouble
+from asrwatch.journey import leftovers, retelling, timeshift, trouble
 from asrwatch.journey.arrivals import Arrivals
 from asrwatch.journey.book import Book
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.handing_out import HandingOut
 from asrwatch.journey.herald import Herald, Wish
-from asrwatch.journey.journey import Route
 from asrwatch.journey.next_step import NextStep
 from asrwatch.journey.outstanding import Outstanding, ticket_of
 from asrwatch.journey.permission import Permission
 from asrwatch.journey.pieces import Pieces
 from asrwatch.journey.purchases import Purchases
 from asrwatch.journey.recording import SUPERSEDED, UNPAID, Recording, State
+from asrwatch.journey.request import awaits_its_answer
 from asrwatch.journey.room import Room
+from asrwatch.journey.route import Route
 from asrwatch.journey.shortages import Shortages
 from asrwatch.journey.store import EVERY_ENGINE, STEPS_LEFT, Store
 from asrwatch.journey.stranded import is_stranded
@@ -145,7 +146,7 @@ class Keeper:
 
     def open_up(self, now: datetime) -> None:
         """At start: requests that were under way when asrwatch ended are now unknown, and said to be."""
-        journey.sweep_spool(self._with_copies(), self.routes)
+        leftovers.sweep_spool(self._with_copies(), self.routes)
         with self.store.transaction():
             self.arrivals.bring_home(now)
             self._count_deaths()
@@ -166,7 +167,7 @@ class Keeper:
         if clock < self._next_sweep:
             return
         self._next_sweep = clock + SWEEP_EVERY.total_seconds()
-        journey.sweep_spool(self._with_copies(), self.routes, unchanged_for=SWEEP_EVERY)
+        leftovers.sweep_spool(self._with_copies(), self.routes, unchanged_for=SWEEP_EVERY)
 
     def _with_copies(self) -> tuple[Recording, ...]:
         needed = self.store.in_state(*_PIECES_WITH_COPIES, pieces=True)
@@ -285,7 +286,7 @@ class Keeper:
         # What became of a request cannot be found out with a bad key either.
         cause = error.__cause__ if isinstance(error, AnswerLost) else None
         blamed = cause if isinstance(cause, EngineError) else error
-        if isinstance(blamed, EngineError) or journey.awaits_its_answer(before):
+        if isinstance(blamed, EngineError) or awaits_its_answer(before):
             self.permission.engine_suffered(before, blamed, now)
         if before.state is State.TRANSCRIBED:
             self.shortages.refused(before, error)
@@ -307,7 +308,7 @@ class Keeper:
             after = after.owning(tuple(output for output in after.outputs if output.sha256))
         gone = after.staging is None or after.state not in _WITH_COPIES
         if route is not None and gone and before.part_of is None:
-            journey.discard(before, route)
+            leftovers.discard(before, route)
         self.book.save(before, after, note=note, outcome=outcome)
         whole = self.pieces.whole_of(before)
         if whole is None:
@@ -320,7 +321,7 @@ class Keeper:
         self._survived(recording)
         route = self.routes.get(recording.inbox)
         if route is not None:
-            journey.discard(recording, route)
+            leftovers.discard(recording, route)
         self.store.drop(recording)
         self.book.log_saved(
             log.info,
@@ -355,7 +356,7 @@ class Keeper:
         log.error(
             "unexpected-error", recording=before.id, file=printable(before.path), exc_info=error
         )
-        if journey.awaits_its_answer(before):
+        if awaits_its_answer(before):
             self.permission.engine_suffered(before, error, now)
         after, note, outcome = trouble.unexpected(before, error, now=now)
         self.book.save(before, after, note=note, outcome=outcome)

@@ -9,12 +9,12 @@ from asrwatch.errors import OurBug
 from asrwatch.journey import delivery, journey
 from asrwatch.journey.book import Book
 from asrwatch.journey.gate import Gate
-from asrwatch.journey.journey import Route
 from asrwatch.journey.permission import Permission
 from asrwatch.journey.pieces import Pieces
 from asrwatch.journey.purchases import Purchases
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.room import Room
+from asrwatch.journey.route import Route
 from asrwatch.journey.shortages import Shortages
 from asrwatch.journey.suspects import POISON, step_of, unfetchable
 

@@ -14,9 +14,9 @@ from asrwatch import logs
 from asrwatch.files import sweep
 from asrwatch.heartbeats import beat
 from asrwatch.journey import notes
-from asrwatch.journey.journey import Route
 from asrwatch.journey.notes import Done, Outcome
 from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.route import Route
 from asrwatch.journey.store import Store
 from asrwatch.journey.store.notes import Note, sha256_of
 from asrwatch.values import printable

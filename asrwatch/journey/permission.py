@@ -6,11 +6,12 @@ from datetime import datetime
 from asrwatch import logs
 from asrwatch.clock import is_set
 from asrwatch.errors import AnswerLost, AsrwatchError, BillUnknown, EngineError, EngineTrouble
-from asrwatch.journey import journey, timeshift, trouble
+from asrwatch.journey import timeshift, trouble
 from asrwatch.journey.book import Book
 from asrwatch.journey.gate import Gate
-from asrwatch.journey.journey import Route
 from asrwatch.journey.recording import Recording
+from asrwatch.journey.request import awaits_its_answer
+from asrwatch.journey.route import Route
 from asrwatch.journey.store import Hold
 
 __all__ = ["Permission"]
@@ -69,7 +70,7 @@ class Permission:
 
     def request_ended(self, engine: str, before: Recording, now: datetime) -> None:
         """A request was answered: its engine may be asked again."""
-        if not journey.awaits_its_answer(before):
+        if not awaits_its_answer(before):
             return  # what became of a request that was lost says nothing of the next one
         asked_at = before.asking.asked_at if before.asking else None
         for hold in self._gate.succeed(engine, now=now, asked_at=asked_at):

@@ -13,7 +13,7 @@ from asrwatch import logs
 from asrwatch.audio.cutting import Stretch
 from asrwatch.crash import crash_point
 from asrwatch.errors import OurBug
-from asrwatch.journey import journey
+from asrwatch.journey import leftovers
 from asrwatch.journey.book import Book
 from asrwatch.journey.cutting_up import (
     IN_FLIGHT,
@@ -23,10 +23,10 @@ from asrwatch.journey.cutting_up import (
     stretches,
 )
 from asrwatch.journey.joining import joined
-from asrwatch.journey.journey import Route
 from asrwatch.journey.purchases import Purchases
 from asrwatch.journey.recording import DONE, UNPAID, Recording, State
 from asrwatch.journey.retelling import lacks
+from asrwatch.journey.route import Route
 from asrwatch.values import counted, printable
 
 __all__ = ["Pieces"]
@@ -177,7 +177,7 @@ class Pieces:
     def _discard(self, piece: Recording) -> None:
         route = self._routes.get(piece.inbox)
         if route is not None:
-            journey.discard(piece, route)
+            leftovers.discard(piece, route)
 
 
 def _waits_for(whole: Recording, piece: Recording) -> bool:

@@ -373,14 +373,16 @@ class Preparer:
         Raises:
             SourceChanged: it is not there any more, or not what was prepared; it is prepared afresh.
         """
-        try:
-            stream = self._path(prepared.name).open("rb")
-        except OSError as error:
-            raise _lost() from error
-        if _digest(stream) != prepared.sha256:
-            stream.close()
-            raise _lost()
-        stream.seek(0)
+        with ExitStack() as on_trouble:
+            try:
+                stream = on_trouble.enter_context(self._path(prepared.name).open("rb"))
+                digest = _digest(stream)
+                stream.seek(0)
+            except OSError as error:
+                raise _lost() from error
+            if digest != prepared.sha256:
+                raise _lost()
+            on_trouble.pop_all()
         return stream
 
     def discard(self, prepared: Prepared | None) -> None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from asrwatch.journey import journey
-from asrwatch.journey.journey import Route
 from asrwatch.journey.recording import Preparation, Recording, Staging, State
+from asrwatch.journey.request import is_ours
+from asrwatch.journey.route import Route
 from asrwatch.values import format_duration, format_size, printable
 
 __all__ = ["ASKED_AGAIN", "lacks", "note", "outcome"]
@@ -50,7 +50,7 @@ def note(before: Recording, after: Recording, outcome: str) -> str:
         case State.SETTLED | State.STAGED if before.reading is None and reading is not None:
             return "; ".join((*reading.plan.reasons, *reading.plan.left_out))
         case State.SUBMITTED if after.task is not None:
-            how = "adopted: " if not journey.is_ours(before) else ""
+            how = "adopted: " if not is_ours(before) else ""
             return f"{how}task {after.task.ticket}"
         case State.STAGED if before.state is State.ASKING:
             return ASKED_AGAIN[outcome]

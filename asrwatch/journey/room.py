@@ -23,6 +23,8 @@ GLANCE = 2.0
 """Seconds after which it is looked again, while there is something to ask."""
 FRESH = 15.0
 """Seconds for which a look is believed."""
+SILENT = 60.0
+"""Seconds after which a folder is said not to answer, also while nothing waits for it and few looks are made."""
 RESERVE_AT_ONCE = 4
 """This part of the reserve in the state folder is a file that holds its room for paid results alone."""
 
@@ -137,6 +139,15 @@ class Room:
         """Every shortage there is."""
         return tuple(known.shortage for known in self._folders.values() if known.shortage)
 
+    def hindrances(self, clock: float) -> tuple[Shortage, ...]:
+        """Every shortage, and every folder that was looked at once and does not answer any more."""
+        silent = tuple(
+            _no_answer(folder)
+            for folder, known in self._folders.items()
+            if not known.shortage and known.look is not None and clock - known.look.at > SILENT
+        )
+        return (*self.shortages, *silent)
+
     def due(self, clock: float) -> bool:
         """Whether it is time to look again; said once, the looking counts as begun."""
         if clock - self._asked < GLANCE:
@@ -217,12 +228,7 @@ class Room:
             return lacks
         output = self._outputs[recording.inbox]
         folder = self._state if self.state_is_short(clock) else output
-        return Shortage(
-            folder=folder,
-            code="no-answer",
-            message=f"How much room there is in {printable(folder)} cannot be found out: it does not answer.",
-            advice="Look whether the share is there; work then goes on by itself.",
-        )
+        return _no_answer(folder)
 
     def _is_open(self, folder: bytes, clock: float) -> bool:
         known = self._folders.get(folder)
@@ -260,6 +266,15 @@ def _no_room(folder: bytes, free: int, wanted: int) -> Shortage:
         message=f"{format_size(free)} are free in {printable(folder)}, {format_size(wanted)} must be before "
         "anything is asked for.",
         advice="Make room there; work then goes on by itself. `reserve` in the configuration is what must stay free.",
+    )
+
+
+def _no_answer(folder: bytes) -> Shortage:
+    return Shortage(
+        folder=folder,
+        code="no-answer",
+        message=f"How much room there is in {printable(folder)} cannot be found out: it does not answer.",
+        advice="Look whether the share is there; work then goes on by itself.",
     )
 
 

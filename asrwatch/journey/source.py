@@ -3,6 +3,8 @@
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -15,6 +17,7 @@ from asrwatch.errors import (
     TemporaryError,
 )
 from asrwatch.files import check_unchanged, fingerprint_of, hash_whole, open_recording
+from asrwatch.files.oserrors import trouble
 from asrwatch.inbox.presence import Presence
 from asrwatch.inbox.signs import skipped_by
 from asrwatch.journey.away import must_not_be_away
@@ -27,6 +30,7 @@ __all__ = [
     "check_arrived",
     "check_sent",
     "check_still_current",
+    "disk_trouble",
     "must_not_be_skipped",
     "opened",
 ]
@@ -57,6 +61,19 @@ def must_not_be_skipped(recording: Recording, care: Care | None, skip_marker: st
             code="left-alone",
             advice=f"Remove {skip_marker}, and it is found anew.",
         )
+
+
+@contextmanager
+def disk_trouble(recording: Recording) -> Iterator[None]:
+    """Inside, what a disk or share refuses in the middle of a free step is trouble that passes, and no fault of ours.
+
+    Raises:
+        TemporaryError: instead of an `OSError` that nobody nearer to it has a word for.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise trouble(error, "read", recording.path) from error
 
 
 def opened(

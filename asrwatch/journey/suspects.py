@@ -9,9 +9,9 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from asrwatch.journey.journey import is_ours
 from asrwatch.journey.recording import Failure, Recording, State
 from asrwatch.journey.remembered import Remembered
+from asrwatch.journey.request import is_ours
 from asrwatch.journey.store import STEPS_LEFT, Suspect
 from asrwatch.values import printable
 

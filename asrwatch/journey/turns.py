@@ -4,10 +4,10 @@ import time
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from asrwatch.journey.journey import Route
 from asrwatch.journey.permission import Permission
 from asrwatch.journey.recording import UNPAID, Recording, State
 from asrwatch.journey.room import Room
+from asrwatch.journey.route import Route
 from asrwatch.journey.store import Store
 
 __all__ = ["Turns"]

@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from asrwatch import __version__
-from asrwatch.desk.reports import InboxHealth
+from asrwatch.desk.reports.status import InboxHealth
 from asrwatch.journey.recording import State
 from asrwatch.journey.store.figures import BEYOND, STEPS, Waits
 from asrwatch.metrics.measured import Measured, Spending

@@ -8,7 +8,7 @@ from decimal import Decimal
 from asrwatch.bootstrap import budget_of
 from asrwatch.cloud.regions import currency_of
 from asrwatch.config import Settings
-from asrwatch.desk.reports import Health
+from asrwatch.desk.reports.status import Health
 from asrwatch.journey.budget import Allowance, day_of, month_of
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Reader

@@ -15,7 +15,9 @@ from asrwatch.config import Settings
 from asrwatch.control import Counter
 from asrwatch.crew import begun, no_threads
 from asrwatch.daemon import Daemon
-from asrwatch.desk.reports import AskHealth, Health, Question, Report
+from asrwatch.desk.questions import AskHealth, Question
+from asrwatch.desk.reports import Report
+from asrwatch.desk.reports.status import Health
 from asrwatch.errors import AsrwatchError
 from asrwatch.files import write_atomically
 from asrwatch.heartbeats import Heartbeats, idle

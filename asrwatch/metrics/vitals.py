@@ -1,14 +1,16 @@
 """Says whether the daemon lives and whether it can do its work, for probes; without asking its main thread."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from asrwatch.cloud import KeyRing
 from asrwatch.errors import AsrwatchError
 from asrwatch.heartbeats import Late
 from asrwatch.inbox.lookout import Snapshot
 from asrwatch.inbox.messages import About
+from asrwatch.journey.recording import Recording
 from asrwatch.journey.store import EVERY_ENGINE, Readers
+from asrwatch.news import Standstill
 from asrwatch.values import format_duration
 
 __all__ = ["Checked", "Vitals"]
@@ -39,6 +41,8 @@ class Vitals:
         keys: where the key is looked for.
         ending: whether the daemon was told to stop.
         trouble: what keeps the daemon from writing the database now.
+        standstills: what keeps recordings waiting: refusals, a spent budget, folders without room.
+        engines: by inbox, those that its recordings may be given to.
     """
 
     late: Callable[[], Iterable[Late]]
@@ -48,6 +52,8 @@ class Vitals:
     keys: KeyRing
     ending: Callable[[], bool]
     trouble: Callable[[], AsrwatchError | None] = lambda: None
+    standstills: Callable[[], Iterable[Standstill]] = tuple
+    engines: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def alive(self) -> tuple[Checked, ...]:
         """Whether every thread that the daemon cannot do without gets on; a start anew would help where not."""
@@ -64,13 +70,18 @@ class Vitals:
 
     def _ready(self) -> Iterator[Checked]:
         yield Checked(what="running", wrong="asrwatch is ending" if self.ending() else "")
-        yield from self._database()
+        standing = tuple(self.standstills())
+        yield from self._database(standing)
+        yield Checked(
+            what="room", wrong=" ".join(each.message for each in standing if each.what == "disk")
+        )
         seen = {each.inbox: each for each in self.snapshots()}
         for name in self.inboxes:
-            yield Checked(what=f"inbox {name}", wrong=_not_watched(seen.get(name)))
+            wrong = _not_watched(seen.get(name)) or self._hanging(name)
+            yield Checked(what=f"inbox {name}", wrong=wrong)
         yield self._key()
 
-    def _database(self) -> Iterator[Checked]:
+    def _database(self, standing: Iterable[Standstill]) -> Iterator[Checked]:
         trouble = self.trouble()  # others may read while nobody can write
         try:
             with self.readers.one() as reader:
@@ -79,8 +90,23 @@ class Vitals:
             yield Checked(what="database", wrong=error.message)
             return
         yield Checked(what="database", wrong=trouble.message if trouble else "")
-        every = next((hold for hold in holds if hold.scope == EVERY_ENGINE), None)
-        yield Checked(what="engines", wrong=every.message if every else "")
+        held = {hold.scope: hold.message for hold in holds if hold.scope == EVERY_ENGINE}
+        held |= {each.which: each.message for each in standing if each.what == "engine"}
+        yield Checked(what="engines", wrong=held.get(EVERY_ENGINE) or self._without_engine(held))
+
+    def _without_engine(self, held: Mapping[str, str]) -> str:
+        """Why an inbox has no engine left; nothing where each has one."""
+        for engines in self.engines.values():
+            if engines and all(engine in held for engine in engines):
+                return " ".join(held[engine] for engine in sorted(engines))
+        return ""
+
+    def _hanging(self, inbox: str) -> str:
+        """Who went to this inbox and does not come back: nothing more is begun there."""
+        for late in self.late():
+            if inbox == (late.key.inbox if isinstance(late.key, Recording) else late.key):
+                return f"{late.doing} does not get on, for {format_duration(late.since)}"
+        return ""
 
     def _key(self) -> Checked:
         try:

@@ -20,7 +20,6 @@ from asrwatch.errors import OurBug, RecordingError, UsageError
 from asrwatch.journey.channels import with_speakers
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.errand import Errand, bring_home, send_out, sleep_for, ticket_holder
-from asrwatch.journey.journey import Route
 from asrwatch.journey.provenance import parsed, provenance_of
 from asrwatch.journey.recording import (
     AudioFacts,
@@ -31,6 +30,7 @@ from asrwatch.journey.recording import (
     Transcript,
     Wishes,
 )
+from asrwatch.journey.route import Route
 from asrwatch.transcription.advice import Situation, advising
 from asrwatch.transcription.request import Wanted, check_workflow, family_of, no_tasks, unknown
 from asrwatch.values import printable

@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from asrwatch.desk.reports import AskAnother, AskForget, AskRetry, Question, Treatment
+from asrwatch.desk.questions import AskAnother, AskForget, AskRetry, Question
+from asrwatch.desk.reports.treatment import Treatment
 from asrwatch.errors import AsrwatchError
 from asrwatch.files import open_recording
 from asrwatch.journey.store import Place
@@ -46,9 +47,9 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
         return _done(sight, request, question, then="/recordings")
 
     return [
-        Route("/recordings/{id:int}/retry", retry, methods=["POST"]),
-        Route("/recordings/{id:int}/forget", forget, methods=["POST"]),
-        Route("/recordings/{id:int}/another", another, methods=["POST"]),
+        Route("/recordings/{id}/retry", retry, methods=["POST"]),
+        Route("/recordings/{id}/forget", forget, methods=["POST"]),
+        Route("/recordings/{id}/another", another, methods=["POST"]),
         Route("/retry", retry_all, methods=["POST"]),
     ]
 

@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from asrwatch.desk.reports import AskTranscripts, Transcripts
+from asrwatch.desk.questions import AskTranscripts
+from asrwatch.desk.reports.lately import Transcripts
 from asrwatch.errors import UsageError
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import SEARCH_DAMAGED, Fragment, Search, StoreTrouble, Wanted

@@ -5,7 +5,7 @@ import threading
 from collections import OrderedDict
 from typing import Final
 
-from asrwatch.desk.reports import Treatment
+from asrwatch.desk.reports.treatment import Treatment
 
 __all__ = ["Notices"]
 

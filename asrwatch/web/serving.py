@@ -15,7 +15,7 @@ from asrwatch.control import Counter
 from asrwatch.crew import begun, no_threads
 from asrwatch.daemon import Daemon
 from asrwatch.desk import Desk
-from asrwatch.desk.reports import Reason
+from asrwatch.desk.reports.lines import Reason
 from asrwatch.desk.scene import PageSeen
 from asrwatch.errors import AsrwatchError
 from asrwatch.heartbeats import idle

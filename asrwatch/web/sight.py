@@ -7,10 +7,12 @@ from typing import Any, TypeVar
 
 from asrwatch.config import Settings
 from asrwatch.daemon import Daemon
-from asrwatch.desk.reports import AskHealth, Health, Question, Report
+from asrwatch.desk.questions import AskHealth, Question
+from asrwatch.desk.reports import Report
+from asrwatch.desk.reports.status import Health
 from asrwatch.engines import Engine
 from asrwatch.errors import OurBug
-from asrwatch.journey.journey import Route
+from asrwatch.journey.route import Route
 from asrwatch.journey.store import Readers
 from asrwatch.metrics.vitals import Vitals
 from asrwatch.web.notices import Notices
@@ -59,6 +61,8 @@ class Sight:
                 keys=daemon.house.keys,
                 ending=lambda: daemon.stopping,
                 trouble=lambda: daemon.trouble,
+                standstills=lambda: daemon.standstills,
+                engines={name: route.choices for name, route in daemon.house.routes.items()},
             ),
         )
 

@@ -10,11 +10,12 @@ from starlette.routing import BaseRoute, Route
 from asrwatch.cloud.regions import currency_of
 from asrwatch.desk.another import Offer, offers
 from asrwatch.desk.pieces import lines_of
-from asrwatch.desk.reports import Health, Story
+from asrwatch.desk.reports.explanation import Story
+from asrwatch.desk.reports.status import Health
 from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import Circumstances, story_of
 from asrwatch.errors import AsrwatchError, EngineTrouble
-from asrwatch.journey.journey import heard
+from asrwatch.journey.hearing import heard
 from asrwatch.journey.recording import DONE, Recording, State
 from asrwatch.journey.store import Hold, Place, Reader
 from asrwatch.web.asked import recording_in
@@ -92,8 +93,8 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
         return JSONResponse(times(sentences))
 
     return [
-        Route("/recordings/{id:int}", show, methods=["GET"]),
-        Route("/recordings/{id:int}/words", words, methods=["GET"]),
+        Route("/recordings/{id}", show, methods=["GET"]),
+        Route("/recordings/{id}/words", words, methods=["GET"]),
     ]
 
 

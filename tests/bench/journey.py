@@ -31,11 +31,11 @@ import psutil
 import requests
 
 from asrwatch.audio.containers import EXTENSIONS
+from asrwatch.clock import utc_now
 from asrwatch.files import fingerprint_of
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.rounds import Rounds
 from asrwatch.inbox.settle import Settler
-from asrwatch.journey.journey import utc_now
 from asrwatch.journey.recording import Failure, Fingerprint, Recording
 from asrwatch.journey.store import Store
 from asrwatch.sandbox import Knobs, Sandbox, Scripted

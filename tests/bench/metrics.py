@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from asrwatch.config import Settings
-from asrwatch.desk.reports import Health, InboxHealth
+from asrwatch.desk.reports.status import Health, InboxHealth
 from asrwatch.journey.store import Reader, Store
 from asrwatch.metrics.exposition import exposition
 from asrwatch.metrics.measured import measure

@@ -9,6 +9,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from heapq import nlargest
 from itertools import pairwise
 from typing import Any
 
@@ -28,8 +29,8 @@ _trouble = TypeAdapter(Trouble)
 _NEWEST = 2**62
 _FEW = 5_000
 """So many rows are looked through one by one rather than all paths."""
-_BATCH = 1_000
-_BATCHES = 30
+_SOME = 3_000
+"""So many of those that are named right are asked for their inbox and state one by one."""
 _INBOXES = text(
     "WITH RECURSIVE named(inbox) AS (SELECT min(inbox) FROM recordings WHERE part_of IS NULL UNION ALL"
     " SELECT (SELECT min(inbox) FROM recordings WHERE part_of IS NULL AND inbox > named.inbox) FROM named"
@@ -54,7 +55,11 @@ _NAMED_LATELY = (
 )
 _NAMED = (
     "SELECT id FROM recordings INDEXED BY recordings_by_path"
-    " WHERE part_of IS NULL AND CAST(path AS TEXT) LIKE :like ESCAPE '\\' AND id < :before"
+    " WHERE part_of IS NULL AND CAST(path AS TEXT) LIKE :like ESCAPE '\\'"
+)
+_ALL_IN_PLACE = (
+    "SELECT id FROM recordings INDEXED BY recordings_by_place"
+    " WHERE part_of IS NULL AND inbox = :inbox AND state = :state"
 )
 _CHOSEN = (
     "SELECT id FROM recordings WHERE id IN (SELECT value FROM json_each(:ids))"  # noqa: S608 - same
@@ -64,16 +69,16 @@ _COUNTS = text(
     "SELECT inbox, state, count(*) FROM recordings INDEXED BY recordings_by_place WHERE part_of IS NULL"
     " GROUP BY inbox, state"
 )
+_WAITING = "part_of IS NULL AND state NOT IN ('delivered', 'failed', 'parked')"
+# two indexes look alike to SQLite, which takes the one that was made last, and that order is of no database's choosing
 _WAITING_LONGEST = text(
-    "WITH RECURSIVE named(inbox) AS ("
-    "SELECT min(inbox) FROM recordings WHERE part_of IS NULL AND state NOT IN ('delivered', 'failed', 'parked')"
-    " UNION ALL SELECT (SELECT min(inbox) FROM recordings WHERE inbox > named.inbox"
-    " AND part_of IS NULL AND state NOT IN ('delivered', 'failed', 'parked')) FROM named"
-    " WHERE named.inbox IS NOT NULL)"
-    " SELECT inbox, (SELECT id FROM recordings WHERE inbox = named.inbox"
-    " AND part_of IS NULL AND state NOT IN ('delivered', 'failed', 'parked') ORDER BY found_at LIMIT 1),"
-    " (SELECT min(found_at) FROM recordings WHERE inbox = named.inbox"
-    " AND part_of IS NULL AND state NOT IN ('delivered', 'failed', 'parked')) FROM named WHERE inbox IS NOT NULL"
+    f"WITH RECURSIVE named(inbox) AS (SELECT min(inbox) FROM recordings INDEXED BY recordings_waiting WHERE {_WAITING}"  # noqa: S608 - a constant
+    f" UNION ALL SELECT (SELECT min(inbox) FROM recordings INDEXED BY recordings_waiting"
+    f" WHERE inbox > named.inbox AND {_WAITING}) FROM named WHERE named.inbox IS NOT NULL)"
+    f" SELECT inbox, (SELECT id FROM recordings INDEXED BY recordings_waiting"
+    f" WHERE inbox = named.inbox AND {_WAITING} ORDER BY found_at LIMIT 1),"
+    f" (SELECT min(found_at) FROM recordings INDEXED BY recordings_waiting"
+    f" WHERE inbox = named.inbox AND {_WAITING}) FROM named WHERE inbox IS NOT NULL"
 )
 _COUNTED = text(
     "SELECT count(*) FROM (SELECT 1 FROM recordings INDEXED BY recordings_by_place"
@@ -146,14 +151,10 @@ class Listed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """The newest of what is wanted before a number; `older` is where the next page begins, None at the end.
-
-    `cut` says that the search was broken off there, though the page is not full.
-    """
+    """The newest of what is wanted before a number; `older` is where the next page begins, None at the end."""
 
     lines: tuple[Listed, ...]
     older: int | None = None
-    cut: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,11 +197,9 @@ class Listing(Database):
         """
         start = _NEWEST if before is None else before
         with self.transaction():
-            ids, stopped = self._ids(wanted, start, most + 1)
+            ids = self._ids(wanted, start, most + 1)
             lines = self._lines(ids[:most])
-        if len(ids) > most:
-            return Page(lines=lines, older=ids[most - 1])
-        return Page(lines=lines, older=stopped, cut=stopped is not None)
+        return Page(lines=lines, older=ids[most - 1] if len(ids) > most else None)
 
     def lines(self, ids: Collection[int]) -> tuple[Listed, ...]:
         """These recordings, newest first; those that are gone are left out."""
@@ -276,7 +275,7 @@ class Listing(Database):
         found = {inbox: (number, tables.moment(at)) for inbox, number, at in rows}
         return {inbox: (number, at) for inbox, (number, at) in found.items() if at is not None}
 
-    def _ids(self, wanted: Wanted, before: int, most: int) -> tuple[list[int], int | None]:
+    def _ids(self, wanted: Wanted, before: int, most: int) -> list[int]:
         if not wanted.named:
             if not wanted.states and not wanted.inbox:
                 newest = (
@@ -284,40 +283,39 @@ class Listing(Database):
                     .where(_table.c.id < before, _table.c.part_of.is_(None))
                     .order_by(_table.c.id.desc())
                 )
-                return list(self._connection.execute(newest.limit(most)).scalars()), None
-            return self._in_places(_IN_PLACE, wanted, {"before": before, "most": most}), None
+                return list(self._connection.execute(newest.limit(most)).scalars())
+            return self._in_places(_IN_PLACE, wanted, {"before": before, "most": most})
         like = f"%{_escaped(wanted.named)}%"
         if self._number_in(wanted) <= _FEW:
-            return self._in_places(
-                _NAMED_IN_PLACE, wanted, {"before": before, "most": most, "like": like}
-            ), None
+            values = {"before": before, "most": most, "like": like}
+            return self._in_places(_NAMED_IN_PLACE, wanted, values)
         return self._searched(wanted, before, most, like)
 
     def _in_places(self, statement: Any, wanted: Wanted, values: Mapping[str, Any]) -> list[int]:
         found: list[int] = []
-        for inbox in [wanted.inbox] if wanted.inbox else self._inboxes():
-            for state in wanted.states or State:
-                place = {**values, "inbox": inbox, "state": state.value}
-                found += self._connection.execute(statement, place).scalars()
+        for place in self._places(wanted):
+            found += self._connection.execute(statement, {**values, **place}).scalars()
         return sorted(found, reverse=True)[: values["most"]]
 
-    def _inboxes(self) -> list[str]:
-        return list(self._connection.execute(_INBOXES).scalars())
+    def _places(self, wanted: Wanted) -> list[dict[str, str]]:
+        """Every inbox and state that is wanted, as the statements call them."""
+        inboxes = [wanted.inbox] if wanted.inbox else self._connection.execute(_INBOXES).scalars()
+        return [
+            {"inbox": inbox, "state": state.value}
+            for inbox in inboxes
+            for state in wanted.states or State
+        ]
 
     def _number_in(self, wanted: Wanted) -> int:
         """How many rows a search would look through, counted no further than matters."""
         if not wanted.states and not wanted.inbox:
             return _FEW + 1
-        number = 0
-        for inbox in [wanted.inbox] if wanted.inbox else self._inboxes():
-            for state in wanted.states or State:
-                place = {"inbox": inbox, "state": state.value, "most": _FEW + 1}
-                number += self._connection.execute(_COUNTED, place).scalar_one()
-        return number
+        return sum(
+            self._connection.execute(_COUNTED, {**place, "most": _FEW + 1}).scalar_one()
+            for place in self._places(wanted)
+        )
 
-    def _searched(
-        self, wanted: Wanted, before: int, most: int, like: str
-    ) -> tuple[list[int], int | None]:
+    def _searched(self, wanted: Wanted, before: int, most: int, like: str) -> list[int]:
         """The newest rows first: what is found often fills a page there. Else every path is looked at, in the index."""
         states = json.dumps([state.value for state in wanted.states]) if wanted.states else None
         values = {"like": like, "inbox": wanted.inbox, "states": states, "before": before}
@@ -325,18 +323,16 @@ class Listing(Database):
         after = min(before, newest + 1) - _FEW
         lately = self._column(_NAMED_LATELY, {**values, "after": after, "most": most})
         if len(lately) >= most or after <= 0:
-            return lately, None
-        named = sorted(self._column(_NAMED, values), reverse=True)
+            return lately
+        named = [number for number in self._column(_NAMED, values) if number < before]
         if not wanted.states and not wanted.inbox:
-            return named[:most], None
-        found: list[int] = []
-        for begin in range(0, min(len(named), _BATCH * _BATCHES), _BATCH):
-            ids = json.dumps(named[begin : begin + _BATCH])
-            found += self._column(_CHOSEN, {**values, "ids": ids})
-            if len(found) >= most:
-                return found[:most], None
-        rest = named[_BATCH * _BATCHES :]
-        return found, rest[0] + 1 if rest else None
+            return nlargest(most, named)
+        if len(named) <= _SOME:
+            return self._column(_CHOSEN, {**values, "ids": json.dumps(named)})[:most]
+        chosen: set[int] = set()
+        for place in self._places(wanted):
+            chosen.update(self._column(_ALL_IN_PLACE, place))
+        return nlargest(most, chosen.intersection(named))
 
     def _column(self, sql: str, values: Mapping[str, Any]) -> list[int]:
         """The driver's own cursor: SQLAlchemy takes longer over 100,000 numbers than SQLite."""

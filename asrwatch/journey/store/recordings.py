@@ -18,6 +18,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -74,6 +75,9 @@ _WITH_ANSWER = select(
 _NEWEST_FIRST = _table.c.id.desc()
 _BY_ID = _WITH_ANSWER.where(_table.c.id == bindparam("wanted"))
 _WHOLE = _table.c.part_of.is_(None)
+_COUNT_BY_STATE = text(  # of other indexes SQLite would read every row, to look whether it is a piece
+    "SELECT state, count(*) FROM recordings INDEXED BY recordings_by_place WHERE part_of IS NULL GROUP BY state"
+)
 """What people dropped, and no piece of it: all that is ever listed or counted for them."""
 _BY_PATH = _WITH_ANSWER.where(_table.c.path == bindparam("wanted"), _WHOLE).order_by(_NEWEST_FIRST)
 _NEWEST_AT = _BY_PATH.limit(1)
@@ -302,7 +306,8 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
         """Path and newest fingerprint of everything seen already in an inbox.
 
         Without those of superseded recordings, as what their files hold now was perhaps not taken up yet, and of
-        vanished ones, as their files may have come back while nobody looked.
+        vanished ones, as their files may have come back while nobody looked; and without those that asrwatch moved or
+        deleted once they were delivered, of which there may be millions.
         """
         newest = (
             select(func.max(_table.c.id))
@@ -313,8 +318,9 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
         with self.transaction():
             code = func.json_extract(_table.c.failure, "$.code")
             current = or_(_table.c.failure.is_(None), code.not_in({SUPERSEDED, VANISHED}))
+            stays = or_(_table.c.state != State.DELIVERED, _table.c.original == _table.c.path)
             rows = self._connection.execute(
-                select(*columns).where(_table.c.id.in_(newest), current)
+                select(*columns).where(_table.c.id.in_(newest), current, stays)
             ).all()
             left = self._connection.execute(
                 select(
@@ -503,9 +509,7 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
     def count_by_state(self) -> Mapping[State, int]:
         """How many recordings are in each state; every state is named."""
         with self.transaction():
-            rows = self._connection.execute(
-                select(_table.c.state, func.count()).where(_WHOLE).group_by(_table.c.state)
-            ).all()
+            rows = self._connection.execute(_COUNT_BY_STATE).all()
         counted = Counter({State(state): number for state, number in rows})
         return {state: counted[state] for state in State}
 

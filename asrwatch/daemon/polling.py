@@ -7,13 +7,13 @@ from typing import Any
 
 from asrwatch import crew
 from asrwatch.clock import Clock, is_set
+from asrwatch.daemon.mail import PollingDone
 from asrwatch.engines import Engine
 from asrwatch.heartbeats import Heartbeats
 from asrwatch.journey import poller
 from asrwatch.journey.poller import TaskNews
 from asrwatch.journey.recording import Recording
 from asrwatch.journey.store import Store
-from asrwatch.mail import PollingDone
 
 __all__ = ["Rounds"]
 

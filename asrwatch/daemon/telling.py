@@ -7,10 +7,10 @@ from typing import Any
 
 from asrwatch import crew, logs
 from asrwatch.crash import crash_point
+from asrwatch.daemon.mail import Answered
 from asrwatch.errors import AsrwatchError, TemporaryError
 from asrwatch.heartbeats import Heartbeats
 from asrwatch.journey.store import Letter
-from asrwatch.mail import Answered
 from asrwatch.news import Message
 from asrwatch.notifiers import Notifier
 
