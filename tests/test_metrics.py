@@ -158,6 +158,14 @@ def test_every_figure_is_told_as_it_is() -> None:
     assert told.value("asrwatch_steps_under_way") == 2
 
 
+def test_what_grows_is_there_before_it_grows() -> None:
+    """To Prometheus the first of a series is no increase: what is alarmed about, and waits, begin with 0."""
+    told = shown(dataclasses.replace(everything(), waits={}))
+    assert told.value("asrwatch_requests_total", engine="qwen3-asr-flash", outcome="again") == 0
+    assert told.value("asrwatch_requests_total", engine="qwen3-asr-flash", outcome="answered") == 4
+    assert told.value("asrwatch_delivery_seconds_count", inbox="dictation") == 0
+
+
 def test_the_histogram_adds_up() -> None:
     """Buckets count what is not longer, the last one everything; sum and count belong to them."""
     told = shown(everything())
