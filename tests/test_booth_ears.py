@@ -77,3 +77,13 @@ def test_a_beep_makes_no_pause_of_soft_speech(tmp_path: Path) -> None:
     for pauses in (told.pauses, told.channel_pauses[0]):
         assert all(end <= 4.7 * RATE or begin >= 7.5 * RATE for begin, end in pauses)
         assert len(pauses) == 2
+
+
+def test_a_pause_lasts_to_the_very_end(tmp_path: Path) -> None:
+    """What is less than a window at the end is part of the pause before it, and no scrap that is sent and paid for."""
+    line = media.joined(media.noise(2), media.silence(2), media.noise(2, seed=2), media.silence(2))
+    for more in (0.0001, 0.008, 0.0199):
+        longer = media.joined(line, media.silence(more))
+        told = _heard(tmp_path, longer, longer)
+        for pauses in (told.pauses, *told.channel_pauses):
+            assert pauses[-1][1] == told.samples == longer.shape[1]

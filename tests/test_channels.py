@@ -232,6 +232,26 @@ def test_who_hears_channels(
         assert "so that it is known who speaks when" in choice.reasons[-1]
 
 
+@pytest.mark.parametrize("left", [(0,), (1,)])
+def test_who_is_left_alone_in_a_call_has_times_too(left: tuple[int, ...]) -> None:
+    """Of a call whose other side is silent, or of one channel, subtitles are made in the US like of any other call."""
+    question = Question(
+        facts=CALL,
+        size=9_000_000,
+        wishes=Wishes(channels=left, timestamps=True),
+        region="us",
+        can_encode=True,
+        can_publish=True,
+        split=True,
+    )
+    choice = choose_engine(question, candidates("us"))
+    assert choice.engine == FLASH
+    assert choice.cut is not None
+    assert choice.cut.cues
+    with pytest.raises(RecordingError, match="no timestamps"):
+        choose_engine(replace(question, split=False), candidates("us"))
+
+
 def test_times_of_words_are_not_to_be_had_by_cutting() -> None:
     """In the US words of two channels fail, with the reason."""
     question = Question(

@@ -276,6 +276,7 @@ def test_transcripts_are_saved(visitor: Visitor) -> None:
         "/recordings/999999",
         f"/recordings/{10**30}",
         f"/recordings/{10**30}/sound",
+        f"/recordings/{'9' * 5000}",
         "/recordings/999999/sound",
         "/recordings/x",
         "/nowhere",

@@ -52,7 +52,8 @@ class Question:
     `engine` is None for automatic choice; `refused` names engines that refused this recording before.
     `size` is None where the audio is a URL that nobody has measured. `can_encode` says that the file can be
     re-encoded here, `can_publish` that a re-encoded copy can be given a URL. `cut` is the length of the pieces that
-    the inbox wants it cut into; None has it cut only where nothing takes it whole.
+    the inbox wants it cut into; None has it cut only where nothing takes it whole. `split` says that its inbox wants
+    every channel as a speaker, however many are left of this recording.
     """
 
     facts: AudioFacts
@@ -64,6 +65,7 @@ class Question:
     can_encode: bool = False
     can_publish: bool = False
     cut: timedelta | None = None
+    split: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,7 +187,9 @@ def _pieces_of_channels(question: Question, candidate: Candidate) -> tuple[int, 
 
 def _is_cut_at_turns(question: Question, candidate: Candidate) -> bool:
     """Whether the place of its pieces tells who speaks when: as exactly as sentences, and not as words."""
-    return len(_pieces_of_channels(question, candidate)) > 1 and not question.wishes.words
+    several = len(_pieces_of_channels(question, candidate)) > 1
+    alone = question.split and question.wishes.timestamps and not candidate.timestamps
+    return (several or alone) and not question.wishes.words
 
 
 def _cut_for(question: Question, candidate: Candidate, how: Cut, reasons: Sequence[str]) -> Choice:

@@ -22,8 +22,15 @@ def plan_for(question: Question, route: Route) -> Plan:
     able = route.can_encode and question.size is not None
     facts, wishes = question.facts, question.wishes
     chosen = channels.choose(wishes, facts, send_silence=route.send_silence)
-    wishes = replace(wishes, channels=chosen.channels or (0,), split=False)
-    question = replace(question, can_encode=able, can_publish=route.storage.copies, wishes=wishes)
+    one_each = replace(wishes, channels=chosen.channels or (0,), split=False)
+    question = replace(
+        question,
+        can_encode=able,
+        can_publish=route.storage.copies,
+        wishes=one_each,
+        split=wishes.split,
+    )
+    wishes = one_each
     choice = choose(question, [candidate_of(engine) for engine in route.engines.values()])
     engine = route.engines[choice.engine]
     sent = engine.sent(channels.left_to_the_engine(wishes, choice.cut))

@@ -47,9 +47,9 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
         return _done(sight, request, question, then="/recordings")
 
     return [
-        Route("/recordings/{id:int}/retry", retry, methods=["POST"]),
-        Route("/recordings/{id:int}/forget", forget, methods=["POST"]),
-        Route("/recordings/{id:int}/another", another, methods=["POST"]),
+        Route("/recordings/{id}/retry", retry, methods=["POST"]),
+        Route("/recordings/{id}/forget", forget, methods=["POST"]),
+        Route("/recordings/{id}/another", another, methods=["POST"]),
         Route("/retry", retry_all, methods=["POST"]),
     ]
 

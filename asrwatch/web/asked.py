@@ -17,8 +17,8 @@ def recording_in(request: Request) -> int:
     Raises:
         HTTPException: 404, no recording has such a number.
     """
-    number = int(request.path_params["id"])
-    if number > LARGEST:
+    number = number_in(request.path_params["id"])
+    if number is None or number >= LARGEST:
         raise HTTPException(404, "There is no such recording.")
     return number
 

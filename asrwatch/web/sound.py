@@ -74,8 +74,8 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
         return _Open(stream, media_type=_TEXT, name=name, away=True)
 
     return [
-        Route("/recordings/{id:int}/sound", sound, methods=["GET"]),
-        Route("/recordings/{id:int}/transcripts/{format}", output, methods=["GET"]),
+        Route("/recordings/{id}/sound", sound, methods=["GET"]),
+        Route("/recordings/{id}/transcripts/{format}", output, methods=["GET"]),
     ]
 
 

@@ -93,8 +93,8 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
         return JSONResponse(times(sentences))
 
     return [
-        Route("/recordings/{id:int}", show, methods=["GET"]),
-        Route("/recordings/{id:int}/words", words, methods=["GET"]),
+        Route("/recordings/{id}", show, methods=["GET"]),
+        Route("/recordings/{id}/words", words, methods=["GET"]),
     ]
 
 

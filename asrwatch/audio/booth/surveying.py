@@ -80,7 +80,7 @@ def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) ->
             if count - told >= PROGRESS_EVERY:
                 told = count
                 tell(Progress(done=count))
-        heard = np.concatenate(loudness) if loudness else np.zeros(0, dtype=np.uint8)
+        heard = _all_of(loudness, rest)
         return Surveyed(
             codec=source.codec,
             sample_rate=source.sample_rate,
@@ -146,7 +146,7 @@ class _Ear:
     @property
     def loudness(self) -> NDArray[np.uint8]:
         """Of each window."""
-        return np.concatenate(self._loudness) if self._loudness else np.zeros(0, dtype=np.uint8)
+        return _all_of(self._loudness, self._rest)
 
     def pauses(self, count: int, *, others: Sequence["_Ear"]) -> tuple[tuple[int, int], ...]:
         """Where nobody speaks in it; somebody may speak seldom there, and others be heard faintly."""
@@ -156,6 +156,12 @@ class _Ear:
         for other in others:
             elsewhere = np.maximum(elsewhere, other.loudness)
         return pauses(heard, count, speech_at=max(SPEECH, seldom), elsewhere=elsewhere)
+
+
+def _all_of(loudness: Sequence[NDArray[np.uint8]], rest: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The loudness of every window, the last of which may be shorter: else each recording would end in a scrap."""
+    last = [_decibels(rest.mean(keepdims=True))] if len(rest) else []
+    return np.concatenate([np.zeros(0, dtype=np.uint8), *loudness, *last])
 
 
 def _decibels(power: NDArray[np.float32]) -> NDArray[np.uint8]:
