@@ -13,7 +13,7 @@ from asrwatch.audio.facts import probe
 from asrwatch.audio.magic import HEAD
 from asrwatch.audio.reader import MOST_BYTES, MOST_READS, HeaderError, HeaderReader
 from asrwatch.errors import RecordingError
-from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.plan import AudioFacts
 
 SLOWEST = 5.0
 STARTS = [

@@ -17,8 +17,9 @@ from asrwatch.errors import SourceChanged, TemporaryError
 from asrwatch.files import fingerprint_of
 from asrwatch.heartbeats import Heartbeats
 from asrwatch.journey.journey import advance
+from asrwatch.journey.plan import Prepared
 from asrwatch.journey.preparing import Preparer
-from asrwatch.journey.recording import Prepared, Recording
+from asrwatch.journey.recording import Recording
 
 UNREADABLE = Path("/sys/devices/virtual/net/lo/speed")
 """A regular file of 4,096 bytes that opens and cannot be read: the kernel answers EINVAL."""

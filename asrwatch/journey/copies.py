@@ -11,8 +11,9 @@ from asrwatch.files import check_unchanged, hash_whole
 from asrwatch.journey import source
 from asrwatch.journey.dispatch import decoded_size
 from asrwatch.journey.evidence import proven
+from asrwatch.journey.plan import Piece, Prepared
 from asrwatch.journey.preparing import CODECS, CutOrder
-from asrwatch.journey.recording import Piece, Prepared, Recording
+from asrwatch.journey.recording import Recording
 from asrwatch.journey.route import Route
 
 __all__ = ["channels_kept", "check", "cut", "re_encoded"]

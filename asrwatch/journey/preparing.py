@@ -21,7 +21,7 @@ from asrwatch.errors import RecordingError, SourceChanged
 from asrwatch.files.folders import open_folder
 from asrwatch.files.oserrors import trouble
 from asrwatch.journey.growing import Growing
-from asrwatch.journey.recording import AudioFacts, Cut, Piece, Prepared
+from asrwatch.journey.plan import AudioFacts, Cut, Piece, Prepared
 from asrwatch.journey.speeds import Speedometer
 from asrwatch.values import format_duration
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, func, select
 
-from asrwatch.journey.recording import Output, Recording, State
+from asrwatch.journey.evidence import Output
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.database import Database, damaged
 from asrwatch.journey.store.rows import recording_of

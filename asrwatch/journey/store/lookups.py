@@ -5,14 +5,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from sqlalchemy import bindparam, func, or_, select, text
 
-from asrwatch.journey.recording import (
-    SUPERSEDED,
-    UNFINISHED,
-    VANISHED,
-    Fingerprint,
-    Recording,
-    State,
-)
+from asrwatch.journey.evidence import Fingerprint
+from asrwatch.journey.recording import SUPERSEDED, UNFINISHED, VANISHED, Recording, State
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.loading import NEWEST_FIRST, WHOLE, WITH_ANSWER, Loading, is_below
 from asrwatch.journey.store.prepared import Prepared
