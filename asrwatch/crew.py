@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 
 from asrwatch.errors import TemporaryError
 
@@ -18,11 +18,16 @@ def no_threads() -> TemporaryError:
     )
 
 
-def handed(pool: Executor, work: Callable[[], object]) -> bool:
+def handed(
+    pool: Executor,
+    work: Callable[[], object],
+    surprised: Callable[[BaseException], None] = lambda _: None,
+) -> bool:
     """Whether a pool took the work; if it did not, the work is never begun, so that it may be handed out anew.
 
     Python's pool queues the work first and starts a thread for it then: where that fails, the work stays in
     the queue although `submit` raised, and another thread would do it later, perhaps for the second time.
+    `surprised` is told what nobody foresaw, in the work's thread; the pool would keep it to itself.
     """
     claim = threading.Lock()
 
@@ -30,10 +35,16 @@ def handed(pool: Executor, work: Callable[[], object]) -> bool:
         if claim.acquire(blocking=False):
             work()
 
+    def told(done: Future[None]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            surprised(error)
+
     try:
-        pool.submit(once)
+        future = pool.submit(once)
     except RuntimeError:
         return not claim.acquire(blocking=False)  # somebody was free meanwhile and is at it
+    future.add_done_callback(told)
     return True
 
 

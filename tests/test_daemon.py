@@ -526,3 +526,22 @@ def test_what_is_dropped_again_after_it_was_moved_away_is_moved_again(
             wait_for(lambda: not talk.exists())  # noqa: B023 - waited for before the next round
     assert len(list((tmp_path / "done").iterdir())) == 1
     assert len(world.engine.asked) == 1
+
+
+@pytest.mark.parametrize("meanwhile", ["it runs", "it is stopped"])
+def test_what_is_moved_back_is_moved_again(world: World, tmp_path: Path, meanwhile: str) -> None:
+    """With `after: move` the very file that a person moves back is delivered again, for nothing, and moved again."""
+    world.options["after"] = bytes(tmp_path / "done")
+    talk = write_wav(world.inbox / "talk.wav")
+    with world.running():
+        wait_for(lambda: not talk.exists())
+        wait_for(lambda: world.became(State.DELIVERED))
+        if meanwhile == "it runs":
+            (tmp_path / "done" / "talk.wav").rename(talk)
+            wait_for(lambda: not talk.exists())
+    if meanwhile == "it is stopped":
+        (tmp_path / "done" / "talk.wav").rename(talk)
+        with world.running():
+            wait_for(lambda: not talk.exists())
+    assert (tmp_path / "done" / "talk.wav").exists()
+    assert len(world.engine.asked) == 1

@@ -2,24 +2,29 @@
 
 import ctypes
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from files_helpers import a_house
-from inbox_helpers import raw
+from inbox_helpers import raw, rule_for
 
 from asrwatch.audio.studio import Studio
 from asrwatch.bootstrap import build_parts
-from asrwatch.clock import utc_now
+from asrwatch.clock import SYSTEM, utc_now
+from asrwatch.daemon.lookouts import Lookouts
 from asrwatch.errors import SourceChanged, TemporaryError
 from asrwatch.files import fingerprint_of
 from asrwatch.heartbeats import Heartbeats
+from asrwatch.inbox.lookout import InboxView, Lookout
+from asrwatch.journey.evidence import Fingerprint
 from asrwatch.journey.journey import advance
 from asrwatch.journey.plan import Prepared
 from asrwatch.journey.preparing import Preparer
 from asrwatch.journey.recording import Recording
+from asrwatch.journey.store import Store, StoreTrouble
 
 UNREADABLE = Path("/sys/devices/virtual/net/lo/speed")
 """A regular file of 4,096 bytes that opens and cannot be read: the kernel answers EINVAL."""
@@ -87,3 +92,28 @@ def test_a_threads_name_ends_no_supervision() -> None:
     finally:
         over.set()
         thread.join()
+
+
+class Unreadable(Store):
+    """A database that cannot be read now."""
+
+    def known(self, inbox: str) -> Iterator[tuple[bytes, Fingerprint]]:
+        """Refused."""
+        raise StoreTrouble(f"What is known of {inbox} cannot be read.", code="database")
+
+
+def test_a_lookout_that_cannot_be_replaced_ends_nothing(tmp_path: Path) -> None:
+    """A lookout that died while the database cannot be read is replaced later; the daemon goes on until then."""
+    view = InboxView(name="in", ignore=rule_for(tmp_path))
+    dead = Lookout(view, known=(), post=lambda _: None)
+    with Unreadable(tmp_path / "state") as store:
+        lookouts = Lookouts(
+            {"in": lambda **_: dead},
+            store=store,
+            clock=SYSTEM,
+            hearts=Heartbeats(),
+            post=lambda _: None,
+        )
+        lookouts["in"] = dead
+        lookouts.replace_the_dead()
+    assert not dead.alive

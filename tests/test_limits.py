@@ -19,6 +19,7 @@ from wav_helpers import write_wav
 from asrwatch.cloud.bodies import PlainBody
 from asrwatch.crew import begun, handed
 from asrwatch.errors import TemporaryError
+from asrwatch.journey.store.backup import kept
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
 
 NO_ADDRESS_SPACE = 2**47
@@ -67,6 +68,26 @@ def test_work_that_was_refused_is_never_done() -> None:
         let_go.set()
         assert handed(pool, lambda: done.append("taken"))
     assert done == ["taken"]
+
+
+def test_what_nobody_foresaw_is_told() -> None:
+    """Work that ends in an error of ours is told of: its pool would keep it to itself."""
+    told: list[BaseException] = []
+    with ThreadPoolExecutor(1) as pool:
+        assert handed(pool, lambda: 1 // 0, told.append)
+    assert [type(error) for error in told] == [ZeroDivisionError]
+
+
+def test_backups_that_cannot_be_counted_end_nothing(tmp_path: Path) -> None:
+    """Without a descriptor the list of backups is empty: the main thread, which asks for it, lives on [R01]."""
+    (tmp_path / "backup").mkdir()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        found = kept(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert found == []
 
 
 def test_a_thread_that_cannot_begin_is_told() -> None:

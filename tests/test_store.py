@@ -165,6 +165,15 @@ def test_a_forgotten_file_is_known_until_it_changes(store: Store, now: datetime)
     assert dict(store.known("inbox")) == {}
 
 
+def test_what_asrwatch_took_away_itself_is_not_known(store: Store, now: datetime) -> None:
+    """A start does not load the names of everything that was ever moved or deleted once it was delivered."""
+    kept = _put(store, a_recording(State.DELIVERED, now))
+    moved = a_recording(State.DELIVERED, now, path=b"/inbox/moved.wav", ticket="task-2")
+    assert moved.delivery is not None
+    _put(store, replace(moved, delivery=replace(moved.delivery, original=b"/done/moved.wav")))
+    assert dict(store.known("inbox")) == {kept.path: kept.fingerprint}
+
+
 def test_outputs_are_owned_by_one_recording(store: Store, now: datetime) -> None:
     """Where an output goes is known before it is written, and to whom it belongs."""
     saved = _put(store, a_recording(State.TRANSCRIBED, now))

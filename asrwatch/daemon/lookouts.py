@@ -9,7 +9,7 @@ from asrwatch.clock import Clock
 from asrwatch.daemon.workers import unmanned
 from asrwatch.heartbeats import Heartbeats
 from asrwatch.inbox.lookout import Lookout
-from asrwatch.journey.store import Store
+from asrwatch.journey.store import Store, StoreTrouble
 
 __all__ = ["Lookouts"]
 
@@ -68,6 +68,10 @@ class Lookouts(UserDict[str, Lookout]):
                     self._look_at(inbox)
                 except RuntimeError:  # what threading raises where no more threads are to be had
                     unmanned()
+                except (
+                    StoreTrouble
+                ) as error:  # what is known cannot be read now; soon it is tried again
+                    log.warning("lookout-not-replaced", inbox=inbox, error=error.message)
 
     def tell_to_stop(self) -> None:
         """Nobody looks any more, soon."""

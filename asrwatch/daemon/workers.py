@@ -101,7 +101,11 @@ class Workers:
             finally:
                 self.aside.discard(doing)
 
-        if not crew.handed(self.pool, watched):
+        def surprised(error: BaseException) -> None:
+            advice = "Please report this with the log."
+            log.error("work-broke-off", doing=doing, advice=advice, exc_info=error)
+
+        if not crew.handed(self.pool, watched, surprised):
             self.aside.discard(doing)
             unmanned()
 

@@ -27,6 +27,7 @@ log = logs.get("inbox")
 _WRITTEN_AGAIN = 3600.0
 _TAKEN_REMEMBERED = 1000
 _IN_VAIN_REMEMBERED = 50_000
+_WARY_REMEMBERED = 10_000
 
 
 class Evidence(StrEnum):
@@ -79,6 +80,8 @@ class Witness:
 
     def be_wary(self, path: bytes) -> None:
         """A file that changed after it was taken is believed only once it has been quiet."""
+        if len(self._wary) >= _WARY_REMEMBERED:  # of files that are gone nobody says so
+            self._wary.clear()
         self._wary.add(path)
 
     def settled(self, path: bytes) -> None:

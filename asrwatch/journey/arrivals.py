@@ -77,7 +77,11 @@ class Arrivals:
                 again = latest.resettle(now=now, fingerprint=found.fingerprint)
                 note = "the file is back" if same else "the file changed"
                 self._book.save(latest, again, note=note)
-        elif not same or (latest.failure is not None and latest.failure.code == SUPERSEDED):
+        elif (
+            not same
+            or _is_elsewhere(latest)
+            or (latest.failure is not None and latest.failure.code == SUPERSEDED)
+        ):
             self._add(found, now, latest=latest)
 
     def _at_home(self, recording: Recording, inbox: str, now: datetime) -> Recording:
@@ -112,8 +116,7 @@ class Arrivals:
             return False
         same_content = older.reading is not None and older.reading.sha256 == after.reading.sha256
         # Delivered and moved away, it cannot be lying here touched: somebody dropped it again.
-        elsewhere = older.delivery is not None and older.delivery.original != after.path
-        if same_content and not elsewhere:
+        if same_content and not _is_elsewhere(older):
             self._book.store.drop(after)
             refreshed = older.refreshed(after.fingerprint)
             self._book.save(older, refreshed, note="touched or remounted, with the same content")
@@ -161,3 +164,8 @@ class Arrivals:
             home = away.come_home(recording, now=now) if recording.inbox == inbox else None
             if home is not None:
                 self._book.save(recording, home, note="its inbox is back")
+
+
+def _is_elsewhere(recording: Recording) -> bool:
+    """Whether its original was moved or deleted once it was delivered: what lies at its path came after that."""
+    return recording.delivery is not None and recording.delivery.original != recording.path

@@ -101,8 +101,11 @@ def put_in_place(draft: Path, *, now: datetime, keep: int) -> Path:
 
 
 def kept(state_dir: Path) -> list[Path]:
-    """Every backup, newest first."""
-    return sorted((state_dir / FOLDER).glob("asrwatch-*.db"), reverse=True)
+    """Every backup, newest first; none where nobody can look now."""
+    try:
+        return sorted((state_dir / FOLDER).glob("asrwatch-*.db"), reverse=True)
+    except OSError:  # the main thread asks, and may not die of it
+        return []
 
 
 def taken_at(backup: Path) -> datetime | None:

@@ -89,7 +89,8 @@ class Lookups(Loading):
         """Path and newest fingerprint of everything seen already in an inbox.
 
         Without those of superseded recordings, as what their files hold now was perhaps not taken up yet, and of
-        vanished ones, as their files may have come back while nobody looked.
+        vanished ones, as their files may have come back while nobody looked; and without those that asrwatch moved or
+        deleted once they were delivered, of which there may be millions.
         """
         newest = (
             select(func.max(_table.c.id))
@@ -100,8 +101,9 @@ class Lookups(Loading):
         with self.transaction():
             code = func.json_extract(_table.c.failure, "$.code")
             current = or_(_table.c.failure.is_(None), code.not_in({SUPERSEDED, VANISHED}))
+            stays = or_(_table.c.state != State.DELIVERED, _table.c.original == _table.c.path)
             rows = self._connection.execute(
-                select(*columns).where(_table.c.id.in_(newest), current)
+                select(*columns).where(_table.c.id.in_(newest), current, stays)
             ).all()
             left = self._connection.execute(
                 select(
