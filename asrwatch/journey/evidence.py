@@ -61,7 +61,7 @@ class Staging:
 
     `url` is None where the bytes go in the request, `prepared` where they are the recording's own. With both, a copy
     was uploaded, and `prepared` tells what it was: it is not in the spool any more. `pieces` are those that it was cut
-    into; each of them is a row with its copy in the spool.
+    into; each of them is a row with its copy in the spool. `missing` is what a recording that was cut lacks.
     """
 
     ask_id: str
@@ -69,6 +69,12 @@ class Staging:
     pieces: tuple[Piece, ...] = ()
     url: str | None = None
     url_expires: datetime | None = None
+    missing: timedelta = timedelta(0)
+
+    @property
+    def lacks(self) -> timedelta:
+        """For how long the recording holds no sound that could be decoded, as far as somebody decoded it."""
+        return self.prepared.missing if self.prepared else self.missing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -121,7 +121,8 @@ class Plan:
 class Prepared:
     """A copy made fit for the engine: its name in the spool, its container, size in bytes, sha256, length, channels.
 
-    `tracks` is how many streams of sound the recording has; the copy is of one.
+    `tracks` is how many streams of sound the recording has; the copy is of one. `missing` is for how long the
+    recording holds no sound that could be decoded, where that is worth telling.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Prepared:
     duration: timedelta
     channels: int
     tracks: int = 1
+    missing: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

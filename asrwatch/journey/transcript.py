@@ -75,7 +75,8 @@ class Provenance:
     """Where a transcript comes from: everything the JSON output tells beside the words.
 
     `raw` is the answer as it came, already parsed; dates are aware, UTC. `facts` are those of the recording;
-    `track` is which of its streams of sound was heard, None where the engine chose. `pieces` are there if it was cut.
+    `track` is which of its streams of sound was heard, None where the engine chose; `missing` is for how long there is
+    no sound in it that could be decoded. `pieces` are there if it was cut.
     """
 
     source: str
@@ -97,4 +98,5 @@ class Provenance:
     raw: JsonValue
     facts: AudioFacts | None = None
     track: int | None = None
+    missing: timedelta | None = None
     pieces: tuple[PieceTold, ...] = ()

@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from asrwatch.errors import OurBug
+from asrwatch.journey.evidence import Fingerprint
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.cuts import Cuts
@@ -164,6 +165,15 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox, Due, Look
         told, self._told = self._told, []
         if told:
             _ADD_EVENT.run_many(self._connection, told)
+
+    def forgotten_as(self, path: bytes) -> Fingerprint | None:
+        """How the file looked that was forgotten at a path; None if none was."""
+        wanted = select(_forgotten).where(_forgotten.c.path == path)
+        with self.transaction():
+            row = self._connection.execute(wanted).one_or_none()
+        if row is None:
+            return None
+        return Fingerprint(device=row.device, inode=row.inode, size=row.size, mtime_ns=row.mtime_ns)
 
     def story(self, recording_id: int) -> tuple[Event, ...]:
         """Everything that happened to a recording, oldest first."""
