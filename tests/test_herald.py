@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,16 @@ from asrwatch.notifiers import Gone, NotifierOptions, Occasion, Refused
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 DOWN = TemporaryError("It answered 500.", code="http-500")
+
+
+AWAY = Standstill(
+    what="inbox",
+    which="a",
+    since=datetime(2026, 11, 22, 10, 0, tzinfo=UTC),
+    code="inbox-missing",
+    message="It is gone.",
+    advice="Mount it.",
+)
 
 
 def wish(inbox: str = "inbox", key: str = "webhook:1", **options: Any) -> Wish:
@@ -241,15 +251,7 @@ def test_an_inbox_that_is_away_is_told_to_its_own_notifiers(store: Store, now: d
     """After a restart it is over only once somebody has looked."""
     wishes = (wish("a", "x"), wish("b", "y"))
     keeper = keeper_of(store, *wishes)
-    away = Standstill(
-        what="inbox",
-        which="a",
-        since=now,
-        code="inbox-missing",
-        message="It is gone.",
-        advice="Mount it.",
-    )
-    keeper.herald.inbox_seen("a", away)
+    keeper.herald.inbox_seen("a", replace(AWAY, since=now))
     look(keeper, now)
     assert [(each.notifier, each.kind) for each in letters(keeper.herald, now)] == [("x", "held")]
     keeper = keeper_of(store, *wishes)
@@ -274,6 +276,39 @@ def test_a_full_disk_is_over_only_once_somebody_looked(store: Store, now: dateti
     keeper.herald.disk_seen(b"/out")
     look(keeper, now)
     assert [each.kind for each in letters(keeper.herald, now)] == ["healed"]
+
+
+def test_what_left_the_configuration_is_over(store: Store, now: datetime) -> None:
+    """A folder that is full and an inbox that is away, both taken out of the configuration, are told to be over."""
+    short = Shortage(folder=b"/old", code="no-room", message="Full.", advice="Make room.")
+    away = replace(AWAY, which="old", since=now)
+    keeper = keeper_of(store, wish("old", "x"), wish("a", "y"))
+    keeper.herald.inbox_seen("old", away)
+    keeper.herald.look(now, holds=(), shortages=(short,))
+    assert {each.kind for each in letters(keeper.herald, now)} == {"held"}
+    herald = Herald(
+        keeper.book,
+        (wish("a", "y"),),
+        currency="CNY",
+        chance=lambda: 0.5,
+        places={"inbox": {"a"}, "disk": {"/out"}},
+    )
+    herald.look(now, holds=(), shortages=())
+    assert [each.news.standstills[0].which for each in letters(herald, now)] == ["/old"]
+    assert store.alarms() == {}
+
+
+def test_a_digest_tells_of_its_own_inboxes(store: Store, now: datetime) -> None:
+    """Trouble of an inbox is in the digests of those who are told of that inbox, and in no other."""
+    keeper = keeper_of(store, wish("inbox", "x", on=["digest"]), wish("a", "y", on=["digest"]))
+    look(keeper, now)
+    keeper.herald.inbox_seen("a", replace(AWAY, since=now))
+    becomes(keeper, State.DELIVERED, 1, now)
+    becomes(keeper, State.DELIVERED, 2, now, inbox="a")
+    look(keeper, now + DAY)
+    told = {each.notifier: each.news.standstills for each in letters(keeper.herald, now + DAY)}
+    assert told["x"] == ()
+    assert [each.which for each in told["y"]] == ["a"]
 
 
 def test_a_receiver_that_fails_for_a_day_costs_few_requests_and_rows(

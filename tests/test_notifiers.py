@@ -118,6 +118,7 @@ def resolving(addresses: Sequence[str]) -> Callable[[str, int], Sequence[str]]:
         "::",
         "fe80::1%eth0",
         "fc00::1",
+        "fec0::1",
         "ff02::1",
         "::ffff:127.0.0.1",
         "64:ff9b::7f00:1",
@@ -352,7 +353,7 @@ def test_a_command_that_hangs_is_killed_with_all_it_started(tmp_path: Path) -> N
     told = made("exec", command=[*command, str(pids)], timeout="1500ms")
     with pytest.raises(Refused, match="was killed") as refused:
         told.send(a_message())
-    assert len(refused.value.advice) < 5000
+    assert len(refused.value.advice) < 600
     numbers = [int(word) for word in pids.read_text().split()]
     assert len(numbers) == 2
     for number in numbers:

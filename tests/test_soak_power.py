@@ -39,6 +39,14 @@ class LoopDisk:
         """Make everything durable: what was put there before the trial began is none of its business."""
         _run("sync", "-f", str(self.mount))
 
+    def is_dead(self) -> bool:
+        """Whether its power was cut: nothing new can be put there."""
+        try:
+            (self.mount / "alive").touch()
+        except OSError:
+            return True
+        return False
+
     def restore(self) -> None:
         """Mount it again, with what it has kept.
 
@@ -88,6 +96,7 @@ def test_a_cut_loses_what_was_not_synced(disk: LoopDisk) -> None:
     (disk.mount / "synced").write_bytes(b"kept")
     disk.sync()
     (disk.mount / "not synced").write_bytes(b"lost")
+    assert not disk.is_dead()
     folder = os.open(disk.mount, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.ioctl(folder, SHUTDOWN, struct.pack("I", WITHOUT_LOG))
@@ -95,8 +104,10 @@ def test_a_cut_loses_what_was_not_synced(disk: LoopDisk) -> None:
         pytest.skip(f"this kernel's ext4 does not do the shutdown ioctl: {error}")
     finally:
         os.close(folder)
+    assert disk.is_dead()
     disk.restore()
     assert [path.name for path in disk.mount.iterdir() if path.is_file()] == ["synced"]
+    assert not disk.is_dead()
 
 
 @pytest.mark.soak

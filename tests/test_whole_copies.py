@@ -86,7 +86,9 @@ class _Meanwhile(Preparer):
         self._write_on()
         return made
 
-    def cut(self, recording: BinaryIO, facts: AudioFacts, order: CutOrder) -> tuple[Piece, ...]:
+    def cut(
+        self, recording: BinaryIO, facts: AudioFacts, order: CutOrder
+    ) -> tuple[tuple[Piece, ...], timedelta]:
         """As ever."""
         made = super().cut(recording, facts, order)
         self._write_on()

@@ -133,6 +133,7 @@ def _audio(facts: AudioFacts, provenance: Provenance) -> JsonValue:
         "silent_channels": list(facts.silent_channels),
         "tracks": facts.tracks,
         "track": provenance.track,
+        **({"missing_ms": _ms(provenance.missing)} if provenance.missing else {}),
     }
 
 

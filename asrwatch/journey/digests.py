@@ -90,7 +90,11 @@ class Digests:
             at=now,
             count=1,
             recordings=tuple(about(each, text=False) for each in waiting),
-            standstills=tuple(self._alarms.values()),
+            standstills=tuple(
+                each
+                for each in self._alarms.values()
+                if each.what != "inbox" or each.which in inboxes
+            ),
             day=Day(
                 begin=begin,
                 end=end,

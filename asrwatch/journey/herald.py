@@ -4,7 +4,7 @@ Runs in the daemon's main thread. Its clerks: `tidings` says what is told, `lett
 `postman` hands out what is due and hears what became of it, `digests` tells the day.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from asrwatch.clock import is_set
@@ -37,6 +37,8 @@ class Herald:
         wishes: of all inboxes.
         currency: of what was spent.
         chance: for jitter, from 0 up to 1.
+        places: the inboxes and folders of the configuration, by what a standstill calls them (`inbox`, `disk`); what
+            an earlier one had is over. Nothing is known of what is left out or empty.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class Herald:
         *,
         currency: str,
         chance: Callable[[], float],
+        places: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self._store = book.store
+        self._places = places or {}
         self._wishes: dict[str, list[Wish]] = {}
         for wish in wishes:
             self._wishes.setdefault(wish.key, []).append(wish)
@@ -137,6 +141,9 @@ class Herald:
 
     def _is_known(self, standstill: Standstill) -> bool:
         """Whether it was looked at since the start: what was the matter before may be the matter still."""
+        places = self._places.get(standstill.what)
+        if places and standstill.which not in places:
+            return True  # it has left the configuration: nothing waits for it any more
         match standstill.what:
             case "inbox":
                 return standstill.which in self._inboxes

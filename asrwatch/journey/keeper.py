@@ -41,6 +41,7 @@ from asrwatch.journey.route import Route
 from asrwatch.journey.shortages import Shortages
 from asrwatch.journey.store import EVERY_ENGINE, STEPS_LEFT, Store
 from asrwatch.journey.stranded import is_stranded
+from asrwatch.journey.tidings import shown_path
 from asrwatch.journey.turns import Turns
 from asrwatch.values import printable
 
@@ -117,6 +118,10 @@ class Keeper:
             wishes,
             currency=currency,
             chance=chance,
+            places={
+                "inbox": routes.keys(),
+                "disk": {shown_path(folder)[0] for folder in self.room.folders},
+            },
         )
         self.book.tell = self.herald.changed
         self.handing_out = HandingOut(self.book, turns=self.turns, next_step=next_step)

@@ -50,6 +50,7 @@ def provenance_of(recording: Recording, transcript: Transcript, *, region: str) 
         raw=parsed(answer) if answer else None,
         facts=facts,
         track=_track(plan, facts),
+        missing=recording.staging.lacks if recording.staging else None,
         pieces=tuple(
             PieceTold(
                 begin=piece.begin,

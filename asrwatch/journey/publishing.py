@@ -100,7 +100,8 @@ def growing_copy(recording: Recording, route: Route, ask_id: str, codec: Codec) 
                 return None
             took = timedelta(seconds=time.monotonic() - begun - growing.waited)
             preparer.meter.uploaded(growing.size, took=took)
-            prepared = preparer.grown(growing, f"{ask_id}.{codec.extension}", codec)
+            name = f"{ask_id}.{codec.extension}"
+            prepared = preparer.grown(growing, reading.facts, name, codec)
         copies.check(stream, recording, route, (prepared,))
     return Staging(
         ask_id=ask_id, prepared=prepared, url=published.url, url_expires=published.expires

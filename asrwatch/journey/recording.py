@@ -231,7 +231,8 @@ class Plan:
 class Prepared:
     """A copy made fit for the engine: its name in the spool, its container, size in bytes, sha256, length, channels.
 
-    `tracks` is how many streams of sound the recording has; the copy is of one.
+    `tracks` is how many streams of sound the recording has; the copy is of one. `missing` is for how long the
+    recording holds no sound that could be decoded, where that is worth telling.
     """
 
     name: str
@@ -241,6 +242,7 @@ class Prepared:
     duration: timedelta
     channels: int
     tracks: int = 1
+    missing: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -300,7 +302,7 @@ class Staging:
 
     `url` is None where the bytes go in the request, `prepared` where they are the recording's own. With both, a copy
     was uploaded, and `prepared` tells what it was: it is not in the spool any more. `pieces` are those that it was cut
-    into; each of them is a row with its copy in the spool.
+    into; each of them is a row with its copy in the spool. `missing` is what a recording that was cut lacks.
     """
 
     ask_id: str
@@ -308,6 +310,12 @@ class Staging:
     pieces: tuple[Piece, ...] = ()
     url: str | None = None
     url_expires: datetime | None = None
+    missing: timedelta = timedelta(0)
+
+    @property
+    def lacks(self) -> timedelta:
+        """For how long the recording holds no sound that could be decoded, as far as somebody decoded it."""
+        return self.prepared.missing if self.prepared else self.missing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -668,7 +676,8 @@ class Provenance:
     """Where a transcript comes from: everything the JSON output tells beside the words.
 
     `raw` is the answer as it came, already parsed; dates are aware, UTC. `facts` are those of the recording;
-    `track` is which of its streams of sound was heard, None where the engine chose. `pieces` are there if it was cut.
+    `track` is which of its streams of sound was heard, None where the engine chose; `missing` is for how long there is
+    no sound in it that could be decoded. `pieces` are there if it was cut.
     """
 
     source: str
@@ -690,6 +699,7 @@ class Provenance:
     raw: JsonValue
     facts: AudioFacts | None = None
     track: int | None = None
+    missing: timedelta | None = None
     pieces: tuple[PieceTold, ...] = ()
 
 

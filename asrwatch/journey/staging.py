@@ -47,8 +47,8 @@ def stage(
             case Preparation.DIET:
                 staging = _on_diet(recording, route, ask_id)
             case Preparation.CUT:
-                pieces = copies.cut(recording, route, ask_id, places)
-                return recording.cut_up(Staging(ask_id=ask_id, pieces=pieces), now=clock())
+                staging = copies.cut(recording, route, ask_id, places)
+                return recording.cut_up(staging, now=clock())
             case _:
                 assert_never(reading.plan.preparation)
     except TooLargeToUpload as error:

@@ -47,6 +47,8 @@ def _is_open(address: _Address) -> bool:
     inner = _inside(address)
     if inner is not None and not _is_open(inner):
         return False
+    if isinstance(address, ipaddress.IPv6Address) and address.is_site_local:
+        return False  # fec0::/10, which Python calls global
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

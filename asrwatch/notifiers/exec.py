@@ -25,6 +25,8 @@ __all__ = ["Exec", "ExecOptions"]
 
 _MOST_SAID: Final = 4096
 """Bytes of a command's output that are kept; the rest is read and dropped."""
+_SHOWN: Final = 500
+"""Characters of it that people are shown: the last ones, where the reason usually stands."""
 _GLANCE: Final = 0.05
 """Seconds between two looks whether a command that says nothing has ended."""
 
@@ -112,6 +114,7 @@ class Exec(Notifier[ExecOptions]):
         with child:
             said, in_time = _heard(child, self.options.timeout)
         shown = printable(said.decode("utf-8", "replace").strip())
+        shown = shown if len(shown) <= _SHOWN else f"[...] {shown[-_SHOWN:]}"
         if not in_time:
             raise Refused(
                 f"{self.label} took longer than {format_duration(self.options.timeout)} and was killed.",

@@ -544,6 +544,15 @@ class Store(Money, Tries, Times, Figures, Said, Lately, Notes, Outbox):
                 self._connection.execute(select(column).where(condition).order_by(column)).scalars()
             )
 
+    def forgotten_as(self, path: bytes) -> Fingerprint | None:
+        """How the file looked that was forgotten at a path; None if none was."""
+        wanted = select(_forgotten).where(_forgotten.c.path == path)
+        with self.transaction():
+            row = self._connection.execute(wanted).one_or_none()
+        if row is None:
+            return None
+        return Fingerprint(device=row.device, inode=row.inode, size=row.size, mtime_ns=row.mtime_ns)
+
     def story(self, recording_id: int) -> tuple[Event, ...]:
         """Everything that happened to a recording, oldest first."""
         with self.transaction():
