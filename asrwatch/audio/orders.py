@@ -125,7 +125,8 @@ class Surveyed:
     scale (never above 0), None for digital silence; `silent` if nobody could hear anything in it;
     `same_channels` if every channel carries the same signal, `silent_channels` are those in which nobody could hear
     anything; `pauses` are (from, to) in samples, where nobody speaks, in order; `broken` counts packets that could
-    not be decoded; `tracks` is how many streams of sound there are, of which `track` was listened to;
+    not be decoded, `filled` samples of silence that stand where nothing is recorded; `tracks` is how many streams of
+    sound there are, of which `track` was listened to;
     `channel_pauses` are like `pauses`, for each channel, where that was asked for; `pictures` says that it is a video.
     """
 
@@ -144,17 +145,20 @@ class Surveyed:
     track: int = 0
     channel_pauses: tuple[tuple[tuple[int, int], ...], ...] = ()
     pictures: bool = False
+    filled: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Encoded:
-    """What was written: bytes and samples of each piece, in the order of the pieces."""
+    """What was written: bytes and samples of each piece, in the order of the pieces; the rest is as for `Surveyed`."""
 
     sizes: tuple[int, ...]
     samples: tuple[int, ...]
     channels: int
     broken: int = 0
     tracks: int = 1
+    filled: int = 0
+    pictures: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

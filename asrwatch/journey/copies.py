@@ -10,9 +10,10 @@ from asrwatch.errors import AsrwatchError, SourceChanged
 from asrwatch.files import check_unchanged, hash_whole
 from asrwatch.journey import source
 from asrwatch.journey.dispatch import decoded_size
-from asrwatch.journey.evidence import proven
+from asrwatch.journey.evidence import Staging, proven
+from asrwatch.journey.plan import Prepared
 from asrwatch.journey.preparing import CODECS, CutOrder
-from asrwatch.journey.recording import Piece, Prepared, Recording
+from asrwatch.journey.recording import Recording
 from asrwatch.journey.route import Route
 
 __all__ = ["channels_kept", "check", "cut", "re_encoded"]
@@ -59,9 +60,7 @@ def re_encoded(
     return prepared
 
 
-def cut(
-    recording: Recording, route: Route, ask_id: str, places: Sequence[Stretch]
-) -> tuple[Piece, ...]:
+def cut(recording: Recording, route: Route, ask_id: str, places: Sequence[Stretch]) -> Staging:
     """Cut it at pauses, or at `places` where they are known; raises what `re_encoded` raises.
 
     The copies of its pieces stay in the spool until each was heard.
@@ -76,9 +75,9 @@ def cut(
             largest=_most_bytes(engine),
             places=tuple(places),
         )
-        pieces = preparer.cut(stream, reading.facts, order)
+        pieces, missing = preparer.cut(stream, reading.facts, order)
         check(stream, recording, route, [piece.copy for piece in pieces if piece.copy])
-    return pieces
+    return Staging(ask_id=ask_id, pieces=pieces, missing=missing)
 
 
 def check(stream: BinaryIO, recording: Recording, route: Route, copies: Sequence[Prepared]) -> None:

@@ -25,6 +25,7 @@ from asrwatch.journey.cutting_up import (
 from asrwatch.journey.joining import joined
 from asrwatch.journey.purchases import Purchases
 from asrwatch.journey.recording import DONE, UNPAID, Recording, State
+from asrwatch.journey.retelling import lacks
 from asrwatch.journey.route import Route
 from asrwatch.values import counted, printable
 
@@ -58,7 +59,8 @@ class Pieces:
                 earlier[row.reading.purchase] = row
             else:
                 self._drop(row)
-        self._book.save(before, whole, note=f"cut into {counted(len(bare), 'piece')}")
+        note = f"cut into {counted(len(bare), 'piece')}{lacks(staging)}"
+        self._book.save(before, whole, note=note)
         if whole.reading is not None:
             store.remember_cut(whole.reading.purchase, stretches(bare))
         kept = 0

@@ -5,14 +5,13 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 from asrwatch.audio import cutting
 from asrwatch.audio.cutting import Stretch
-from asrwatch.audio.diet import keeps_every_sample
 from asrwatch.audio.orders import Codec, Encode, Encoded, Survey, Surveyed, samples, span
 from asrwatch.audio.orders import Piece as Written
 from asrwatch.audio.studio import DEMUXERS, EVERY_DEMUXER, Studio
@@ -21,11 +20,18 @@ from asrwatch.errors import RecordingError, SourceChanged
 from asrwatch.files.folders import open_folder
 from asrwatch.files.oserrors import trouble
 from asrwatch.journey.growing import Growing
-from asrwatch.journey.recording import AudioFacts, Cut, Piece, Prepared
+from asrwatch.journey.lacking import (
+    check_every_sample,
+    check_whole,
+    damaged,
+    falls_short,
+    missing,
+)
+from asrwatch.journey.plan import AudioFacts, Cut, Piece, Prepared
 from asrwatch.journey.speeds import Speedometer
 from asrwatch.values import format_duration
 
-__all__ = ["CODECS", "CutOrder", "Preparer", "falls_short"]
+__all__ = ["CODECS", "CutOrder", "Preparer"]
 
 LONGEST = timedelta(hours=24)
 """Decoding stops there: no engine takes half of it (contract section 4.1), and a header may promise anything."""
@@ -36,8 +42,6 @@ MOST_TRACKS = 16
 _COPY_AT_ONCE = 1 << 20
 _AT_ONCE = 64
 """Pieces that one pass over the recording writes: each has a file open meanwhile."""
-_RESAMPLING = timedelta(milliseconds=50)
-"""So much may a copy at another rate be shorter."""
 _LONGEST_CUT = timedelta(days=7)
 
 
@@ -92,6 +96,17 @@ class _Job:
     def of(self, pieces: tuple[Piece, ...]) -> "_Job":
         """The same for other pieces."""
         return replace(self, pieces=pieces)
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """A copy of all of a recording, and whether one that lacks anything will do."""
+
+    name: str
+    codec: Codec
+    channels: tuple[int, ...] | None
+    _: KW_ONLY
+    every_sample: bool
 
 
 class Preparer:
@@ -201,11 +216,8 @@ class Preparer:
             TemporaryError: no room, or the child process died.
         """
         for codec in codecs:
-            prepared = self._encoded(recording, facts, f"{name}.{codec.extension}", codec, channels)
-            count = samples(prepared.duration)
-            if falls_short(count, facts.duration) or (every_sample and _lacks_any(count, facts)):
-                self.discard(prepared)
-                raise _damaged(prepared.duration, facts)
+            order = _Copy(f"{name}.{codec.extension}", codec, channels, every_sample=every_sample)
+            prepared = self._encoded(recording, facts, order)
             if prepared.size <= largest:
                 crash_point("prepared")
                 return prepared
@@ -216,8 +228,10 @@ class Preparer:
             advice="Nothing was sent or paid. Split it.",
         )
 
-    def cut(self, recording: BinaryIO, facts: AudioFacts, order: CutOrder) -> tuple[Piece, ...]:
-        """Put a copy of every piece into the spool, complete and durable.
+    def cut(
+        self, recording: BinaryIO, facts: AudioFacts, order: CutOrder
+    ) -> tuple[tuple[Piece, ...], timedelta]:
+        """Put a copy of every piece into the spool, complete and durable; also how much the recording lacks.
 
         Args:
             recording: open.
@@ -229,7 +243,7 @@ class Preparer:
             TemporaryError: no room, or the child process died.
         """
         longest = samples(min(max(LONGEST, (facts.duration or LONGEST) * 1.1), _LONGEST_CUT))
-        places = order.places
+        places, lacks = order.places, timedelta(0)
         if not places:
             survey = Survey(
                 demuxers=_demuxers(facts),
@@ -239,8 +253,8 @@ class Preparer:
             )
             with _naming(facts):
                 heard = self._studio.survey(recording, survey)
-            if falls_short(heard.samples, facts.duration):
-                raise _damaged(span(heard.samples), facts)
+            check_whole(facts, heard, heard.samples)
+            lacks = missing(facts, heard.samples, heard.filled)
             places = (
                 cutting.cut(heard.samples, heard.pauses, order.how)
                 if order.how.channels is None
@@ -257,7 +271,7 @@ class Preparer:
                     made |= self._copies(job, longest)
             on_trouble.pop_all()
         crash_point("cut")
-        return tuple(replace(piece, copy=made[piece.number]) for piece in pieces)
+        return tuple(replace(piece, copy=made[piece.number]) for piece in pieces), lacks
 
     def _copies(self, job: "_Job", longest: int) -> dict[int, Prepared]:
         """By number, a copy of each; those that are too large in one form are written in the next."""
@@ -266,7 +280,7 @@ class Preparer:
         for codec in CODECS:
             for piece, copy in zip(left.pieces, self._written(left, codec, longest), strict=True):
                 if falls_short(samples(copy.duration), piece.end - piece.begin):
-                    raise _damaged(piece.begin + copy.duration, job.facts)
+                    raise damaged(piece.begin + copy.duration, job.facts)
                 if copy.size <= largest:
                     made[piece.number] = copy
                 else:
@@ -341,18 +355,17 @@ class Preparer:
         def encode(into: int) -> Encoded:
             with _naming(facts):
                 encoded = self._studio.encode(recording, _order(facts, codec, channels, into))
-            count = encoded.samples[0]
-            if falls_short(count, facts.duration) or _lacks_any(count, facts):
-                raise _damaged(span(count), facts)
+            check_whole(facts, encoded, encoded.samples[0])
+            check_every_sample(facts, encoded, encoded.samples[0])
             return encoded
 
         return Growing(encode)
 
-    def grown(self, growing: Growing, name: str, codec: Codec) -> Prepared:
+    def grown(self, growing: Growing, facts: AudioFacts, name: str, codec: Codec) -> Prepared:
         """What it was, once it has been read to its end. It never lay in the spool."""
         assert growing.encoded is not None  # noqa: S101 - it came to its end
         encoded = replace(growing.encoded, sizes=(growing.size,))
-        return _prepared(name, codec, encoded, growing.digest)
+        return _prepared(name, codec, encoded, growing.digest, facts=facts)
 
     def open(self, prepared: Prepared) -> BinaryIO:
         """A prepared file, open at its start.
@@ -394,15 +407,8 @@ class Preparer:
                     swept += 1
         return swept
 
-    def _encoded(
-        self,
-        recording: BinaryIO,
-        facts: AudioFacts,
-        name: str,
-        codec: Codec,
-        channels: tuple[int, ...] | None,
-    ) -> Prepared:
-        path = self._path(name)
+    def _encoded(self, recording: BinaryIO, facts: AudioFacts, copy: "_Copy") -> Prepared:
+        path = self._path(copy.name)
         try:
             with open_folder(os.fsencode(self._spool)) as folder, ExitStack() as on_trouble:
                 out = on_trouble.enter_context(path.open("xb+"))
@@ -410,35 +416,24 @@ class Preparer:
                 begun = time.monotonic()
                 with _naming(facts):
                     encoded = self._studio.encode(
-                        recording, _order(facts, codec, channels, out.fileno())
+                        recording, _order(facts, copy.codec, copy.channels, out.fileno())
                     )
+                check_whole(facts, encoded, encoded.samples[0])
+                if copy.every_sample:
+                    check_every_sample(facts, encoded, encoded.samples[0])
                 os.fsync(out.fileno())
                 digest = _digest(out)
                 os.fsync(folder.descriptor)
                 took = timedelta(seconds=time.monotonic() - begun)
-                self.meter.encoded(codec, span(encoded.samples[0]), took=took)
+                self.meter.encoded(copy.codec, span(encoded.samples[0]), took=took)
                 on_trouble.pop_all()
                 out.close()
         except OSError as error:
             raise trouble(error, "prepare a copy as", os.fsencode(path)) from error
-        return _prepared(name, codec, encoded, digest)
+        return _prepared(copy.name, copy.codec, encoded, digest, facts=facts)
 
     def _path(self, name: str) -> Path:
         return self._spool / name
-
-
-def falls_short(count: int, promised: timedelta | None) -> bool:
-    """Whether `count` samples are clearly fewer than the headers promise: two seconds or a hundredth are let pass."""
-    if promised is None:
-        return False
-    return span(count) < promised - max(timedelta(seconds=2), promised / 100)
-
-
-def _lacks_any(count: int, facts: AudioFacts) -> bool:
-    """Whether anything is missing of a recording whose headers count every sample; of others nobody can tell."""
-    if facts.duration is None or not keeps_every_sample(facts.codec):
-        return False
-    return span(count) < facts.duration - _RESAMPLING
 
 
 @contextmanager
@@ -451,15 +446,6 @@ def _naming(facts: AudioFacts) -> Iterator[None]:
             raise
         message = f"Its sound is {facts.codec}, which nothing here can decode."
         raise RecordingError(message, code=error.code, advice=error.advice) from error
-
-
-def _damaged(decoded: timedelta, facts: AudioFacts) -> RecordingError:
-    promised = format_duration(facts.duration) if facts.duration is not None else "?"
-    return RecordingError(
-        f"Only {format_duration(decoded)} of its {promised} can be decoded.",
-        code="cut-off",
-        advice="Nothing was sent or paid. Copy it once more, or repair it.",
-    )
 
 
 def _order(
@@ -480,15 +466,26 @@ def _track(facts: AudioFacts) -> int | None:
     return facts.track if facts.tracks is not None else None
 
 
-def _prepared(name: str, codec: Codec, encoded: Encoded, digest: str, number: int = 0) -> Prepared:
+def _prepared(
+    name: str,
+    codec: Codec,
+    encoded: Encoded,
+    digest: str,
+    number: int = 0,
+    *,
+    facts: AudioFacts | None = None,
+) -> Prepared:
+    """What was written; with the `facts` of the whole recording also what it lacks of that."""
+    count = encoded.samples[number]
     return Prepared(
         name=name,
         container=codec.container,
         size=encoded.sizes[number],
         sha256=digest,
-        duration=span(encoded.samples[number]),
+        duration=span(count),
         channels=encoded.channels,
         tracks=encoded.tracks,
+        missing=missing(facts, count, encoded.filled) if facts else timedelta(0),
     )
 
 

@@ -6,15 +6,9 @@ from pathlib import Path
 
 from asrwatch import __version__
 from asrwatch.journey.joining import parsed, pieces_in
-from asrwatch.journey.recording import (
-    AudioFacts,
-    PieceTold,
-    Plan,
-    Preparation,
-    Provenance,
-    Recording,
-    Transcript,
-)
+from asrwatch.journey.plan import AudioFacts, Plan, Preparation
+from asrwatch.journey.recording import Recording
+from asrwatch.journey.transcript import PieceTold, Provenance, Transcript
 
 __all__ = ["parsed", "provenance_of"]
 
@@ -50,6 +44,7 @@ def provenance_of(recording: Recording, transcript: Transcript, *, region: str) 
         raw=parsed(answer) if answer else None,
         facts=facts,
         track=_track(plan, facts),
+        missing=recording.staging.lacks if recording.staging else None,
         pieces=tuple(
             PieceTold(
                 begin=piece.begin,

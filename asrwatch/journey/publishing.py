@@ -10,8 +10,9 @@ from asrwatch.audio.containers import extension_of, mime_of
 from asrwatch.audio.orders import Codec
 from asrwatch.errors import AsrwatchError
 from asrwatch.journey import copies, source
-from asrwatch.journey.evidence import proven
-from asrwatch.journey.recording import Prepared, Recording, Staging
+from asrwatch.journey.evidence import Staging, proven
+from asrwatch.journey.plan import Prepared
+from asrwatch.journey.recording import Recording
 from asrwatch.journey.route import Route
 from asrwatch.journey.watched import Watched
 from asrwatch.storages import Published, Source
@@ -100,7 +101,8 @@ def growing_copy(recording: Recording, route: Route, ask_id: str, codec: Codec) 
                 return None
             took = timedelta(seconds=time.monotonic() - begun - growing.waited)
             preparer.meter.uploaded(growing.size, took=took)
-            prepared = preparer.grown(growing, f"{ask_id}.{codec.extension}", codec)
+            name = f"{ask_id}.{codec.extension}"
+            prepared = preparer.grown(growing, reading.facts, name, codec)
         copies.check(stream, recording, route, (prepared,))
     return Staging(
         ask_id=ask_id, prepared=prepared, url=published.url, url_expires=published.expires

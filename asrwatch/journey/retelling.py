@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
+from asrwatch.journey.evidence import Staging
+from asrwatch.journey.plan import Preparation
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.request import is_ours
 from asrwatch.journey.route import Route
-from asrwatch.values import format_size, printable
+from asrwatch.values import format_duration, format_size, printable
 
-__all__ = ["ASKED_AGAIN", "note", "outcome"]
+__all__ = ["ASKED_AGAIN", "lacks", "note", "outcome"]
 
 ASKED_AGAIN = {
     "again": "its answer is lost: asked again, which may be paid a second time",
@@ -37,6 +39,12 @@ def outcome(before: Recording, after: Recording, routes: Mapping[str, Route]) ->
             return ""
 
 
+def lacks(staging: Staging) -> str:
+    """What is told of a recording that cannot be decoded all through, to be put behind what became of it."""
+    missing = staging.lacks
+    return f"; no sound could be decoded for {format_duration(missing)} of it" if missing else ""
+
+
 def note(before: Recording, after: Recording, outcome: str) -> str:
     """What the log says of this move."""
     reading, staging = after.reading, after.staging
@@ -48,11 +56,8 @@ def note(before: Recording, after: Recording, outcome: str) -> str:
             return f"{how}task {after.task.ticket}"
         case State.STAGED if before.state is State.ASKING:
             return ASKED_AGAIN[outcome]
-        case State.STAGED if staging is not None and staging.url is not None:
-            copy, size = staging.prepared, after.fingerprint.size
-            if copy is None:
-                return f"uploaded, {format_size(size)}"
-            return f"uploaded as {copy.container}, {format_size(copy.size)} instead of {format_size(size)}"
+        case State.STAGED if staging is not None:
+            return _staged(after, staging)
         case State.PARKED if after.failure is not None:
             return after.failure.message
         case State.DELIVERED:
@@ -61,3 +66,18 @@ def note(before: Recording, after: Recording, outcome: str) -> str:
             return f"{written}. {left}" if left else written
         case _:
             return ""
+
+
+def _staged(recording: Recording, staging: Staging) -> str:
+    """What is sent of a recording, which is not always what was planned."""
+    copy, size = staging.prepared, recording.fingerprint.size
+    if copy is not None:
+        how = "re-encoded" if staging.url is None else "uploaded"
+        sizes = f"{format_size(copy.size)} instead of {format_size(size)}"
+        return f"{how} as {copy.container}, {sizes}{lacks(staging)}"
+    if staging.url is None:
+        return ""
+    plan = recording.reading.plan if recording.reading else None
+    if plan is not None and plan.preparation is Preparation.DIET:
+        return f"uploaded as it is, {format_size(size)}: no smaller copy came of it"
+    return f"uploaded, {format_size(size)}"

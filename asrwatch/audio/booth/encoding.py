@@ -49,6 +49,8 @@ def encode(descriptor: int, order: Encode, *, tell: Callable[[Report], None]) ->
             samples=counts,
             channels=channels,
             broken=source.broken,
+            filled=source.filled,
+            pictures=source.pictures,
             tracks=source.tracks,
         )
 

@@ -18,6 +18,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from numpy.typing import NDArray
 
+from asrwatch.audio.booth.gaps import Gaps
 from asrwatch.audio.orders import RATE, READ_FAILED
 
 __all__ = ["RefusedError", "Source", "opened"]
@@ -63,10 +64,14 @@ class Source:
         self._container = container
         self._stream = stream
         self.broken = 0
+        self.filled = 0
+        """Samples at `RATE` of silence that stand where the recording holds nothing."""
         context = stream.codec_context
         self.codec: str = context.name
         self.sample_rate: int = context.sample_rate
         self.channels: int = context.channels
+        self._decoded = 0
+        """How many channels there really are, once something was decoded."""
         self.tracks = len(container.streams.audio)
         self.track = container.streams.audio.index(stream)
         self.pictures = any(
@@ -80,6 +85,8 @@ class Source:
     def sound(self) -> Iterator[NDArray[np.int16]]:
         """Arrays of (channels, samples) at `RATE`, to the end; what cannot be decoded is left out and counted.
 
+        Where its times say that something is missing, there is silence, so that everything else keeps its place.
+
         The first is as short as a frame, so that whoever waits for a first sound has it at once; the others hold
         seconds, since arrays are quick only where they are long.
 
@@ -89,21 +96,38 @@ class Source:
         # interleaved: PyAV 18 crashes over planes of eight and more channels (films in 7.1, mixing desks)
         resampler = AudioResampler(format="s16", rate=RATE)
         for frame in self._gathered():
+            if isinstance(frame, float):
+                yield from self._silence(frame)
+                continue
             for resampled in resampler.resample(frame):
                 yield _samples(resampled)
         for resampled in resampler.resample(None):
             yield _samples(resampled)
 
-    def _gathered(self) -> Iterator[AudioFrame]:
-        """Frames joined into longer ones: each costs a tenth of a millisecond on its way, however short it is."""
-        fifo = AudioFifo()
-        channels, enough = 0, 0
+    def _silence(self, seconds: float) -> Iterator[NDArray[np.int16]]:
+        left = round(seconds * RATE)
+        self.filled += left
+        while left > 0:
+            piece = min(left, AT_ONCE * RATE)
+            yield np.zeros((self._decoded, piece), dtype=np.int16)
+            left -= piece
+
+    def _gathered(self) -> Iterator[AudioFrame | float]:
+        """Frames joined into longer ones: each costs a tenth of a millisecond on its way, however short it is.
+
+        Between them, as seconds, what is missing.
+        """
+        fifo, gaps = AudioFifo(), Gaps(self._container)
+        enough = 0
         for frame in self._frames():
-            if not channels:
-                channels = frame.layout.nb_channels
-            elif frame.layout.nb_channels != channels:
+            if not self._decoded:
+                self._decoded = frame.layout.nb_channels
+            elif frame.layout.nb_channels != self._decoded:
                 # a stream that changes its mind: what follows is not the recording that was announced
                 raise RefusedError("channels-change", "the number of its channels changes half-way")
+            if gap := gaps.before(frame):
+                yield from _rest(fifo)
+                yield gap
             frame.pts = None
             try:
                 fifo.write(frame)
@@ -114,7 +138,7 @@ class Source:
             if fifo.samples > enough:
                 yield from _rest(fifo)
                 enough = AT_ONCE * frame.sample_rate
-        if not channels:
+        if not self._decoded:
             raise RefusedError("cut-off", "nothing in it can be decoded")
         yield from _rest(fifo)
 

@@ -92,6 +92,7 @@ def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) ->
             silent_channels=tuple(int(each) for each in np.flatnonzero(peaks < loud)),
             pauses=pauses(heard, count),
             broken=source.broken,
+            filled=source.filled,
             tracks=source.tracks,
             track=source.track,
             pictures=source.pictures,
