@@ -1,4 +1,5 @@
 import io
+import struct
 import time
 from collections.abc import Callable
 from functools import cache
@@ -8,12 +9,14 @@ from audio_helpers import encode, pcm, wav
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from asrwatch.audio.closing import is_closed
 from asrwatch.audio.containers import CONTAINERS
 from asrwatch.audio.facts import probe
+from asrwatch.audio.flac_end import _crc8
 from asrwatch.audio.magic import HEAD
 from asrwatch.audio.reader import MOST_BYTES, MOST_READS, HeaderError, HeaderReader
 from asrwatch.errors import RecordingError
-from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.plan import AudioFacts
 
 SLOWEST = 5.0
 STARTS = [
@@ -119,6 +122,15 @@ def nested(name: bytes, depth: int) -> bytes:
     return b"".join((size - 8 * level).to_bytes(4, "big") + name for level in range(depth))
 
 
+def last_frames() -> bytes:
+    """A FLAC of nothing but headers of the frame that its own header says is the last, none of which is one."""
+    header = b"\xff\xf8\xc9\x08\x00"
+    header += bytes([_crc8(header)])
+    promised = (44_100 << 44 | 15 << 36 | 4096).to_bytes(8, "big")
+    info = struct.pack(">HH", 4096, 4096) + bytes(6) + promised + b"m" * 16
+    return b"fLaC" + struct.pack(">I", 0x80000000 | 34) + info + header * 50_000
+
+
 BOMBS: dict[str, Callable[[], bytes]] = {
     "a million empty chunks": lambda: b"RIFF\0\0\0\0WAVE" + b"JUNK\0\0\0\0" * 2**20,
     "a million empty boxes": lambda: b"\0\0\0\x08ftyp" + b"\0\0\0\x08free" * 2**20,
@@ -130,6 +142,8 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "a million tags": lambda: b"ID3\x04\0\0\0\0\0\0" * 2**18,
     "a million FLAC blocks": lambda: b"fLaC" + b"\x01\0\0\0" * 2**20,
     "a million FLV tags": lambda: b"FLV\x01\x05\0\0\0\x09\0\0\0\0" + bytes(15) * 2**18,
+    "many last FLAC frames": last_frames,
+    "a million FLAC syncs": lambda: last_frames()[:42] + b"\xff\xf8" * 2**20,
     "a million packets": lambda: b"wvpk" * 2**20,
     "zeros": lambda: bytes(2**24),
 }
@@ -137,9 +151,13 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_bombs(bomb: str) -> None:
-    """Files built to keep a reader busy are given up within bounded time."""
-    survived(BOMBS[bomb](), b"a.wav")
-    survived(BOMBS[bomb](), b"a.mp3")
+    """Files built to keep a reader busy are given up within bounded time, and are not taken for closed [M05]."""
+    content = BOMBS[bomb]()
+    survived(content, b"a.wav")
+    survived(content, b"a.mp3")
+    begun = time.process_time()
+    assert is_closed(io.BytesIO(content)) is not True
+    assert time.process_time() - begun < 5
 
 
 def test_random_noise_is_not_audio() -> None:

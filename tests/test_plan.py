@@ -1,6 +1,7 @@
 """`asrwatch plan` says what everything that waits would cost, and sends nothing."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,3 +94,18 @@ def test_what_was_asked_about_costs_nothing_more(world: Installed) -> None:
     assert _plan(world)["files"] == []
     write_wav(world.inbox / "new.wav", seconds=3)
     assert [Path(one["path"]).name for one in _plan(world)["files"]] == ["new.wav"]
+    assert world.call("forget", str(world.inbox / "short.wav")).returncode == 0
+    assert [Path(one["path"]).name for one in _plan(world)["files"]] == ["new.wav"]
+    write_wav(world.inbox / "short.wav", seconds=4)
+    assert {Path(one["path"]).name for one in _plan(world)["files"]} == {"new.wav", "short.wav"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a file of another user")
+def test_what_may_not_be_read_is_not_planned(world: Installed, tmp_path: Path) -> None:
+    """A second name of another user's file would fail, as it does on its way; nobody reads it to plan it [X02]."""
+    private = write_wav(tmp_path / "private.wav", seconds=3)
+    os.chown(private, 4711, 4711)
+    os.link(private, world.inbox / "linked.wav")
+    (told,) = (one for one in _plan(world)["files"] if one["path"].endswith("linked.wav"))
+    assert told["engine"] is None
+    assert "hard link" in told["why"]

@@ -122,13 +122,12 @@ class Desk:
 
     def _is_booked(self, path: bytes) -> bool:
         store = self._scene.store
-        if path in store.forgotten(path):
-            return True
         latest = store.latest_at(path)
-        if latest is None or latest.state in {State.SETTLED, State.STAGED}:
+        if latest is not None and latest.state in {State.SETTLED, State.STAGED}:
             return False
+        known = store.forgotten_as(path) if latest is None else latest.fingerprint
         try:
-            return fingerprint_of(os.lstat(path)) == latest.fingerprint
+            return known is not None and fingerprint_of(os.lstat(path)) == known
         except OSError:
             return False
 

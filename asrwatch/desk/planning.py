@@ -21,9 +21,10 @@ from asrwatch.journey.channels import billed as billed_channels
 from asrwatch.journey.channels import wished
 from asrwatch.journey.cost import expected_bill, last_seconds_of
 from asrwatch.journey.listening import facts_of
+from asrwatch.journey.plan import AudioFacts, Plan, Preparation
 from asrwatch.journey.planning import plan_for
-from asrwatch.journey.recording import AudioFacts, Plan, Preparation
 from asrwatch.journey.route import Route
+from asrwatch.journey.source import check_arrived
 from asrwatch.values import printable
 
 __all__ = ["Planned", "Totals", "currencies", "plan", "totals"]
@@ -117,6 +118,7 @@ def _one(path: bytes, size: int, route: Route) -> Planned:
     facts = AudioFacts()
     try:
         with open_recording(path, root=route.rules.inbox) as stream:
+            check_arrived(stream, path, route.care)
             facts = probe(stream, path)
             facts = facts_of(stream, path, route)
         decided = plan_for(route.question(facts, size), route)
