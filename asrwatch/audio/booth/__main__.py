@@ -7,7 +7,16 @@ import resource
 import signal
 import sys
 
-from asrwatch.audio.orders import NO_CODECS, NO_SPACE, Encode, Refusal, Report, Survey, read, written
+from asrwatch.audio.orders import (
+    NO_CODECS,
+    NO_SPACE,
+    Encode,
+    Refusal,
+    Report,
+    Survey,
+    read,
+    written,
+)
 
 PR_SET_PDEATHSIG = 1
 RECORDING = 0
