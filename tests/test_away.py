@@ -24,7 +24,9 @@ from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.presence import Presence
 from asrwatch.journey import journey
 from asrwatch.journey.away import AWAY, come_home, is_gone
-from asrwatch.journey.recording import Failure, Recording, State, Trouble, Wishes
+from asrwatch.journey.evidence import Failure, Trouble
+from asrwatch.journey.plan import Wishes
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Store
 
 

@@ -1,5 +1,6 @@
 """Databases that are gone, damaged or old, and the backups that stand in for them."""
 
+import gc
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -83,6 +84,45 @@ def test_a_log_that_is_gone_is_missed(tmp_path: Path, now: datetime) -> None:
     (tmp_path / "crashed" / "asrwatch.db-wal").unlink()
     with pytest.raises(NeedsPerson, match="wal is gone"):
         Store(tmp_path / "crashed")
+
+
+class Interrupted(Store):
+    """A store whose process is told to end in the middle of opening it, or of closing it."""
+
+    at = "before its mark"
+
+    def _look_at_mark(self) -> None:
+        if self.at == "before its mark":
+            raise SystemExit
+        super()._look_at_mark()
+
+    def _mark(self, *, is_open: bool) -> None:
+        if self.at == "closing" and not is_open:
+            raise SystemExit
+        super()._mark(is_open=is_open)
+        if self.at == "at its mark":
+            raise SystemExit
+
+
+@pytest.mark.parametrize("at", ["before its mark", "at its mark", "closing"])
+def test_an_end_in_the_middle_of_opening_or_closing_is_none(
+    tmp_path: Path, now: datetime, at: str
+) -> None:
+    """A signal that comes while the database is opened, or closed, is no reason why the next start misses its log.
+
+    The process ends in order, so SQLite removes the log that a crash had left, and nothing was lost [S07].
+    """
+    folder = used(tmp_path / "state", now)
+    with Store(folder) as store:
+        store.add(a_recording(State.SETTLED, now, path=b"/in/last.wav"))
+        shutil.copytree(folder, tmp_path / "crashed")
+    interrupted = type("Here", (Interrupted,), {"at": at})
+    with pytest.raises(SystemExit), interrupted(tmp_path / "crashed"):
+        pass
+    gc.collect()
+    assert not (tmp_path / "crashed" / "asrwatch.db-wal").exists()
+    with Store(tmp_path / "crashed") as store:
+        assert store.latest_at(b"/in/last.wav") is not None
 
 
 def test_a_mark_that_cannot_be_written_is_none(tmp_path: Path, now: datetime) -> None:

@@ -1,6 +1,8 @@
 """What the kernel refuses in the middle of something: trouble that passes, and nobody's death."""
 
 import ctypes
+import errno
+import io
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,10 +21,13 @@ from asrwatch.errors import SourceChanged, TemporaryError
 from asrwatch.files import fingerprint_of
 from asrwatch.heartbeats import Heartbeats
 from asrwatch.inbox.lookout import InboxView, Lookout
+from asrwatch.journey.evidence import Fingerprint
 from asrwatch.journey.journey import advance
+from asrwatch.journey.plan import Prepared
 from asrwatch.journey.preparing import Preparer
-from asrwatch.journey.recording import Fingerprint, Prepared, Recording
+from asrwatch.journey.recording import Recording
 from asrwatch.journey.store import Store, StoreTrouble
+from asrwatch.journey.watched import Watched
 
 UNREADABLE = Path("/sys/devices/virtual/net/lo/speed")
 """A regular file of 4,096 bytes that opens and cannot be read: the kernel answers EINVAL."""
@@ -90,6 +95,20 @@ def test_a_threads_name_ends_no_supervision() -> None:
     finally:
         over.set()
         thread.join()
+
+
+def test_an_answer_in_hand_outweighs_a_file_that_fails() -> None:
+    """A file that cannot even be measured once its answer is in hand is no reason to take the answer for lost."""
+
+    class Stale(io.BytesIO):
+        def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+            if whence == io.SEEK_END:
+                raise OSError(errno.ESTALE, "stale")
+            return super().seek(offset, whence)
+
+    watched = Watched(Stale(b"sound"))
+    watched.read()
+    assert not watched.all_read
 
 
 class Unreadable(Store):

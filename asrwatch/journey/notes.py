@@ -17,11 +17,13 @@ from asrwatch.errors import AsrwatchError, TemporaryError
 from asrwatch.files import split_below
 from asrwatch.files.filenames import LONGEST_NAME, fitted, portable
 from asrwatch.files.folders import Folder, open_folder
+from asrwatch.files.oserrors import trouble
 from asrwatch.inbox.presence import Presence
 from asrwatch.inbox.scan import nearest_device
 from asrwatch.inbox.signs import NOTE_ENDING
 from asrwatch.journey import delivery
-from asrwatch.journey.recording import SUPERSEDED, VANISHED, Failure, Recording, State
+from asrwatch.journey.evidence import Failure
+from asrwatch.journey.recording import SUPERSEDED, VANISHED, Recording, State
 from asrwatch.journey.store.notes import Note
 from asrwatch.values import printable
 from asrwatch.words import shown
@@ -146,6 +148,8 @@ def put(note: Note, recording: Recording, rules: delivery.Rules, presence: Prese
         return _put(note, recording, rules, presence)
     except AsrwatchError as error:
         return Done(before=note, after=note, error=error)
+    except OSError as error:
+        return Done(before=note, after=note, error=trouble(error, "write", note.path))
 
 
 def _put(
@@ -213,6 +217,8 @@ def take_away(note: Note, rules: delivery.Rules | None) -> Done:
             folder.remove(_name_of(note))
     except AsrwatchError as error:
         return Done(before=note, after=note, error=error)
+    except OSError as error:
+        return Done(before=note, after=note, error=trouble(error, "delete", note.path))
     return Done(before=note, after=note, outcome=Outcome.REMOVED)
 
 
@@ -220,7 +226,10 @@ def is_deleted(
     note: Note, recording: Recording, rules: delivery.Rules, presence: Presence | None
 ) -> bool:
     """Whether a person deleted a note: it is gone, and its folder and its recording are there."""
-    with suppress(AsrwatchError), _folder_of(note, rules.outputs_root, create=False) as folder:
+    with (
+        suppress(AsrwatchError, OSError),
+        _folder_of(note, rules.outputs_root, create=False) as folder,
+    ):
         gone = folder.look(_name_of(note)) is None
         return gone and _is_believed(note, recording, folder, presence)
     return False

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
@@ -29,11 +30,13 @@ class Watched(io.BufferedIOBase, BinaryIO):
 
     @property
     def all_read(self) -> bool:
-        """Whether the last byte of the file was read."""
-        position = self._stream.tell()
-        size = self._stream.seek(0, io.SEEK_END)
-        self._stream.seek(position)
-        return position > 0 and position >= size
+        """Whether the last byte of the file was read, as far as that can be told: an answer in hand outweighs it."""
+        with suppress(OSError):
+            position = self._stream.tell()
+            size = self._stream.seek(0, io.SEEK_END)
+            self._stream.seek(position)
+            return position > 0 and position >= size
+        return False
 
     def readable(self) -> bool:
         """Yes."""

@@ -103,16 +103,19 @@ class Live:
 
     @asynccontextmanager
     async def living(self) -> AsyncIterator[None]:
-        """Broadcast until the block ends."""
+        """Broadcast until the block ends; an error that nobody foresaw ends the block, and the page is served anew.
+
+        Raises:
+            ExceptionGroup: that error, such as that no more threads are to be had.
+        """
         self._loop = asyncio.get_running_loop()
-        broadcasting = asyncio.create_task(self._broadcast())
-        try:
-            yield
-        finally:
-            self._bell.listen(None)
-            broadcasting.cancel()
-            with suppress(asyncio.CancelledError):
-                await broadcasting
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(self._broadcast)
+            try:
+                yield
+            finally:
+                self._bell.listen(None)
+                beside.cancel_scope.cancel()
 
     def _rung(self, recording_id: int) -> None:
         """In the daemon's thread: note it, and wake the broadcaster if it is not awake yet."""

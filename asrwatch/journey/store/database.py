@@ -80,13 +80,19 @@ class Database:
 
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
-        self._lock = _take_lock(state_dir)
+        self._unlock = weakref.finalize(self, os.close, _take_lock(state_dir))
+        self._unlock.atexit = (
+            False  # the process's own end gives it up, once nothing is open any more
+        )
         crash_point("locked")
         self._in_transaction = False
         self.is_lost = False
         self._told: list[dict[str, Any]] = []
         try:
             mark.check_files(state_dir)
+            # Armed before anything is opened: what ends this process in order, and be it a signal in the middle of the
+            # next lines, closes the connection, and with that goes the log that the mark says is there.
+            self._unmark = weakref.finalize(self, mark.close, state_dir)
             try:
                 self._open()
             except _OPENING:
@@ -95,10 +101,10 @@ class Database:
                     raise
                 self._open()
         except StartupError:
-            os.close(self._lock)
+            self._unlock()
             raise
         except _OPENING as error:
-            os.close(self._lock)
+            self._unlock()
             raise _cannot_open(error, state_dir) from error
 
     def _open(self) -> None:
@@ -123,7 +129,6 @@ class Database:
                     insert(tables.restored).values(at=now, missing=seen.asks - known)
                 )
         self._mark(is_open=True)
-        self._unmark = weakref.finalize(self, mark.close, self.state_dir)
 
     def _asks(self) -> int:
         with _immediately(self._connection):
@@ -160,16 +165,15 @@ class Database:
 
     def close(self) -> None:
         """Close the database and give up the lock; closing twice is harmless."""
-        self._unmark.detach()
         if not self.is_lost:  # to close is to write: not where nothing may be written any more
-            if self._lock >= 0:
+            if self._unlock.alive:
                 with suppress(SQLAlchemyError, sqlite3.Error):
                     self._mark(is_open=False)
+                mark.close(self.state_dir)  # also where nobody could count
             self._connection.close()
             self._engine.dispose()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self._unmark.detach()
+        self._unlock()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

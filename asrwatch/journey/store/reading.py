@@ -6,7 +6,7 @@ connections that write). Its transactions are to be short: while one is open, th
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from queue import Empty, LifoQueue
 from typing import Any
@@ -101,11 +101,10 @@ class Readers:
             reader = self._idle.get_nowait()
         except Empty:
             reader = Reader(self._state_dir)
-        try:
+        with ExitStack() as on_trouble:
+            on_trouble.callback(reader.close)
             yield reader
-        except StoreTrouble:
-            reader.close()
-            raise
+            on_trouble.pop_all()
         self._idle.put(reader)
 
     def close(self) -> None:
