@@ -18,7 +18,7 @@ from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import Circumstances, story_of
 from asrwatch.errors import AsrwatchError, EngineTrouble
 from asrwatch.journey.hearing import heard
-from asrwatch.journey.recording import DONE, Answer, Recording, State
+from asrwatch.journey.recording import DONE, Recording, State
 from asrwatch.journey.store import Hold, Place, Reader
 from asrwatch.web.asked import recording_in
 from asrwatch.web.rendering import Rendering
