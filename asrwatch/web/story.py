@@ -17,6 +17,7 @@ from asrwatch.desk.reports.status import Health
 from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import Circumstances, story_of
 from asrwatch.errors import AsrwatchError, EngineTrouble
+from asrwatch.journey.evidence import Answer
 from asrwatch.journey.hearing import heard
 from asrwatch.journey.recording import DONE, Recording, State
 from asrwatch.journey.store import Hold, Place, Reader
