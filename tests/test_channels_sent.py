@@ -33,7 +33,7 @@ from asrwatch.journey.preparing import Preparer
 from asrwatch.journey.recording import State
 from asrwatch.journey.speeds import FILE
 from asrwatch.journey.store import Store
-from asrwatch.sandbox import LONG_SAMPLE, SHORT_SAMPLE, Knobs, PocketSphinx, Said, Sandbox, Scripted
+from asrwatch.sandbox import LONG_SAMPLE, SHORT_SAMPLE, Knobs, PocketSphinx, Sandbox
 
 KNOBS = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0))
 
@@ -41,7 +41,7 @@ KNOBS = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0)
 @pytest.fixture
 def heard() -> Attentive:
     """What arrived at the cloud, which hears three seconds and up to six channels in everything."""
-    return Attentive(_says=Scripted(otherwise=Said(text="Hello.", channels=6)))
+    return Attentive(channels=6)
 
 
 @pytest.fixture
@@ -418,6 +418,10 @@ def test_one_call_now(tmp_path: Path, sandbox: Sandbox) -> None:
     done = bench.run(file, *asked, "--format", "txt")
     assert done.stdout == "agent:\nHello.\n\ncustomer:\nHello.\n"
     assert sandbox.bill.seconds == 6
+    assert "2 channels are transcribed, and each of them is billed" in done.stderr
+    alike = bench.run(file, "--channels", "split", "--speakers", "a,b,a", "--model", "auto")
+    assert "names a twice" in alike.stderr
+    assert alike.returncode == 2
     missing = bench.run(file, "--channels", "0,2", "--model", "auto")
     assert "The third channel is wanted" in missing.stderr
     assert missing.returncode == 1
