@@ -232,9 +232,9 @@ def pages(folder: Path, base: float) -> None:
 
 def _wait_until_calm(process: psutil.Process) -> None:
     """A daemon that has just begun takes up its files, which is not what pages are measured for."""
-    end = time.monotonic() + PATIENCE
-    while process.cpu_percent(2.0) > 10 and time.monotonic() < end:
-        pass
+    end, calm = time.monotonic() + PATIENCE, 0
+    while calm < 3 and time.monotonic() < end:
+        calm = calm + 1 if process.cpu_percent(2.0) < 10 else 0
 
 
 def idle() -> None:
