@@ -26,8 +26,9 @@ from asrwatch.journey.book import Change
 from asrwatch.journey.budget import Allowance, Budget
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.herald import Wish
+from asrwatch.journey.plan import Wishes
 from asrwatch.journey.preparing import Preparer
-from asrwatch.journey.recording import State, Wishes
+from asrwatch.journey.recording import State
 from asrwatch.journey.route import Route
 from asrwatch.journey.source import Care
 from asrwatch.journey.speeds import FILE as SPEEDS

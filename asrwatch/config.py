@@ -16,19 +16,12 @@ from pydantic import ValidationError
 from asrwatch.audio.containers import EXTENSIONS
 from asrwatch.errors import ConfigError, Problem
 from asrwatch.inbox.ignore import IgnoreRule
-from asrwatch.settings import (
-    AUTOMATIC,
-    BESIDE,
-    NO_SUCH_KEY,
-    CloudSettings,
-    InboxSettings,
-    MoveTo,
-    PartChoice,
-    Settings,
-    WebSettings,
-    did_you_mean,
-    what_is_wrong,
-)
+from asrwatch.settings import Settings
+from asrwatch.settings.choices import AUTOMATIC, PartChoice
+from asrwatch.settings.guessing import did_you_mean
+from asrwatch.settings.inbox import BESIDE, InboxSettings, MoveTo
+from asrwatch.settings.sections import CloudSettings, WebSettings
+from asrwatch.settings.wording import NO_SUCH_KEY, what_is_wrong
 from asrwatch.trust import strangers_who_may_change
 from asrwatch.values import printable
 

@@ -56,6 +56,12 @@ class Supervision:
         """Who was beyond its deadline at the last glance."""
         return self._late
 
+    @property
+    def has_died(self) -> bool:
+        """Whether nobody looks any more, though nobody ended it."""
+        begun = self._thread.ident is not None
+        return begun and not self._thread.is_alive() and not self._stopping.is_set()
+
     def start(self) -> None:
         """Begin to look, and to ping."""
         self._thread.start()

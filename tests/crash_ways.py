@@ -185,7 +185,10 @@ def _by_a_person_of_the_daemon(trial: Trial, place: str, hit: int) -> int:
     done = trial.world.call(word, *paths)
     assert daemon.wait(60) == -signal.SIGKILL, done.stderr
     trial.died()
-    trial.world.call("retry", *paths)
+    if (
+        trial.world.call("once").returncode != 0
+    ):  # it was not treated, or was asked about again when it died
+        assert trial.world.call("retry", *paths).returncode == 0
     return 2
 
 

@@ -7,7 +7,9 @@ from typing import Any, ClassVar, TypeVar
 
 from asrwatch.cloud import Cloud, KeyRing
 from asrwatch.engines import Ask, Engine, EngineOptions, Heard, Pending, Sent
-from asrwatch.journey.recording import Answer, Transcript, Wishes
+from asrwatch.journey.evidence import Answer
+from asrwatch.journey.plan import Wishes
+from asrwatch.journey.transcript import Transcript
 
 
 class FakeOptions(EngineOptions):

@@ -11,7 +11,8 @@ from asrwatch import formats, parts
 from asrwatch.errors import RecordingError
 from asrwatch.formats import Format
 from asrwatch.journey.channels import named
-from asrwatch.journey.recording import AudioFacts, Provenance, Sentence, Transcript, Word
+from asrwatch.journey.plan import AudioFacts
+from asrwatch.journey.transcript import Provenance, Sentence, Transcript, Word
 
 
 def ms(count: int) -> timedelta:

@@ -20,7 +20,7 @@ from asrwatch.inbox.messages import InboxHealed, InboxTrouble, Message
 from asrwatch.inbox.mounts import WatchMode
 from asrwatch.inbox.presence import Presence
 from asrwatch.inbox.watch import Watch
-from asrwatch.journey.recording import Fingerprint
+from asrwatch.journey.evidence import Fingerprint
 
 INTERVAL = timedelta(seconds=1)
 

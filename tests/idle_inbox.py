@@ -15,7 +15,7 @@ from inbox_helpers import Collector, raw, rule_for
 
 from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.messages import PassKind, ScanDone
-from asrwatch.journey.recording import Fingerprint
+from asrwatch.journey.evidence import Fingerprint
 
 INTERVAL = timedelta(seconds=60)
 

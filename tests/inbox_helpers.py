@@ -14,7 +14,7 @@ from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.looks import Look, Signature
 from asrwatch.inbox.messages import FileSettled, Message, ScanDone
 from asrwatch.inbox.mounts import WatchMode
-from asrwatch.journey.recording import Fingerprint
+from asrwatch.journey.evidence import Fingerprint
 
 CONTAINERS = frozenset({"wav", "mp3", "flac", "m4a"})
 PATIENCE = 60.0

@@ -4,21 +4,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from asrwatch.errors import RecordingError
-from asrwatch.journey.recording import (
+from asrwatch.journey.evidence import (
     Answer,
     Asking,
-    AudioFacts,
     Delivery,
     Failure,
     Fingerprint,
     Output,
-    Plan,
     Reading,
-    Recording,
     Staging,
-    State,
     Task,
 )
+from asrwatch.journey.plan import AudioFacts, Plan
+from asrwatch.journey.recording import Recording, State
 
 FINGERPRINT = Fingerprint(device=1, inode=2, size=3, mtime_ns=4)
 PLAN = Plan(engine="some-engine", model="some-model", options={"language": "en"}, reasons=("why",))

@@ -44,7 +44,9 @@ from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.mounts import WatchMode
 from asrwatch.journey.delivery import Rules
-from asrwatch.journey.recording import Answer, Recording, State, Wishes
+from asrwatch.journey.evidence import Answer
+from asrwatch.journey.plan import Wishes
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.route import Route
 from asrwatch.journey.store import Store
 from asrwatch.storages import Published, Source, Storage, StorageOptions

@@ -16,17 +16,11 @@ from asrwatch.formats import FormatOptions
 from asrwatch.formats.txt import Txt
 from asrwatch.journey.budget import Budget, Fuse
 from asrwatch.journey.delivery import Rules
+from asrwatch.journey.evidence import Answer, Fingerprint, Staging, Task
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.keeper import Keeper
-from asrwatch.journey.recording import (
-    Answer,
-    Fingerprint,
-    Recording,
-    Staging,
-    State,
-    Task,
-    Wishes,
-)
+from asrwatch.journey.plan import Wishes
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.route import Route
 from asrwatch.journey.store import Store
 from asrwatch.storages.public_dir import PublicDir

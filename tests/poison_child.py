@@ -13,9 +13,10 @@ from test_daemon import Scripted, World, heard
 
 from asrwatch.daemon import Daemon
 from asrwatch.engines import Ask, Heard, Pending, StillOut
-from asrwatch.journey.recording import Answer, Transcript
+from asrwatch.journey.evidence import Answer
 from asrwatch.journey.route import Route
 from asrwatch.journey.store import Store
+from asrwatch.journey.transcript import Transcript
 from asrwatch.storages import Source
 from asrwatch.storages.public_dir import PublicDir
 

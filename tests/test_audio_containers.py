@@ -10,7 +10,7 @@ from audio_helpers import encode, video
 
 from asrwatch.audio.facts import probe
 from asrwatch.errors import RecordingError
-from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.plan import AudioFacts
 
 SECONDS = 3.7
 CLOSE = timedelta(milliseconds=50)

@@ -16,7 +16,7 @@ from asrwatch.audio.flac_end import _crc8
 from asrwatch.audio.magic import HEAD
 from asrwatch.audio.reader import MOST_BYTES, MOST_READS, HeaderError, HeaderReader
 from asrwatch.errors import RecordingError
-from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.plan import AudioFacts
 
 SLOWEST = 5.0
 STARTS = [

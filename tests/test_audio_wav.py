@@ -7,7 +7,7 @@ from audio_helpers import chunk, encode, pcm, riff, wav
 
 from asrwatch.audio.facts import probe
 from asrwatch.errors import RecordingError
-from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.plan import AudioFacts
 
 SECOND = timedelta(seconds=1)
 

@@ -25,7 +25,9 @@ from asrwatch.inbox.presence import Presence
 from asrwatch.journey import journey, notes
 from asrwatch.journey.away import AWAY, come_home, is_gone
 from asrwatch.journey.delivery import Rendered, Rules, write
-from asrwatch.journey.recording import Failure, Output, Recording, State, Trouble, Wishes
+from asrwatch.journey.evidence import Failure, Output, Trouble
+from asrwatch.journey.plan import Wishes
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Store
 from asrwatch.journey.store.notes import Note, sha256_of
 

@@ -10,7 +10,8 @@ from money_helpers import Book
 from asrwatch.errors import AnswerLost, EngineError, EngineTrouble, RecordingError
 from asrwatch.journey.budget import Allowance, Budget, day_of, month_of
 from asrwatch.journey.cost import expected_bill
-from asrwatch.journey.recording import AudioFacts, State
+from asrwatch.journey.plan import AudioFacts
+from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store
 
 TEN = timedelta(seconds=10)

@@ -16,9 +16,10 @@ from asrwatch.journey.channels import billing, choose, named, needs_listening, v
 from asrwatch.journey.cutting_up import stretches
 from asrwatch.journey.dispatch import Question
 from asrwatch.journey.dispatch import choose as choose_engine
+from asrwatch.journey.plan import AudioFacts, Plan, Wishes
 from asrwatch.journey.preparing import CutOrder
-from asrwatch.journey.recording import AudioFacts, Plan, Sentence, Transcript, Wishes
 from asrwatch.journey.store import Store
+from asrwatch.journey.transcript import Sentence, Transcript
 
 CALL = AudioFacts(
     container="wav", duration=timedelta(minutes=12), channels=2, same_channels=False, tracks=1

@@ -26,9 +26,11 @@ from asrwatch.audio.orders import RATE, Codec, Survey, Surveyed, samples
 from asrwatch.audio.studio import Studio
 from asrwatch.engines.qwen3_asr_flash_filetrans import FiletransOptions, Qwen3AsrFlashFiletrans
 from asrwatch.errors import RecordingError
+from asrwatch.journey.evidence import Reading
 from asrwatch.journey.journey import announce
+from asrwatch.journey.plan import AudioFacts, Plan, Wishes
 from asrwatch.journey.preparing import Preparer
-from asrwatch.journey.recording import AudioFacts, Plan, Reading, State, Wishes
+from asrwatch.journey.recording import State
 from asrwatch.journey.speeds import FILE
 from asrwatch.journey.store import Store
 from asrwatch.sandbox import LONG_SAMPLE, SHORT_SAMPLE, Knobs, PocketSphinx, Said, Sandbox, Scripted

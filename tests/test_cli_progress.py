@@ -10,7 +10,8 @@ from journey_helpers import FAILURE, STAGING, a_recording
 
 from asrwatch.cli._progress import Lines, Tally, line_of_change
 from asrwatch.journey.book import Change
-from asrwatch.journey.recording import Recording, Staging, State, Trouble
+from asrwatch.journey.evidence import Staging, Trouble
+from asrwatch.journey.recording import Recording, State
 
 
 def changed(before: Recording | None, after: Recording) -> Change:

@@ -24,7 +24,8 @@ from asrwatch.errors import TemporaryError
 from asrwatch.inbox.looks import Look, Signature
 from asrwatch.inbox.settle import Settler
 from asrwatch.journey import timeshift
-from asrwatch.journey.recording import State, Trouble
+from asrwatch.journey.evidence import Trouble
+from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store
 
 HOUR, YEARS = timedelta(hours=1), timedelta(days=3653)

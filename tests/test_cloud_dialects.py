@@ -22,7 +22,8 @@ from asrwatch.errors import (
     TicketLost,
     UrlExpired,
 )
-from asrwatch.journey.recording import Answer, Transcript
+from asrwatch.journey.evidence import Answer
+from asrwatch.journey.transcript import Transcript
 
 COMPAT = {
     "id": "chatcmpl-0d7e",

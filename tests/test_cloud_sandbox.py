@@ -35,7 +35,7 @@ from asrwatch.errors import (
     TicketLost,
     UrlExpired,
 )
-from asrwatch.journey.recording import Wishes
+from asrwatch.journey.plan import Wishes
 from asrwatch.sandbox import Fault, Knobs, Route, Said, Sandbox, Scripted, Wire
 from asrwatch.storages import Source
 from asrwatch.storages.dashscope_temp import DashscopeTemp, DashscopeTempOptions

@@ -38,8 +38,9 @@ from asrwatch.inbox.looks import Look, Why
 from asrwatch.inbox.marker import Marker
 from asrwatch.inbox.rounds import Rounds
 from asrwatch.inbox.settle import Settler
+from asrwatch.journey.evidence import Failure
 from asrwatch.journey.journey import advance
-from asrwatch.journey.recording import SUPERSEDED, VANISHED, Failure, Recording, State
+from asrwatch.journey.recording import SUPERSEDED, VANISHED, Recording, State
 from asrwatch.journey.source import check_arrived
 from asrwatch.journey.store import Store
 from asrwatch.sandbox.recogniser import Sound

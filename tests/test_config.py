@@ -11,14 +11,14 @@ from asrwatch import engines, parts
 from asrwatch.config import LARGEST_FILE, find_file, load
 from asrwatch.engines import Engine
 from asrwatch.errors import ConfigError, Problem
-from asrwatch.settings import (
+from asrwatch.settings import Settings
+from asrwatch.settings.choices import PartChoice
+from asrwatch.settings.inbox import InboxSettings
+from asrwatch.settings.sections import (
     AllowanceSettings,
     BackupSettings,
     BudgetSettings,
     CloudSettings,
-    InboxSettings,
-    PartChoice,
-    Settings,
 )
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"

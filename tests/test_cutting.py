@@ -11,9 +11,11 @@ from hypothesis import strategies as some
 from asrwatch.audio import cutting
 from asrwatch.audio.booth import surveying
 from asrwatch.audio.cutting import Stretch
+from asrwatch.journey.evidence import Answer
 from asrwatch.journey.joining import is_joined, joined, pieces_in, read
 from asrwatch.journey.overlapping import without_what_both_have
-from asrwatch.journey.recording import Answer, Cut, Piece, Sentence, Transcript, Word
+from asrwatch.journey.plan import Cut, Piece
+from asrwatch.journey.transcript import Sentence, Transcript, Word
 
 SECOND = 16_000
 SPAN = timedelta(seconds=1)

@@ -17,15 +17,9 @@ from hypothesis import strategies as st
 from asrwatch import files
 from asrwatch.errors import OurBug, RecordingError, TemporaryError
 from asrwatch.journey.delivery import Original, Rendered, Rules, decide, finish, save, write
-from asrwatch.journey.recording import (
-    AudioFacts,
-    Fingerprint,
-    Output,
-    Plan,
-    Reading,
-    Recording,
-    State,
-)
+from asrwatch.journey.evidence import Fingerprint, Output, Reading
+from asrwatch.journey.plan import AudioFacts, Plan
+from asrwatch.journey.recording import Recording, State
 
 NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 SOUND = b"RIFF" + bytes(5_000)

@@ -27,7 +27,8 @@ from asrwatch.desk.reports.explanation import Explanation
 from asrwatch.desk.reports.status import Status
 from asrwatch.desk.reports.treatment import Treatment
 from asrwatch.errors import EngineTrouble
-from asrwatch.journey.recording import Delivery, Fingerprint, Recording, State, Trouble
+from asrwatch.journey.evidence import Delivery, Fingerprint, Trouble
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import EVERY_ENGINE, Hold, Store
 
 TALK = b"/inbox/talk.wav"

@@ -13,7 +13,7 @@ from test_preparing import Attentive, damage
 
 from asrwatch.audio.diet import CLEARLY, Diet, Speeds, Upload, judge
 from asrwatch.audio.orders import Codec
-from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.plan import AudioFacts
 from asrwatch.journey.speeds import FILE, LEAST_UPLOADED, Speedometer
 from asrwatch.sandbox import Knobs, Sandbox
 

@@ -14,8 +14,8 @@ from asrwatch.cloud.bodies import encoded_size as encoded_by_the_body
 from asrwatch.engines import Engine
 from asrwatch.errors import RecordingError
 from asrwatch.journey.dispatch import Candidate, Choice, Question, choose, encoded_size
+from asrwatch.journey.plan import AudioFacts, Preparation, Wishes
 from asrwatch.journey.planning import candidate_of
-from asrwatch.journey.recording import AudioFacts, Preparation, Wishes
 
 FLASH = "qwen3-asr-flash"
 FILETRANS = "qwen3-asr-flash-filetrans"

@@ -22,8 +22,8 @@ from asrwatch.errors import (
     RecordingError,
     UrlExpired,
 )
-from asrwatch.journey.recording import Answer as RawAnswer
-from asrwatch.journey.recording import Wishes
+from asrwatch.journey.evidence import Answer as RawAnswer
+from asrwatch.journey.plan import Wishes
 
 NAMES = parts.names(engines)
 

@@ -21,9 +21,11 @@ from asrwatch.errors import SourceChanged, TemporaryError
 from asrwatch.files import fingerprint_of
 from asrwatch.heartbeats import Heartbeats
 from asrwatch.inbox.lookout import InboxView, Lookout
+from asrwatch.journey.evidence import Fingerprint
 from asrwatch.journey.journey import advance
+from asrwatch.journey.plan import Prepared
 from asrwatch.journey.preparing import Preparer
-from asrwatch.journey.recording import Fingerprint, Prepared, Recording
+from asrwatch.journey.recording import Recording
 from asrwatch.journey.store import Store, StoreTrouble
 from asrwatch.journey.watched import Watched
 

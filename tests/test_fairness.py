@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from money_helpers import Book
 
 from asrwatch.daemon.slots import CHORES
-from asrwatch.journey.recording import Fingerprint, Recording
+from asrwatch.journey.evidence import Fingerprint
+from asrwatch.journey.recording import Recording
 from asrwatch.journey.store import Store
 
 FLOOD = 150

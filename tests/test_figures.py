@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 from journey_helpers import a_recording
 
-from asrwatch.journey.recording import Answer, Recording, State
+from asrwatch.journey.evidence import Answer
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Store
 from asrwatch.journey.store.figures import BEYOND, STEPS, bucket_of, waited
 

@@ -21,7 +21,7 @@ from asrwatch.errors import RecordingError, SourceChanged, TemporaryError, Vanis
 from asrwatch.files import folders, moving
 from asrwatch.files.filenames import fitted
 from asrwatch.files.oserrors import trouble
-from asrwatch.journey.recording import Fingerprint
+from asrwatch.journey.evidence import Fingerprint
 
 ROOT = os.geteuid() == 0
 CONTENT = b"RIFF" + bytes(range(256)) * 40

@@ -19,7 +19,7 @@ from format_helpers import (
 
 from asrwatch import formats, parts
 from asrwatch.errors import RecordingError
-from asrwatch.journey.recording import Sentence, Transcript, Word
+from asrwatch.journey.transcript import Sentence, Transcript, Word
 
 NAMES = parts.names(formats)
 TIMELESS = tuple(name for name in NAMES if not part(name).timestamps)

@@ -12,7 +12,7 @@ from asrwatch.formats._alignment import Clock
 from asrwatch.formats._cues import Cue, CueOptions, cues
 from asrwatch.formats._lines import Breaks, columns_of
 from asrwatch.formats._text import one_line
-from asrwatch.journey.recording import Sentence, Transcript, Word
+from asrwatch.journey.transcript import Sentence, Transcript, Word
 
 OPTIONS = CueOptions()
 # what recordings hold, and what breaks programs: scripts, marks, joiners, wide and combining characters

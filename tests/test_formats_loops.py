@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asrwatch.formats._loops import MOST_TIMES, loops
-from asrwatch.journey.recording import Transcript
+from asrwatch.journey.transcript import Transcript
 
 
 @pytest.mark.parametrize(

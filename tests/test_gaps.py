@@ -23,7 +23,7 @@ from asrwatch.audio.orders import Survey, Surveyed
 from asrwatch.audio.studio import DEMUXERS
 from asrwatch.errors import RecordingError
 from asrwatch.journey.lacking import check_whole, missing
-from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.plan import AudioFacts
 from asrwatch.sandbox import Knobs, Sandbox
 
 RATE = 48_000

@@ -20,11 +20,13 @@ from asrwatch.audio.studio import Studio
 from asrwatch.errors import RecordingError, SourceChanged, TemporaryError
 from asrwatch.files import fingerprint_of, hash_whole
 from asrwatch.journey.dispatch import Question
+from asrwatch.journey.evidence import Reading
 from asrwatch.journey.growing import Growing
 from asrwatch.journey.journey import advance
+from asrwatch.journey.plan import Preparation, Wishes
 from asrwatch.journey.planning import plan_for
 from asrwatch.journey.preparing import Preparer
-from asrwatch.journey.recording import Preparation, Reading, Recording, Wishes
+from asrwatch.journey.recording import Recording
 from asrwatch.journey.route import Route
 from asrwatch.journey.speeds import Speedometer
 from asrwatch.journey.store import Store

@@ -22,7 +22,8 @@ from asrwatch.daemon import Daemon
 from asrwatch.daemon.mail import StepDone
 from asrwatch.errors import EngineError, EngineTrouble, TemporaryError
 from asrwatch.heartbeats import CALLED_OFF, Heartbeats, allow, beat, idle, vital
-from asrwatch.journey.recording import Asking, Recording, State
+from asrwatch.journey.evidence import Asking
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.request import WHO
 from asrwatch.journey.store import Store
 from asrwatch.supervision import Supervision

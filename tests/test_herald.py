@@ -11,14 +11,16 @@ from journey_helpers import a_recording
 
 from asrwatch.clock import Step
 from asrwatch.errors import EngineTrouble, RecordingError, TemporaryError
+from asrwatch.journey.evidence import Failure
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.herald import Herald, Wish
 from asrwatch.journey.keeper import Keeper
 from asrwatch.journey.postman import LEAST_ATTEMPTS
-from asrwatch.journey.recording import Failure, Recording, Sentence, State
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.room import Shortage
 from asrwatch.journey.store import EVERY_ENGINE, Hold, Letter, Store
 from asrwatch.journey.tidings import together
+from asrwatch.journey.transcript import Sentence
 from asrwatch.news import About, News, Standstill
 from asrwatch.notifiers import Gone, NotifierOptions, Occasion, Refused
 

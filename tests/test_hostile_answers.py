@@ -40,8 +40,9 @@ from asrwatch.engines import Ask, Heard, LocalAudio, StillOut
 from asrwatch.errors import ConfigError, RecordingError, TaskOutstanding, TemporaryError
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.keeper import Keeper
+from asrwatch.journey.plan import Wishes
 from asrwatch.journey.poller import TaskNews
-from asrwatch.journey.recording import Recording, State, Wishes
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Store
 
 FILETRANS = "qwen3-asr-flash-filetrans"

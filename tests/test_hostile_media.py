@@ -26,8 +26,8 @@ from asrwatch.cli._finding import Level
 from asrwatch.cli._findings import codecs_finding
 from asrwatch.errors import AsrwatchError, RecordingError, StartupError, TemporaryError
 from asrwatch.journey.dispatch import Question, choose
+from asrwatch.journey.plan import AudioFacts, Preparation, Wishes
 from asrwatch.journey.preparing import Preparer
-from asrwatch.journey.recording import AudioFacts, Preparation, Wishes
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
 
 HERE = Path(__file__).parent

@@ -9,20 +9,12 @@ from journey_helpers import FAILURE, FINGERPRINT, READING
 from asrwatch.audio import cutting
 from asrwatch.errors import RecordingError, SourceChanged, TemporaryError, TicketLost
 from asrwatch.inbox.messages import FileSettled
+from asrwatch.journey.evidence import Answer, Asking, Delivery, Staging
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.joining import pieces_in
 from asrwatch.journey.keeper import Keeper
-from asrwatch.journey.recording import (
-    Answer,
-    Asking,
-    Delivery,
-    Piece,
-    Preparation,
-    Prepared,
-    Recording,
-    Staging,
-    State,
-)
+from asrwatch.journey.plan import Piece, Preparation, Prepared
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Store
 
 MINUTE = timedelta(minutes=1)

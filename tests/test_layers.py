@@ -26,6 +26,8 @@ HELPERS = BOTTOM | {
     "news",
 }
 RECORDING = HELPERS | {"recording"}
+# The values that every room speaks of.
+LANGUAGE = {"recording", "evidence", "plan", "transcript"}
 
 # Which rooms a room may import from, besides itself. The design's picture (section 2), from the bottom up:
 # errors, values -> recording -> files, audio, cloud, part protocols -> part files -> inbox, journey, config
@@ -196,7 +198,7 @@ def room(module: str) -> str:
     first, _, rest = module.removeprefix("asrwatch").removeprefix(".").partition(".")
     if not first or first == "__main__":
         return "package" if not first else "cli"
-    if first == "journey" and rest == "recording":
+    if first == "journey" and rest in LANGUAGE:
         return "recording"
     if first in PARTS:
         return "part files" if rest else "protocols"

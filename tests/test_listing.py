@@ -13,7 +13,7 @@ from journey_helpers import a_recording
 from asrwatch.journey.recording import State
 from asrwatch.journey.store import Reader, Readers, Store, StoreTrouble, Wanted
 from asrwatch.journey.store.listing import _WAITING_LONGEST
-from asrwatch.journey.store.recordings import _COUNT_BY_STATE
+from asrwatch.journey.store.lookups import _COUNT_BY_STATE
 
 pytestmark = pytest.mark.xdist_group("listing")  # what they share is made once
 

@@ -39,6 +39,8 @@ from asrwatch.metrics.measured import Measured, Spending, measure
 from asrwatch.metrics.textfile import TextFile, metrics_file
 from asrwatch.metrics.vitals import Vitals
 from asrwatch.news import Standstill
+from asrwatch.supervision import Supervision
+from asrwatch.systemd import Notifier
 from asrwatch.web.remembering import Remembering
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -144,6 +146,8 @@ def test_every_figure_is_told_as_it_is() -> None:
     tasks = "qwen3-asr-flash-filetrans"
     assert told.value("asrwatch_tasks_outstanding", engine=tasks) == 2
     assert told.value("asrwatch_oldest_task_age_seconds", engine=tasks) == 3600
+    assert told.value("asrwatch_tasks_outstanding", engine=engine) == 0
+    assert told.value("asrwatch_oldest_task_age_seconds", engine=engine) == 0
     assert told.value("asrwatch_spent_money", period="day", currency="CNY") == 3
     assert told.value("asrwatch_budget_left_money", period="day", currency="CNY") == 7
     assert told.value("asrwatch_budget_left_audio_seconds", period="day") == 3 * 3600
@@ -152,6 +156,14 @@ def test_every_figure_is_told_as_it_is() -> None:
     assert told.value("asrwatch_hold_remaining_seconds", engine=engine, reason="throttled") == 30
     assert told.value("asrwatch_folders_without_room") == 1
     assert told.value("asrwatch_steps_under_way") == 2
+
+
+def test_what_grows_is_there_before_it_grows() -> None:
+    """To Prometheus the first of a series is no increase: what is alarmed about, and waits, begin with 0."""
+    told = shown(dataclasses.replace(everything(), waits={}))
+    assert told.value("asrwatch_requests_total", engine="qwen3-asr-flash", outcome="again") == 0
+    assert told.value("asrwatch_requests_total", engine="qwen3-asr-flash", outcome="answered") == 4
+    assert told.value("asrwatch_delivery_seconds_count", inbox="dictation") == 0
 
 
 def test_the_histogram_adds_up() -> None:
@@ -517,6 +529,24 @@ def test_only_threads_that_matter_cost_the_life(tmp_path: Path) -> None:
     gets_on = dataclasses.replace(hanging, late=tuple)
     assert "inbox inbox" not in wrong(gets_on)
     assert "running" in wrong(vitals(tmp_path, ending=lambda: True))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nobody_is_alive_where_nobody_looks(tmp_path: Path) -> None:
+    """A supervision that has died cannot say that threads get on; one that was ended is no trouble."""
+
+    class Breaks(Notifier):
+        def alive(self) -> None:
+            raise MemoryError
+
+    supervision = Supervision(Heartbeats(), Breaks())
+    found = vitals(tmp_path, unwatched=lambda: supervision.has_died)
+    assert all(each.is_well for each in found.alive())
+    supervision.start()
+    wait_for(lambda: supervision.has_died)
+    assert [each.wrong for each in found.alive()] == ["whoever looks after the threads has died"]
+    supervision.stop()
+    assert not supervision.has_died
 
 
 def test_what_is_dear_is_found_less_often() -> None:

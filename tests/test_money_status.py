@@ -20,7 +20,8 @@ from asrwatch.desk.reports.status import Status
 from asrwatch.errors import AnswerLost, ConfigError, RecordingError
 from asrwatch.journey.budget import Allowance, Budget, day_of
 from asrwatch.journey.store import Store
-from asrwatch.settings import BudgetSettings, Settings
+from asrwatch.settings import Settings
+from asrwatch.settings.sections import BudgetSettings
 from asrwatch.values import format_hours, format_money
 
 TEN = timedelta(seconds=10)

@@ -14,8 +14,9 @@ from asrwatch.inbox.presence import Presence
 from asrwatch.inbox.signs import NOTE_ENDING, is_note
 from asrwatch.journey import notes
 from asrwatch.journey.delivery import Rules
+from asrwatch.journey.evidence import Trouble
 from asrwatch.journey.notes import Outcome, text_about
-from asrwatch.journey.recording import SUPERSEDED, Recording, State, Trouble
+from asrwatch.journey.recording import SUPERSEDED, Recording, State
 from asrwatch.journey.store import Store
 from asrwatch.journey.store.notes import Note, sha256_of
 

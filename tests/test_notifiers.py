@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from notify_helpers import SECRET, Receiver, a_message, receiving, secret_file
+from notify_helpers import SECRET, Got, Receiver, a_message, receiving, secret_file
 from standardwebhooks import Webhook as Independent
 from standardwebhooks import WebhookVerificationError
 from wait_helpers import wait_for
 
 from asrwatch import notifiers, parts
+from asrwatch.daemon.telling import USUAL
 from asrwatch.errors import AsrwatchError, TemporaryError
+from asrwatch.heartbeats import Heartbeats, Late
 from asrwatch.news import as_json, news_from_json, news_to_json
 from asrwatch.notifiers import Gone, Notifier, Refused, Surroundings
 from asrwatch.values import Secret
@@ -358,6 +360,32 @@ def test_a_command_that_hangs_is_killed_with_all_it_started(tmp_path: Path) -> N
     assert len(numbers) == 2
     for number in numbers:
         wait_for(lambda number=number: not alive(number))  # type: ignore[misc] # bound at once
+
+
+def test_a_time_limit_of_ones_own_is_no_hang(receiver: Receiver, tmp_path: Path) -> None:
+    """A command or a receiver that may take an hour is not reported as stuck after two minutes."""
+    clock: list[float] = [0.0]
+    late: list[Late] = []
+    hearts = Heartbeats(lambda: clock[0])
+    answered = threading.Event()
+
+    def respond(_: Got) -> int:
+        clock[0] += 1800
+        late.extend(hearts.late())
+        answered.set()
+        return 204
+
+    receiver.respond = respond
+    command = script(tmp_path, f"import urllib.request as u; u.urlopen({receiver.url!r}, b'x')\n")
+    for notifier in (
+        made("exec", command=command, timeout="1h"),
+        webhook(receiver, tmp_path, timeout="1h"),
+    ):
+        answered.clear()
+        with hearts.pulse("telling", usual=USUAL, vital=False):
+            notifier.send(a_message())
+        assert answered.is_set()
+    assert late == []
 
 
 def alive(pid: int) -> bool:

@@ -13,16 +13,10 @@ from test_daemon import World
 from asrwatch.audio.studio import Studio
 from asrwatch.desk.another import offers
 from asrwatch.engines.qwen3_asr_flash import FlashOptions, Qwen3AsrFlash
+from asrwatch.journey.evidence import Answer, Reading
+from asrwatch.journey.plan import AudioFacts, Plan, Wishes
 from asrwatch.journey.preparing import Preparer
-from asrwatch.journey.recording import (
-    Answer,
-    AudioFacts,
-    Plan,
-    Reading,
-    Recording,
-    State,
-    Wishes,
-)
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Store
 
 

@@ -16,7 +16,8 @@ from asrwatch.daemon import Daemon
 from asrwatch.daemon.mail import Call, Stop
 from asrwatch.engines import Sent
 from asrwatch.errors import OutOfOrder, StartupError
-from asrwatch.journey.recording import State, Wishes
+from asrwatch.journey.plan import Wishes
+from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store
 
 

@@ -11,8 +11,9 @@ from journey_helpers import a_recording
 
 from asrwatch.engines import Heard, StillOut
 from asrwatch.errors import AsrwatchError, TemporaryError, TicketLost
+from asrwatch.journey.evidence import Answer
 from asrwatch.journey.poller import TaskNews, ask_about, next_wait, soon
-from asrwatch.journey.recording import Answer, Recording, State
+from asrwatch.journey.recording import Recording, State
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 

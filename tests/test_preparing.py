@@ -27,8 +27,9 @@ from asrwatch.audio.studio import Studio
 from asrwatch.errors import RecordingError, SourceChanged
 from asrwatch.journey.gate import Gate
 from asrwatch.journey.keeper import SWEEP_EVERY, Keeper
+from asrwatch.journey.plan import AudioFacts, Prepared
 from asrwatch.journey.preparing import Preparer
-from asrwatch.journey.recording import AudioFacts, Prepared, State
+from asrwatch.journey.recording import State
 from asrwatch.journey.store import Store
 from asrwatch.sandbox import Knobs, Said, Sandbox, Scripted
 from asrwatch.sandbox.recogniser import Listening, Sound

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from journey_helpers import FAILURE, FINGERPRINT, PLAN, READING, STAGING, a_recording
 
 from asrwatch.errors import OurBug
-from asrwatch.journey.recording import NEXT, Asking, Plan, Recording, State, Task, purchase_key
+from asrwatch.journey.evidence import Asking, Task
+from asrwatch.journey.plan import Plan, purchase_key
+from asrwatch.journey.recording import NEXT, Recording, State
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)

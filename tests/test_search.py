@@ -14,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asrwatch.errors import UsageError
+from asrwatch.journey.evidence import Answer
 from asrwatch.journey.filling import Filler
-from asrwatch.journey.recording import Answer, Recording, Sentence, State
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Search, Store
 from asrwatch.journey.store.said import _FIRST, find_in
 from asrwatch.journey.store.searching import excerpt, phrases, query, split
+from asrwatch.journey.transcript import Sentence
 
 ZOO = "Der Löwe sprach mit dem Bären über die Straße."
 CHINESE = "今天我们讨论语音识别的价格。明天再说。"

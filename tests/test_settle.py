@@ -8,7 +8,7 @@ from inbox_helpers import HandClock, look
 
 from asrwatch.inbox.looks import Why
 from asrwatch.inbox.settle import Settler
-from asrwatch.journey.recording import Fingerprint
+from asrwatch.journey.evidence import Fingerprint
 
 A = b"/in/a.wav"
 

@@ -13,7 +13,7 @@ from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.scan import Folder, look_at, scan
 from asrwatch.inbox.signs import skipped_by
 from asrwatch.sandbox import Knobs, Sandbox
-from asrwatch.settings import InboxSettings
+from asrwatch.settings.inbox import InboxSettings
 
 SKIP = ".asrwatch-skip"
 

@@ -22,7 +22,8 @@ from asrwatch.desk.reports.treatment import Treatment
 from asrwatch.engines import Ask, Engine, Heard, LocalAudio, Pending, RemoteAudio
 from asrwatch.errors import AnswerLost, RecordingError
 from asrwatch.journey import journey
-from asrwatch.journey.recording import Recording, State, Wishes
+from asrwatch.journey.plan import Wishes
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.spool import FOLDER, UNREADABLE, Spool
 from asrwatch.journey.store import Store
 from asrwatch.journey.trouble import READ_AGAIN

@@ -11,7 +11,8 @@ from journey_helpers import READING, STAGING, a_recording
 from sqlalchemy import text
 
 from asrwatch.errors import EngineTrouble, NeedsPerson, OurBug, StartupError
-from asrwatch.journey.recording import Answer, Output, Recording, State
+from asrwatch.journey.evidence import Answer, Output
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import EVERY_ENGINE, Hold, Store, StoreTrouble
 
 

@@ -19,7 +19,8 @@ from asrwatch.daemon import Daemon
 from asrwatch.daemon.mail import Call
 from asrwatch.files.room import Space
 from asrwatch.inbox.lookout import Lookout
-from asrwatch.journey.recording import State, Trouble
+from asrwatch.journey.evidence import Trouble
+from asrwatch.journey.recording import State
 from asrwatch.journey.room import FRESH, Room, RoomSeen
 from asrwatch.journey.store import Store
 from asrwatch.journey.stranded import is_stranded

@@ -19,7 +19,7 @@ from asrwatch.errors import (
     TicketLost,
     UsageError,
 )
-from asrwatch.journey.recording import Wishes
+from asrwatch.journey.plan import Wishes
 from asrwatch.sandbox import Fault, Knobs, Route, Sandbox, Scripted, Wire
 from asrwatch.transcription import NotHonoured
 from asrwatch.transcription.request import wishes_of

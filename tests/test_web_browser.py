@@ -1,6 +1,7 @@
 """The status page in a real browser: live, heard, acted upon, on a phone, in the dark, by keyboard."""
 
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -67,9 +68,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
             installed.kill_all()
 
 
-def open_story(page: Page, home: Home, name: str) -> None:
+def open_story(page: Page, url: str, name: str) -> None:
     """Go to a recording's page through the list."""
-    page.goto(f"{home.url}recordings")
+    page.goto(f"{url}recordings")
     page.get_by_role("link", name=name, exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(name)
 
@@ -105,7 +106,7 @@ def test_a_recording_is_seen_on_its_way(browser: Browser, home: Home) -> None:
 def test_a_clicked_word_is_heard(browser: Browser, home: Home) -> None:
     """A click on a word plays from there; what is said is marked as it is said; a sentence by keyboard, too."""
     with visiting(browser, home.url) as page:
-        open_story(page, home, "talk.wav")
+        open_story(page, home.url, "talk.wav")
         word = page.locator(".w", has_text="ends")
         word.click()
         at = float(word.get_attribute("data-at") or 0)
@@ -127,7 +128,7 @@ def test_a_clicked_word_is_heard(browser: Browser, home: Home) -> None:
 def test_what_people_wrote_stays_text(browser: Browser, home: Home) -> None:
     """Markup in names and transcripts is shown, not obeyed: no script of theirs runs, no element is made [X20]."""
     with visiting(browser, home.url) as page:
-        open_story(page, home, EVIL)
+        open_story(page, home.url, EVIL)
         transcript = page.locator(".transcript")
         expect(transcript).to_contain_text("<script>alert(1)</script>")
         assert page.locator(".transcript b:not(.who), main img, main script").count() == 0
@@ -138,14 +139,14 @@ def test_what_people_wrote_stays_text(browser: Browser, home: Home) -> None:
 def test_a_failed_one_is_retried(browser: Browser, home: Home) -> None:
     """Its page says why it failed and what to do; mended, one button takes it up again, and it is delivered."""
     with visiting(browser, home.url) as page:
-        open_story(page, home, "broken.wav")
+        open_story(page, home.url, "broken.wav")
         expect(page.locator(".notice.bad")).to_contain_text("What to do")
         write_wav(home.installed.inbox / "later.wav", seconds=2, number=9)
         open_story_when_there(page, home, "later.wav")
         page.get_by_text("Forget", exact=True).first.click()
         page.get_by_role("button", name="Forget").click()
         expect(page.locator(".notice.good")).to_contain_text("It is forgotten")
-        open_story(page, home, "broken.wav")
+        open_story(page, home.url, "broken.wav")
         page.get_by_text("Retry", exact=True).first.click()
         page.get_by_role("button", name="Retry").click()
         expect(page.locator(".notice.good")).to_contain_text("It starts over from the file.")
@@ -157,7 +158,7 @@ def open_story_when_there(page: Page, home: Home, name: str) -> None:
     home.installed.text_of(Path(name).stem)
     page.goto(f"{home.url}recordings?state=delivered")
     expect(page.get_by_role("link", name=name, exact=True)).to_be_visible()
-    open_story(page, home, name)
+    open_story(page, home.url, name)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -167,7 +168,7 @@ def test_a_phone_shows_it_all(browser: Browser, home: Home, scheme: str) -> None
         pages = ["", "recordings", "recordings?state=failed"]
         for place in (*pages, None):
             if place is None:
-                open_story(page, home, "talk.wav")
+                open_story(page, home.url, "talk.wav")
             else:
                 page.goto(home.url + place)
             for details in page.locator("details").all():
@@ -195,7 +196,7 @@ def test_chinese_for_who_reads_it(browser: Browser, home: Home) -> None:
 def test_the_keyboard_is_enough(browser: Browser, home: Home) -> None:
     """The first Tab offers to skip to the content; everything that can be done has focus sooner or later."""
     with visiting(browser, home.url) as page:
-        open_story(page, home, "talk.wav")
+        open_story(page, home.url, "talk.wav")
         page.keyboard.press("Tab")
         expect(page.locator(":focus")).to_have_text("Skip to the content")
         reached = set()
@@ -213,6 +214,110 @@ def test_the_keyboard_is_enough(browser: Browser, home: Home) -> None:
         ):
             assert any(each.startswith(wanted) for each in reached), (wanted, reached)
         assert any(each.startswith("AUDIO") for each in reached)
+
+
+def test_tabs_nobody_sees_hold_no_connection(browser: Browser, home: Home) -> None:
+    """A tab that is not looked at hangs up, as browsers have six connections for all; seen again, it catches up."""
+
+    def turns(page: Page, hidden: bool) -> None:
+        page.evaluate(
+            """(hidden) => {
+                Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+                document.dispatchEvent(new Event("visibilitychange"));
+            }""",
+            hidden,
+        )
+
+    with visiting(browser, f"{home.url}recordings") as first:
+        expect(first.locator("[data-live]")).to_have_text("live")
+        turns(first, hidden=True)
+        for _ in range(7):
+            page = first.context.new_page()
+            page.goto(home.url)
+            expect(page.locator("[data-live]")).to_have_text("live")
+            turns(page, hidden=True)
+        write_wav(home.installed.inbox / "meanwhile.wav", seconds=2, number=31)
+        home.installed.text_of("meanwhile")
+        assert first.locator("tr", has_text="meanwhile.wav").count() == 0
+        turns(first, hidden=False)
+        expect(first.locator("tr", has_text="meanwhile.wav").locator(".badge")).to_have_text(
+            "delivered"
+        )
+
+
+def test_a_row_without_news_of_its_own_is_looked_up(browser: Browser, home: Home) -> None:
+    """Of a burst only the newest rows are sent; a page that shows another of those that changed looks for itself."""
+    with visiting(browser, f"{home.url}recordings?q=talk.wav") as page:
+        expect(page.locator("[data-live]")).to_have_text("live")
+        row = page.locator("tr[data-recording]")
+        number = int(row.get_attribute("data-recording") or 0)
+        told = f'event: change\ndata: {{"ids": [{number}], "rows": {{}}}}\n\n'
+        page.route(
+            "**/events*",
+            lambda route: route.fulfill(content_type="text/event-stream", body=told),
+        )
+        with page.expect_request(lambda asked: asked.resource_type == "fetch") as looked:
+            page.reload()
+        assert looked.value.url == page.url
+        expect(row.locator(".badge")).to_have_text("delivered")
+
+
+def test_a_click_meets_what_was_pressed(browser: Browser, home: Home) -> None:
+    """While a button of the mouse is down nothing is exchanged under it; what came meanwhile is shown after it."""
+    with visiting(browser, home.url) as page:
+        expect(page.locator("[data-live]")).to_have_text("live")
+        page.get_by_role("link", name="All recordings").hover()
+        page.mouse.down()
+        write_wav(home.installed.inbox / "pressed.wav", seconds=2, number=33)
+        home.installed.text_of("pressed")
+        page.wait_for_timeout(1500)
+        assert page.locator("tr", has_text="pressed.wav").count() == 0
+        page.mouse.move(2, 2)
+        page.mouse.up()
+        expect(page.locator("tr", has_text="pressed.wav").locator(".badge")).to_have_text(
+            "delivered"
+        )
+
+
+def test_a_restart_under_an_open_page(browser: Browser, tmp_path: Path) -> None:
+    """The page says that nobody is there; afterwards it goes on as it is: what was typed stays, its buttons work."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    installed = Installed(
+        root=tmp_path, url="http://127.0.0.1:9", more={"web": {"listen": f"127.0.0.1:{port}"}}
+    )
+    for name in ("one.wav", "two.wav"):
+        (installed.inbox / name).write_bytes(b"this is no recording " * 99)
+    try:
+        process = installed.start()
+        wait_for(lambda: installed.status()["page"])
+        url = f"http://127.0.0.1:{port}/"
+        with visiting(browser, url, expected=("net::ERR_",)) as page:
+            open_story(page, url, "one.wav")
+            page.get_by_text("Forget", exact=True).first.click()
+            form = page.locator("input[name=form]").first
+            before = form.input_value()
+            other = page.context.new_page()
+            other.goto(f"{url}recordings")
+            other.get_by_role("searchbox").fill("half a word")
+            assert installed.stop(process) == 0
+            for each in (page, other):
+                expect(each.locator("[data-live]")).to_have_text("not connected")
+            (installed.inbox / "three.wav").write_bytes(b"nor is this " * 99)
+            process = installed.start()
+            for each in (page, other):
+                expect(each.locator("[data-live]")).to_have_text("live")
+            expect(other.locator("tr", has_text="three.wav").locator(".badge")).to_have_text(
+                "failed"
+            )
+            expect(other.get_by_role("searchbox")).to_have_value("half a word")
+            expect(form).not_to_have_value(before)
+            page.get_by_role("button", name="Forget").click()
+            expect(page.locator(".notice.good")).to_contain_text("It is forgotten")
+        assert installed.stop(process) == 0
+    finally:
+        installed.kill_all()
 
 
 @pytest.mark.soak

@@ -23,8 +23,10 @@ from wav_helpers import wav_bytes
 from web_helpers import Visitor, living_with_page, served, settings_for_page
 
 from asrwatch.files import fingerprint_of
-from asrwatch.journey.recording import Delivery, Output, Reading, Sentence, State, Transcript, Word
+from asrwatch.journey.evidence import Delivery, Output, Reading
+from asrwatch.journey.recording import State
 from asrwatch.journey.store import Reader, Store
+from asrwatch.journey.transcript import Sentence, Transcript, Word
 from asrwatch.web.remembering import Remembering
 from asrwatch.web.story import Seen
 from asrwatch.web.transcript import CHUNK, chunks, said, times

@@ -16,17 +16,11 @@ from asrwatch.audio.orders import Codec
 from asrwatch.audio.studio import Studio
 from asrwatch.errors import RecordingError, SourceChanged
 from asrwatch.files import fingerprint_of, hash_whole
+from asrwatch.journey.evidence import Reading
 from asrwatch.journey.journey import advance
+from asrwatch.journey.plan import AudioFacts, Piece, Plan, Preparation, Prepared
 from asrwatch.journey.preparing import CutOrder, Preparer
-from asrwatch.journey.recording import (
-    AudioFacts,
-    Piece,
-    Plan,
-    Preparation,
-    Prepared,
-    Reading,
-    Recording,
-)
+from asrwatch.journey.recording import Recording
 from asrwatch.journey.store import Store
 
 

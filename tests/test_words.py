@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from cli_helpers import asrwatch, configure
-from words_gathering import missing, sentences_of, tables
+from words_gathering import gathered, missing, sentences_of, tables
 
 from asrwatch.cli._printing import Named, show
 from asrwatch.words import accepted, language, language_of, shown, speaking
@@ -175,6 +175,14 @@ def test_rows_keep_their_values() -> None:
             if chinese and names != {found[1] for found in PLACEHOLDER.finditer(chinese)}:
                 wrong.append(f"{room}: {english} -> {chinese}")
     assert wrong == []
+
+
+def test_the_page_says_it_in_chinese() -> None:
+    """What the page's templates say is shown as its row has it: no row is hidden behind how texts are cut."""
+    said = {each.english for each in gathered() if each.module.endswith(".html")}
+    assert len(said) > 100
+    english = {each for each in said if "%" not in each and shown(each, "zh") == each}
+    assert english == set()
 
 
 def test_no_sentence_is_without_its_chinese() -> None:

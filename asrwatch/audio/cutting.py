@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from asrwatch.audio.orders import RATE
-from asrwatch.journey.recording import Cut
+from asrwatch.journey.plan import Cut
 
 __all__ = ["Stretch", "about", "cut", "cut_apart", "for_cues", "near"]
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from asrwatch.audio.orders import Codec
-from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.plan import AudioFacts
 from asrwatch.values import format_duration, format_size
 
 __all__ = [

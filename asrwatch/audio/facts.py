@@ -43,7 +43,7 @@ from asrwatch.audio.sound import (
 )
 from asrwatch.audio.tagged import TAGGED, tagged
 from asrwatch.errors import Incomplete, RecordingError
-from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.plan import AudioFacts
 from asrwatch.values import printable
 
 __all__ = ["probe"]

@@ -6,7 +6,7 @@ from typing import BinaryIO
 from asrwatch.audio.chunks import chunks, closes_with_chunks
 from asrwatch.audio.orders import SILENT_BELOW
 from asrwatch.audio.reader import HeaderError, HeaderReader
-from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.plan import AudioFacts
 
 __all__ = ["is_silent"]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.plan import AudioFacts
 
 __all__ = ["CutOffError", "NoSoundError", "NothingYetError", "ProtectedError", "Sound", "believed"]
 

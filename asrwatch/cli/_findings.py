@@ -22,8 +22,8 @@ from asrwatch.desk.questions import AskStatus
 from asrwatch.desk.reports.status import Status
 from asrwatch.errors import AsrwatchError, EngineError
 from asrwatch.journey.dispatch import Question
+from asrwatch.journey.plan import AudioFacts
 from asrwatch.journey.planning import plan_for
-from asrwatch.journey.recording import AudioFacts
 from asrwatch.journey.route import Route
 
 __all__ = ["codecs_finding", "findings"]

@@ -19,7 +19,7 @@ from asrwatch.errors import AsrwatchError, TaskOutstanding, UsageError
 from asrwatch.files.filenames import split_name
 from asrwatch.formats import Format
 from asrwatch.journey import delivery
-from asrwatch.journey.recording import Output as Saved
+from asrwatch.journey.evidence import Output as Saved
 from asrwatch.transcription.request import DEFAULT_MODEL, gives_times, task_model, unknown
 from asrwatch.transcription.transcriber import Transcription, name_of
 from asrwatch.values import printable

@@ -10,7 +10,8 @@ from asrwatch.cloud import loose
 from asrwatch.cloud.codes import Verdict, verdict
 from asrwatch.cloud.tasks import read_poll
 from asrwatch.errors import RecordingError
-from asrwatch.journey.recording import Answer, Sentence, Transcript, Word
+from asrwatch.journey.evidence import Answer
+from asrwatch.journey.transcript import Sentence, Transcript, Word
 
 __all__ = ["joined", "source_url", "transcript"]
 

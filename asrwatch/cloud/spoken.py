@@ -13,7 +13,8 @@ from asrwatch.cloud.envelopes import refused_in
 from asrwatch.cloud.refusals import NoSpeech
 from asrwatch.cloud.wire import Reply
 from asrwatch.errors import AnswerLost, AsrwatchError, RecordingError
-from asrwatch.journey.recording import Answer, Sentence, Transcript
+from asrwatch.journey.evidence import Answer
+from asrwatch.journey.transcript import Sentence, Transcript
 
 __all__ = ["billed", "complete", "lost", "transcript"]
 

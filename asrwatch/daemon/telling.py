@@ -21,7 +21,7 @@ log = logs.get("notify")
 MOST_AT_ONCE = 4
 """Threads: a notifier that takes its time holds up few others."""
 USUAL = timedelta(minutes=2)
-"""How long a message may take; every notifier has a time limit of its own, which is shorter."""
+"""How long a message may take, but for what a notifier's own time limit allows it."""
 
 
 class Courier:

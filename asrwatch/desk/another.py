@@ -16,8 +16,9 @@ from asrwatch.errors import RecordingError
 from asrwatch.journey.channels import billed as billed_channels
 from asrwatch.journey.channels import wished
 from asrwatch.journey.cost import expected_bill, last_seconds_of
+from asrwatch.journey.plan import Plan, purchase_key
 from asrwatch.journey.planning import plan_for
-from asrwatch.journey.recording import DONE, Plan, Recording, State, purchase_key
+from asrwatch.journey.recording import DONE, Recording, State
 from asrwatch.journey.route import Route
 from asrwatch.journey.store import Store
 from asrwatch.values import printable

@@ -16,9 +16,9 @@ from asrwatch.files import open_recording
 from asrwatch.files.oserrors import kind_of
 from asrwatch.journey import silence
 from asrwatch.journey.listening import facts_of
+from asrwatch.journey.plan import AudioFacts
 from asrwatch.journey.planning import plan_for
 from asrwatch.journey.preparing import Preparer
-from asrwatch.journey.recording import AudioFacts
 from asrwatch.journey.route import Route
 from asrwatch.journey.source import check_arrived
 from asrwatch.values import format_duration, printable

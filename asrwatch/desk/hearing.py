@@ -11,8 +11,8 @@ from asrwatch.desk.reports.explanation import Story
 from asrwatch.desk.reports.lines import SoundLine
 from asrwatch.errors import AsrwatchError
 from asrwatch.files import open_recording
+from asrwatch.journey.plan import AudioFacts
 from asrwatch.journey.preparing import Preparer
-from asrwatch.journey.recording import AudioFacts
 
 __all__ = ["completed", "looked_into", "sound_of", "with_sound"]
 

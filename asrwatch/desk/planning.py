@@ -21,8 +21,8 @@ from asrwatch.journey.channels import billed as billed_channels
 from asrwatch.journey.channels import wished
 from asrwatch.journey.cost import expected_bill, last_seconds_of
 from asrwatch.journey.listening import facts_of
+from asrwatch.journey.plan import AudioFacts, Plan, Preparation
 from asrwatch.journey.planning import plan_for
-from asrwatch.journey.recording import AudioFacts, Plan, Preparation
 from asrwatch.journey.route import Route
 from asrwatch.journey.source import check_arrived
 from asrwatch.values import printable

@@ -9,7 +9,8 @@ from asrwatch.desk.hearing import sound_of
 from asrwatch.desk.reports.explanation import EventLine, OutputLine, Paid, PieceLine, Story
 from asrwatch.desk.reports.lines import Reason, RecordingLine
 from asrwatch.journey.cutting_up import name_of
-from asrwatch.journey.recording import DONE, Failure, Recording, State, Trouble
+from asrwatch.journey.evidence import Failure, Trouble
+from asrwatch.journey.recording import DONE, Recording, State
 from asrwatch.journey.room import Shortage
 from asrwatch.journey.store import EVERY_ENGINE, Bought, Event, Hold
 from asrwatch.values import counted, format_duration

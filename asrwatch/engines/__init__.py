@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from asrwatch.cloud import Cloud
 from asrwatch.errors import AsrwatchError
-from asrwatch.journey.recording import Answer, Transcript, Wishes
+from asrwatch.journey.evidence import Answer
+from asrwatch.journey.plan import Wishes
+from asrwatch.journey.transcript import Transcript
 from asrwatch.values import Duration, Size
 
 __all__ = [

@@ -9,7 +9,7 @@ from asrwatch.cloud.bodies import Body, data_uri_body, encoded_size, json_body
 from asrwatch.cloud.wire import Reply
 from asrwatch.engines import Ask, EngineOptions, Heard, LocalAudio
 from asrwatch.errors import DoesNotFit
-from asrwatch.journey.recording import Answer
+from asrwatch.journey.evidence import Answer
 from asrwatch.values import format_size
 
 __all__ = ["answered_at_once", "recalled_at_once"]

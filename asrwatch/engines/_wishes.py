@@ -1,6 +1,6 @@
 """Sentences about wishes that a family of models cannot honour (contract section 2.4)."""
 
-from asrwatch.journey.recording import Wishes
+from asrwatch.journey.plan import Wishes
 
 __all__ = ["no_language", "no_place_for", "no_times", "one_language"]
 

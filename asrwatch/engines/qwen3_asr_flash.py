@@ -15,7 +15,9 @@ from asrwatch.cloud import Cloud, compat, loose, native, spoken
 from asrwatch.engines import Ask, Engine, EngineOptions, Heard, Pending, Sent
 from asrwatch.engines._at_once import answered_at_once, recalled_at_once
 from asrwatch.engines._wishes import no_place_for, no_times, one_language
-from asrwatch.journey.recording import Answer, Transcript, Wishes
+from asrwatch.journey.evidence import Answer
+from asrwatch.journey.plan import Wishes
+from asrwatch.journey.transcript import Transcript
 from asrwatch.values import Duration, Size
 
 __all__ = ["Dialect", "FlashOptions", "Qwen3AsrFlash"]

@@ -36,7 +36,9 @@ from asrwatch.errors import (
     TemporaryError,
     TicketLost,
 )
-from asrwatch.journey.recording import Answer, Transcript, Wishes
+from asrwatch.journey.evidence import Answer
+from asrwatch.journey.plan import Wishes
+from asrwatch.journey.transcript import Transcript
 from asrwatch.values import Duration, Size
 
 __all__ = ["FiletransOptions", "Qwen3AsrFlashFiletrans"]

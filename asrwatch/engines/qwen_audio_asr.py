@@ -13,7 +13,9 @@ from asrwatch.cloud import native, spoken
 from asrwatch.engines import Ask, Engine, EngineOptions, Heard, Pending, Sent
 from asrwatch.engines._at_once import answered_at_once, recalled_at_once
 from asrwatch.engines._wishes import no_language, no_place_for, no_times
-from asrwatch.journey.recording import Answer, Transcript, Wishes
+from asrwatch.journey.evidence import Answer
+from asrwatch.journey.plan import Wishes
+from asrwatch.journey.transcript import Transcript
 from asrwatch.values import Duration, Size
 
 __all__ = ["QwenAudioAsr", "QwenAudioOptions"]

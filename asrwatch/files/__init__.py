@@ -18,7 +18,8 @@ from asrwatch.errors import RecordingError, SourceChanged, Vanished
 from asrwatch.files.folders import TEMPORARY_PREFIX, descend, open_folder
 from asrwatch.files.oserrors import kind_of, trouble
 from asrwatch.heartbeats import beat
-from asrwatch.journey.recording import VANISHED, Fingerprint
+from asrwatch.journey.evidence import Fingerprint
+from asrwatch.journey.recording import VANISHED
 from asrwatch.values import printable
 
 __all__ = [

@@ -22,7 +22,8 @@ from asrwatch.files import (
 from asrwatch.files.filenames import fitted, split_name
 from asrwatch.files.folders import Folder, descend, open_folder
 from asrwatch.files.oserrors import trouble
-from asrwatch.journey.recording import VANISHED, Fingerprint
+from asrwatch.journey.evidence import Fingerprint
+from asrwatch.journey.recording import VANISHED
 from asrwatch.values import printable
 
 __all__ = ["delete", "move_without_clobbering"]

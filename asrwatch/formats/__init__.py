@@ -5,7 +5,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from asrwatch.journey.recording import Provenance, Transcript
+from asrwatch.journey.transcript import Provenance, Transcript
 
 __all__ = ["Format", "FormatOptions"]
 

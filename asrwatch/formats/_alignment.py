@@ -13,7 +13,7 @@ from datetime import timedelta
 from itertools import accumulate
 
 from asrwatch.formats._text import one_line
-from asrwatch.journey.recording import Word
+from asrwatch.journey.transcript import Word
 
 __all__ = ["Clock", "milliseconds"]
 

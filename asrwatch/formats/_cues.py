@@ -11,7 +11,7 @@ from asrwatch.formats import FormatOptions
 from asrwatch.formats._alignment import Clock, milliseconds
 from asrwatch.formats._lines import MIDDLING, STRONG, Breaks, columns_of
 from asrwatch.formats._text import label_of, labels, one_line
-from asrwatch.journey.recording import Sentence, Transcript
+from asrwatch.journey.transcript import Sentence, Transcript
 from asrwatch.values import Duration
 
 __all__ = ["Cue", "CueOptions", "cues", "timestamp"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from asrwatch.journey.recording import Sentence, Transcript
+from asrwatch.journey.transcript import Sentence, Transcript
 
 __all__ = ["Paragraph", "clean", "joined", "label_of", "labels", "one_line", "paragraphs"]
 

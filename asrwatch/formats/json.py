@@ -12,7 +12,8 @@ from asrwatch.formats import Format, FormatOptions
 from asrwatch.formats._alignment import milliseconds
 from asrwatch.formats._loops import loops
 from asrwatch.formats._text import joined
-from asrwatch.journey.recording import AudioFacts, PieceTold, Provenance, Sentence, Transcript
+from asrwatch.journey.plan import AudioFacts
+from asrwatch.journey.transcript import PieceTold, Provenance, Sentence, Transcript
 from asrwatch.values import printable
 
 # what UTF-8 cannot hold, and what would steer a terminal that shows the file

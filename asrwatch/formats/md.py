@@ -9,7 +9,7 @@ from asrwatch.formats import Format, FormatOptions
 from asrwatch.formats._alignment import milliseconds
 from asrwatch.formats._cues import timestamp
 from asrwatch.formats._text import Paragraph, paragraphs
-from asrwatch.journey.recording import Provenance, Transcript
+from asrwatch.journey.transcript import Provenance, Transcript
 from asrwatch.values import format_duration, printable
 
 # an underscore means something only at the edge of a word, an ampersand only before an entity

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from asrwatch.formats import Format, FormatOptions
 from asrwatch.formats._text import Paragraph, paragraphs
-from asrwatch.journey.recording import Provenance, Transcript
+from asrwatch.journey.transcript import Provenance, Transcript
 
 
 class Txt(Format[FormatOptions]):

@@ -2,7 +2,7 @@
 
 from asrwatch.formats import Format
 from asrwatch.formats._cues import Cue, CueOptions, cues, timestamp
-from asrwatch.journey.recording import Provenance, Transcript
+from asrwatch.journey.transcript import Provenance, Transcript
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 

@@ -16,7 +16,7 @@ from asrwatch.files import open_recording
 from asrwatch.files.openers import is_being_written
 from asrwatch.inbox.looks import Look, Signature
 from asrwatch.inbox.mounts import events_lie, file_system_of
-from asrwatch.journey.recording import Fingerprint
+from asrwatch.journey.evidence import Fingerprint
 from asrwatch.values import printable
 
 __all__ = ["Evidence", "Findings", "Witness"]

@@ -32,7 +32,7 @@ from asrwatch.inbox.rounds import Round, Rounds
 from asrwatch.inbox.settle import Settler
 from asrwatch.inbox.tending import Hearing, Tending
 from asrwatch.inbox.troubles import Troubles, root_trouble
-from asrwatch.journey.recording import Fingerprint
+from asrwatch.journey.evidence import Fingerprint
 
 __all__ = ["InboxView", "Lookout", "Snapshot"]
 

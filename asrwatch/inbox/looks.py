@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from asrwatch.journey.recording import Fingerprint
+from asrwatch.journey.evidence import Fingerprint
 from asrwatch.values import printable
 
 __all__ = [

@@ -7,7 +7,7 @@ from enum import StrEnum
 from asrwatch.inbox.evidence import Evidence
 from asrwatch.inbox.looks import ScanTrouble, Waiting, Why
 from asrwatch.inbox.mounts import WatchMode
-from asrwatch.journey.recording import Fingerprint
+from asrwatch.journey.evidence import Fingerprint
 
 __all__ = [
     "About",

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from asrwatch.inbox.looks import Look, Signature, Waiting, Why
-from asrwatch.journey.recording import Fingerprint
+from asrwatch.journey.evidence import Fingerprint
 
 __all__ = ["FolderLooks", "Settler"]
 

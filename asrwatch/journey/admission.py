@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from asrwatch.errors import RecordingError
-from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.plan import AudioFacts
 from asrwatch.values import format_duration, printable
 
 __all__ = ["check_length"]

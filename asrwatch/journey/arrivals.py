@@ -8,15 +8,8 @@ from asrwatch import logs
 from asrwatch.inbox.messages import FileSettled
 from asrwatch.journey import away
 from asrwatch.journey.book import Book
-from asrwatch.journey.recording import (
-    SUPERSEDED,
-    UNFINISHED,
-    UNPAID,
-    VANISHED,
-    Fingerprint,
-    Recording,
-    State,
-)
+from asrwatch.journey.evidence import Fingerprint
+from asrwatch.journey.recording import SUPERSEDED, UNFINISHED, UNPAID, VANISHED, Recording, State
 from asrwatch.journey.remembered import Remembered
 from asrwatch.journey.route import Route
 from asrwatch.values import printable

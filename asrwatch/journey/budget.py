@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from asrwatch.errors import EngineTrouble
-from asrwatch.journey.recording import Asking
+from asrwatch.journey.evidence import Asking
 from asrwatch.journey.store import EVERY_ENGINE, Hold, Store
 from asrwatch.values import format_hours, format_money
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from asrwatch.errors import RecordingError
-from asrwatch.journey.recording import AudioFacts, Cut, Plan, Sentence, Transcript, Wishes
+from asrwatch.journey.plan import AudioFacts, Cut, Plan, Wishes
+from asrwatch.journey.transcript import Sentence, Transcript
 from asrwatch.values import counted, format_duration
 
 __all__ = [

@@ -10,9 +10,10 @@ from asrwatch.errors import AsrwatchError, SourceChanged
 from asrwatch.files import check_unchanged, hash_whole
 from asrwatch.journey import source
 from asrwatch.journey.dispatch import decoded_size
-from asrwatch.journey.evidence import proven
+from asrwatch.journey.evidence import Staging, proven
+from asrwatch.journey.plan import Prepared
 from asrwatch.journey.preparing import CODECS, CutOrder
-from asrwatch.journey.recording import Prepared, Recording, Staging
+from asrwatch.journey.recording import Recording
 from asrwatch.journey.route import Route
 
 __all__ = ["channels_kept", "check", "cut", "re_encoded"]

@@ -4,7 +4,7 @@ import math
 from datetime import timedelta
 
 from asrwatch.audio.cutting import about
-from asrwatch.journey.recording import AudioFacts, Plan
+from asrwatch.journey.plan import AudioFacts, Plan
 
 __all__ = ["expected_bill", "last_seconds_of"]
 

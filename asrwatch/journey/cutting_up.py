@@ -7,14 +7,9 @@ from datetime import datetime, timedelta
 from asrwatch.audio.cutting import Stretch
 from asrwatch.errors import OurBug
 from asrwatch.journey.channels import ordinal
-from asrwatch.journey.recording import (
-    Failure,
-    Piece,
-    Preparation,
-    Recording,
-    State,
-    purchase_key,
-)
+from asrwatch.journey.evidence import Failure
+from asrwatch.journey.plan import Piece, Preparation, purchase_key
+from asrwatch.journey.recording import Recording, State
 
 __all__ = [
     "IN_FLIGHT",

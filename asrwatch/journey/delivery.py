@@ -20,7 +20,8 @@ from asrwatch.files import split_below
 from asrwatch.files.filenames import LONGEST_NAME, fitted, portable, split_name
 from asrwatch.files.folders import Folder, open_folder
 from asrwatch.files.moving import delete, move_without_clobbering
-from asrwatch.journey.recording import Output, Recording
+from asrwatch.journey.evidence import Output
+from asrwatch.journey.recording import Recording
 
 __all__ = ["Original", "Rendered", "Rules", "decide", "finish", "save", "write"]
 

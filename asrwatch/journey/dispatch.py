@@ -16,7 +16,7 @@ from asrwatch.audio import cutting
 from asrwatch.audio.containers import taken_by
 from asrwatch.errors import RecordingError
 from asrwatch.journey.channels import ordinal
-from asrwatch.journey.recording import AudioFacts, Cut, Preparation, Wishes
+from asrwatch.journey.plan import AudioFacts, Cut, Preparation, Wishes
 from asrwatch.values import format_duration, format_size
 
 __all__ = ["Candidate", "Choice", "Question", "choose", "decoded_size", "encoded_size"]

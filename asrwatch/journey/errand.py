@@ -23,21 +23,12 @@ from asrwatch.errors import (
     TemporaryError,
 )
 from asrwatch.files import fingerprint_of, open_recording
-from asrwatch.journey.evidence import proven
+from asrwatch.journey.evidence import Asking, Fingerprint, Reading, Staging, Task, proven
 from asrwatch.journey.journey import advance, announce
+from asrwatch.journey.plan import AudioFacts, Plan
 from asrwatch.journey.planning import plan_for
 from asrwatch.journey.poller import next_wait
-from asrwatch.journey.recording import (
-    Asking,
-    AudioFacts,
-    Fingerprint,
-    Plan,
-    Reading,
-    Recording,
-    Staging,
-    State,
-    Task,
-)
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.request import answered, send
 from asrwatch.journey.route import Route
 

@@ -10,8 +10,8 @@ from typing import Any
 from asrwatch.engines import Engine
 from asrwatch.errors import AsrwatchError
 from asrwatch.journey.hearing import transcript_of
-from asrwatch.journey.recording import Sentence
 from asrwatch.journey.store import Store
+from asrwatch.journey.transcript import Sentence
 
 __all__ = ["REST", "Filler"]
 

@@ -4,9 +4,10 @@ from typing import Any
 
 from asrwatch.engines import Engine
 from asrwatch.journey import channels, joining, silence
-from asrwatch.journey.evidence import proven
-from asrwatch.journey.recording import Answer, Recording, Transcript
+from asrwatch.journey.evidence import Answer, proven
+from asrwatch.journey.recording import Recording
 from asrwatch.journey.route import Route
+from asrwatch.journey.transcript import Transcript
 
 __all__ = ["heard", "transcript_of"]
 

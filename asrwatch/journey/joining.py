@@ -12,8 +12,10 @@ from unicodedata import east_asian_width
 
 from pydantic import JsonValue, TypeAdapter
 
+from asrwatch.journey.evidence import Answer
 from asrwatch.journey.overlapping import without_what_both_have
-from asrwatch.journey.recording import Answer, Piece, Sentence, Transcript, Word
+from asrwatch.journey.plan import Piece
+from asrwatch.journey.transcript import Sentence, Transcript, Word
 
 __all__ = ["Joined", "is_joined", "joined", "parsed", "pieces_in", "read"]
 

@@ -18,14 +18,15 @@ from asrwatch.files import check_unchanged, hash_whole
 from asrwatch.journey import delivery, silence, source
 from asrwatch.journey.away import patient
 from asrwatch.journey.cost import expected_bill
-from asrwatch.journey.evidence import proven
+from asrwatch.journey.evidence import Asking, Delivery, Reading, proven
 from asrwatch.journey.hearing import heard, transcript_of
 from asrwatch.journey.leftovers import discard
 from asrwatch.journey.listening import facts_of
+from asrwatch.journey.plan import Preparation
 from asrwatch.journey.planning import plan_for
 from asrwatch.journey.provenance import provenance_of
 from asrwatch.journey.reconciling import reconcile
-from asrwatch.journey.recording import Asking, Delivery, Preparation, Reading, Recording, State
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.request import WHO, answered, send, uptime
 from asrwatch.journey.route import Clock, Route
 from asrwatch.journey.staging import stage

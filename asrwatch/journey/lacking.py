@@ -5,7 +5,7 @@ from datetime import timedelta
 from asrwatch.audio.diet import keeps_every_sample
 from asrwatch.audio.orders import Encoded, Surveyed, span
 from asrwatch.errors import RecordingError
-from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.plan import AudioFacts
 from asrwatch.values import format_duration
 
 __all__ = ["LEAST_TOLD", "check_every_sample", "check_whole", "damaged", "falls_short", "missing"]

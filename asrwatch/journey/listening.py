@@ -6,7 +6,7 @@ from typing import BinaryIO
 from asrwatch.audio import quiet
 from asrwatch.audio.facts import probe
 from asrwatch.journey import admission, channels
-from asrwatch.journey.recording import AudioFacts
+from asrwatch.journey.plan import AudioFacts
 from asrwatch.journey.route import Route
 
 __all__ = ["facts_of"]

@@ -23,7 +23,8 @@ from asrwatch.inbox.scan import nearest_device
 from asrwatch.inbox.signs import NOTE_ENDING
 from asrwatch.journey import delivery
 from asrwatch.journey.away import must_not_be_away
-from asrwatch.journey.recording import SUPERSEDED, VANISHED, Failure, Recording, State
+from asrwatch.journey.evidence import Failure
+from asrwatch.journey.recording import SUPERSEDED, VANISHED, Recording, State
 from asrwatch.journey.store.notes import Note
 from asrwatch.values import printable
 from asrwatch.words import shown

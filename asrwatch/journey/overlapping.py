@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from difflib import SequenceMatcher
 
-from asrwatch.journey.recording import Sentence
+from asrwatch.journey.transcript import Sentence
 
 __all__ = ["without_what_both_have"]
 

@@ -7,7 +7,7 @@ from asrwatch.audio.diet import Upload, judge
 from asrwatch.engines import Engine
 from asrwatch.journey import channels, silence
 from asrwatch.journey.dispatch import Candidate, Question, choose
-from asrwatch.journey.recording import Plan, Preparation
+from asrwatch.journey.plan import Plan, Preparation
 from asrwatch.journey.route import Route
 
 __all__ = ["candidate_of", "plan_for"]

@@ -27,7 +27,7 @@ from asrwatch.journey.lacking import (
     falls_short,
     missing,
 )
-from asrwatch.journey.recording import AudioFacts, Cut, Piece, Prepared
+from asrwatch.journey.plan import AudioFacts, Cut, Piece, Prepared
 from asrwatch.journey.speeds import Speedometer
 from asrwatch.values import format_duration
 

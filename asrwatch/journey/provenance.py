@@ -6,15 +6,9 @@ from pathlib import Path
 
 from asrwatch import __version__
 from asrwatch.journey.joining import parsed, pieces_in
-from asrwatch.journey.recording import (
-    AudioFacts,
-    PieceTold,
-    Plan,
-    Preparation,
-    Provenance,
-    Recording,
-    Transcript,
-)
+from asrwatch.journey.plan import AudioFacts, Plan, Preparation
+from asrwatch.journey.recording import Recording
+from asrwatch.journey.transcript import PieceTold, Provenance, Transcript
 
 __all__ = ["parsed", "provenance_of"]
 

@@ -10,8 +10,9 @@ from asrwatch.audio.containers import extension_of, mime_of
 from asrwatch.audio.orders import Codec
 from asrwatch.errors import AsrwatchError
 from asrwatch.journey import copies, source
-from asrwatch.journey.evidence import proven
-from asrwatch.journey.recording import Prepared, Recording, Staging
+from asrwatch.journey.evidence import Staging, proven
+from asrwatch.journey.plan import Prepared
+from asrwatch.journey.recording import Recording
 from asrwatch.journey.route import Route
 from asrwatch.journey.watched import Watched
 from asrwatch.storages import Published, Source

@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from asrwatch.journey.book import Book
-from asrwatch.journey.recording import Failure, Recording, State
+from asrwatch.journey.evidence import Failure
+from asrwatch.journey.recording import Recording, State
 from asrwatch.values import printable
 
 __all__ = ["Purchases"]

@@ -7,8 +7,8 @@ from typing import Any, assert_never
 from asrwatch.crash import crash_point
 from asrwatch.engines import Engine, Found, Heard, NotThere, Pending, StillOut
 from asrwatch.errors import AnswerLost, EngineError, TemporaryError
-from asrwatch.journey.evidence import proven
-from asrwatch.journey.recording import Asking, Failure, Recording, Task
+from asrwatch.journey.evidence import Asking, Failure, Task, proven
+from asrwatch.journey.recording import Recording
 from asrwatch.journey.request import answered, uptime
 from asrwatch.journey.route import Clock, Route
 from asrwatch.journey.spool import UNREADABLE

@@ -12,8 +12,9 @@ from asrwatch.engines import Ask, Engine, Heard, LocalAudio, Pending, RemoteAudi
 from asrwatch.errors import SourceChanged
 from asrwatch.heartbeats import vital
 from asrwatch.journey import source
-from asrwatch.journey.evidence import proven
-from asrwatch.journey.recording import Prepared, Recording, Staging, State, Task, Wishes
+from asrwatch.journey.evidence import Staging, Task, proven
+from asrwatch.journey.plan import Prepared, Wishes
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.route import Route
 from asrwatch.journey.watched import Watched
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
-from asrwatch.journey.recording import Preparation, Recording, Staging, State
+from asrwatch.journey.evidence import Staging
+from asrwatch.journey.plan import Preparation
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.request import is_ours
 from asrwatch.journey.route import Route
 from asrwatch.values import format_duration, format_size, printable

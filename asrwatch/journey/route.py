@@ -12,8 +12,9 @@ from asrwatch.inbox.presence import Presence
 from asrwatch.journey import channels, delivery, source
 from asrwatch.journey.dispatch import Question
 from asrwatch.journey.evidence import proven
+from asrwatch.journey.plan import AudioFacts, Wishes
 from asrwatch.journey.preparing import Preparer
-from asrwatch.journey.recording import AudioFacts, Recording, Wishes
+from asrwatch.journey.recording import Recording
 from asrwatch.storages import Storage
 
 __all__ = ["Clock", "Route"]

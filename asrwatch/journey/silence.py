@@ -4,7 +4,9 @@ import json
 from datetime import datetime, timedelta
 
 from asrwatch.audio.orders import SILENT_BELOW
-from asrwatch.journey.recording import Answer, AudioFacts, Plan, Transcript
+from asrwatch.journey.evidence import Answer
+from asrwatch.journey.plan import AudioFacts, Plan
+from asrwatch.journey.transcript import Transcript
 
 __all__ = [
     "KEPT",

@@ -21,7 +21,8 @@ from asrwatch.files.oserrors import trouble
 from asrwatch.inbox.presence import Presence
 from asrwatch.inbox.signs import skipped_by
 from asrwatch.journey.away import must_not_be_away
-from asrwatch.journey.recording import SUPERSEDED, Fingerprint, Recording
+from asrwatch.journey.evidence import Fingerprint
+from asrwatch.journey.recording import SUPERSEDED, Recording
 from asrwatch.journey.watched import Watched
 from asrwatch.values import printable
 

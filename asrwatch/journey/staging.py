@@ -10,8 +10,9 @@ from asrwatch.audio.studio import INSTALL_CODECS, WITHOUT_CODECS
 from asrwatch.crash import crash_point
 from asrwatch.errors import RecordingError, TemporaryError, TooLargeToUpload
 from asrwatch.journey import copies, publishing, source
-from asrwatch.journey.evidence import proven
-from asrwatch.journey.recording import Piece, Preparation, Recording, Staging
+from asrwatch.journey.evidence import Staging, proven
+from asrwatch.journey.plan import Piece, Preparation
+from asrwatch.journey.recording import Recording
 from asrwatch.journey.route import Clock, Route
 from asrwatch.values import printable
 

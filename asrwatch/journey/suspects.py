@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from asrwatch.journey.recording import Failure, Recording, State
+from asrwatch.journey.evidence import Failure
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.remembered import Remembered
 from asrwatch.journey.request import is_ours
 from asrwatch.journey.store import STEPS_LEFT, Suspect

@@ -19,7 +19,8 @@ from asrwatch.errors import (
     UrlExpired,
 )
 from asrwatch.heartbeats import CALLED_OFF
-from asrwatch.journey.recording import Failure, Recording, State, Trouble
+from asrwatch.journey.evidence import Failure, Trouble
+from asrwatch.journey.recording import Recording, State
 
 __all__ = [
     "ASKED_AGAIN",

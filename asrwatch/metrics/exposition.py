@@ -26,6 +26,10 @@ __all__ = ["CONTENT_TYPE", "exposition", "gone"]
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
+WATCHED: Final = ("answered", "refused", "again", "bill_unknown")
+"""Ends that somebody may be alarmed by, or waits for: they are told as 0 before the first, since Prometheus sees no
+increase in a series that begins with its first one."""
+
 PENDING: Final = frozenset({"open", "accepted", "lost"})
 """Outcomes that another one will follow: how many there are goes up and down."""
 
@@ -169,9 +173,10 @@ def _requests(measured: Measured) -> Iterator[Metric]:
     )
     for engine in sorted({each.engine for each in measured.requests}):
         own = [each for each in measured.requests if each.engine == engine]
-        for each in own:
-            family = pending if each.outcome in PENDING else ended
-            family.add_metric((engine, each.outcome), each.number)
+        numbers = dict.fromkeys(WATCHED, 0) | {each.outcome: each.number for each in own}
+        for outcome, number in numbers.items():
+            family = pending if outcome in PENDING else ended
+            family.add_metric((engine, outcome), number)
         billed.add_metric((engine,), sum(each.billed.total_seconds() for each in own))
         cost.add_metric((engine, measured.currency), float(sum(each.cost for each in own)))
         left = [each.sent for each in own if each.outcome not in {*PENDING, "unsent"}]
@@ -184,11 +189,17 @@ def _tasks(measured: Measured) -> Iterator[Metric]:
         "asrwatch_tasks_outstanding", "Tasks the cloud works on.", labels=("engine",)
     )
     oldest = GaugeMetricFamily(
-        "asrwatch_oldest_task_age_seconds", "Age of the oldest of these tasks.", labels=("engine",)
+        "asrwatch_oldest_task_age_seconds",
+        "Age of the oldest of these tasks; 0 where there is none.",
+        labels=("engine",),
     )
-    for each in measured.tasks:
-        number.add_metric((each.engine,), each.number)
-        oldest.add_metric((each.engine,), _age(each.oldest, measured.at).total_seconds())
+    there_are = {each.engine: each for each in measured.tasks}
+    # also of engines that were asked before: a series that is gone is no zero to Prometheus
+    for engine in sorted({*there_are, *(each.engine for each in measured.requests)}):
+        task = there_are.get(engine)
+        age = _age(task.oldest, measured.at) if task else timedelta()
+        number.add_metric((engine,), task.number if task else 0)
+        oldest.add_metric((engine,), age.total_seconds())
     yield from (number, oldest)
 
 
@@ -229,7 +240,8 @@ def _waits(measured: Measured) -> Metric:
         "Time from the moment a recording's file was closed to its transcript.",
         labels=("inbox",),
     )
-    for inbox, waits in sorted(measured.waits.items()):
+    never = {inbox.name: Waits(numbers={}, total=timedelta()) for inbox in measured.health.inboxes}
+    for inbox, waits in sorted({**never, **measured.waits}.items()):
         family.add_metric(
             (_label(inbox),), buckets=list(_buckets(waits)), sum_value=waits.total.total_seconds()
         )

@@ -41,6 +41,7 @@ class Vitals:
         keys: where the key is looked for.
         ending: whether the daemon was told to stop.
         trouble: what keeps the daemon from writing the database now.
+        unwatched: whether nobody looks after the threads any more, so that `late` says nothing.
         standstills: what keeps recordings waiting: refusals, a spent budget, folders without room.
         engines: by inbox, those that its recordings may be given to.
     """
@@ -52,6 +53,7 @@ class Vitals:
     keys: KeyRing
     ending: Callable[[], bool]
     trouble: Callable[[], AsrwatchError | None] = lambda: None
+    unwatched: Callable[[], bool] = lambda: False
     standstills: Callable[[], Iterable[Standstill]] = tuple
     engines: Mapping[str, Collection[str]] = field(default_factory=dict)
 
@@ -62,6 +64,8 @@ class Vitals:
             for each in self.late()
             if each.vital or each.computing
         ]
+        if self.unwatched():
+            wrong.append("whoever looks after the threads has died")
         return (Checked(what="threads", wrong="; ".join(wrong)),)
 
     def ready(self) -> tuple[Checked, ...]:

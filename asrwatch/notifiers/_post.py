@@ -20,6 +20,7 @@ from urllib3.exceptions import HTTPError
 from asrwatch import __version__
 from asrwatch.cloud.adapter import deadline
 from asrwatch.errors import TemporaryError
+from asrwatch.heartbeats import allow
 from asrwatch.notifiers._addresses import addresses_of, check_addresses
 from asrwatch.values import format_duration, printable
 
@@ -27,6 +28,8 @@ __all__ = ["Answer", "Target", "post"]
 
 _MOST_ADDRESSES = 4
 """Of a host, are tried in one go: each may take the whole time."""
+_LEEWAY = timedelta(minutes=1)
+"""Beside its own time limit, until a request counts as one that never ends."""
 _MOST_READ = 16 * 1024
 """Bytes of an answer that are read: enough for the connection to end in order where it is a short one."""
 
@@ -107,7 +110,7 @@ def post(target: Target, headers: Mapping[str, str], body: bytes) -> Answer:
     trouble: TemporaryError | None = None
     for address in target.addresses()[:_MOST_ADDRESSES]:
         connection = _connection(target, address)
-        with closing(connection):
+        with closing(connection), allow(target.timeout + _LEEWAY):
             try:
                 return _posted(target, connection, headers, body)
             except _Unreachable as error:

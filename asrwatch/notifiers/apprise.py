@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr, field_validator, model_validator
 
 from asrwatch.errors import TemporaryError
+from asrwatch.heartbeats import beat
 from asrwatch.news import Message
 from asrwatch.notifiers import AbsolutePath, Notifier, NotifierOptions, Occasion
 from asrwatch.notifiers._secrets import lines_of
@@ -108,6 +109,7 @@ class Apprise(Notifier[AppriseOptions]):
                 digest = hashlib.sha256(url.encode()).hexdigest()
                 if digest in reached:
                     continue
+                beat()
                 if receiver.notify(title=told[0], body=told[1] or " "):
                     reached.add(digest)
                 else:

@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 
 from asrwatch.children import bare_environment
 from asrwatch.errors import TemporaryError
+from asrwatch.heartbeats import allow
 from asrwatch.news import Message, as_json
 from asrwatch.notifiers import Notifier, NotifierOptions, Refused
 from asrwatch.notifiers._wording import title
@@ -27,6 +28,8 @@ _MOST_SAID: Final = 4096
 """Bytes of a command's output that are kept; the rest is read and dropped."""
 _SHOWN: Final = 500
 """Characters of it that people are shown: the last ones, where the reason usually stands."""
+_LEEWAY: Final = timedelta(minutes=1)
+"""Beside its time limit, until a command that was killed counts as one that never ends."""
 _GLANCE: Final = 0.05
 """Seconds between two looks whether a command that says nothing has ended."""
 
@@ -111,7 +114,7 @@ class Exec(Notifier[ExecOptions]):
                     code="not-started",
                     advice="Check `command:`.",
                 ) from error
-        with child:
+        with child, allow(self.options.timeout + _LEEWAY):
             said, in_time = _heard(child, self.options.timeout)
         shown = printable(said.decode("utf-8", "replace").strip())
         shown = shown if len(shown) <= _SHOWN else f"[...] {shown[-_SHOWN:]}"

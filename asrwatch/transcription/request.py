@@ -10,7 +10,7 @@ from asrwatch import engines, parts
 from asrwatch.config import AUTOMATIC
 from asrwatch.engines import Engine
 from asrwatch.errors import UsageError
-from asrwatch.journey.recording import Wishes
+from asrwatch.journey.plan import Wishes
 from asrwatch.values import printable
 
 __all__ = [

@@ -20,17 +20,11 @@ from asrwatch.errors import OurBug, RecordingError, UsageError
 from asrwatch.journey.channels import with_speakers
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.errand import Errand, bring_home, send_out, sleep_for, ticket_holder
+from asrwatch.journey.plan import AudioFacts, Plan, Wishes
 from asrwatch.journey.provenance import parsed, provenance_of
-from asrwatch.journey.recording import (
-    AudioFacts,
-    Plan,
-    Provenance,
-    Recording,
-    State,
-    Transcript,
-    Wishes,
-)
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.route import Route
+from asrwatch.journey.transcript import Provenance, Transcript
 from asrwatch.transcription.advice import Situation, advising
 from asrwatch.transcription.request import Wanted, check_workflow, family_of, no_tasks, unknown
 from asrwatch.values import printable

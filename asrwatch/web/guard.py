@@ -87,7 +87,7 @@ class Guard:
         scope["state"]["mark"] = self._mark()
         answer = self._refused(request, known=bool(session) and not is_new)
         if answer is None and request.method not in SAFE:
-            answer = await self._read_form(request, session)
+            answer = await self._read_form(request, "" if is_new else session)
         behind: Any = self._app if answer is None else answer
         fresh = session if is_new else None
 

@@ -56,12 +56,16 @@ class Sessions:
         return until.isdecimal() and now.timestamp() < int(until)
 
     def form_token(self, cookie: str) -> str:
-        """What every form of this session carries, and no other site can know."""
-        return self._signed(cookie, "form")
+        """What every form of this session carries, and no other site can know.
+
+        Where no token is asked for, all forms carry the same: of two tabs that come back to a restarted daemon at once
+        each is given a cookie, and the browser keeps one of them.
+        """
+        return self._signed(cookie if self.asks_for_token else "", "form")
 
     def is_form_token(self, given: str, cookie: str) -> bool:
-        """Whether a form was made for this session."""
-        return hmac.compare_digest(_bytes(given), _bytes(self.form_token(cookie)))
+        """Whether a form was made for this session; none is for who has none ("")."""
+        return bool(cookie) and hmac.compare_digest(_bytes(given), _bytes(self.form_token(cookie)))
 
     def _signed(self, text: str, purpose: str) -> str:
         message = _bytes(f"{purpose}:{text}")

@@ -61,6 +61,7 @@ class Sight:
                 keys=daemon.house.keys,
                 ending=lambda: daemon.stopping,
                 trouble=lambda: daemon.trouble,
+                unwatched=lambda: daemon.supervision.has_died,
                 standstills=lambda: daemon.standstills,
                 engines={name: route.choices for name, route in daemon.house.routes.items()},
             ),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from asrwatch.journey.recording import Sentence, Transcript, Word
+from asrwatch.journey.transcript import Sentence, Transcript, Word
 
 __all__ = ["CHUNK", "Said", "chunks", "said", "times"]
 

@@ -36,7 +36,8 @@ from asrwatch.files import fingerprint_of
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.rounds import Rounds
 from asrwatch.inbox.settle import Settler
-from asrwatch.journey.recording import Failure, Fingerprint, Recording
+from asrwatch.journey.evidence import Failure, Fingerprint
+from asrwatch.journey.recording import Recording
 from asrwatch.journey.store import Store
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
 

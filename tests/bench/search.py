@@ -19,8 +19,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from journey_helpers import a_recording
 
-from asrwatch.journey.recording import Answer, Recording, Sentence, State
+from asrwatch.journey.evidence import Answer
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Search, Store
+from asrwatch.journey.transcript import Sentence
 
 NUMBER = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
 SENTENCES, WORDS = 4, 12

@@ -120,8 +120,6 @@ class Figures(Database):
             return
         if after.part_of is not None:  # a piece: people wait for the whole
             return
-        if after.part_of is not None:
-            return  # a piece's recording waits for all of them
         if _WAS_DELIVERED.run(self._connection, {"of": after.id}).fetchone() is not None:
             return
         wait = waited(after)

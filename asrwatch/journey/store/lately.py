@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import bindparam, func, or_, select
 
-from asrwatch.journey.recording import Failure, State
+from asrwatch.journey.evidence import Failure
+from asrwatch.journey.recording import State
 from asrwatch.journey.store.database import Database
 from asrwatch.journey.store.tables import events, recordings
 

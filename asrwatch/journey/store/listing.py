@@ -16,7 +16,8 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import Integer, bindparam, func, select, text, type_coerce
 
-from asrwatch.journey.recording import Failure, Fingerprint, Output, State, Trouble
+from asrwatch.journey.evidence import Failure, Fingerprint, Output, Trouble
+from asrwatch.journey.recording import State
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.database import Database
 

@@ -24,7 +24,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from asrwatch.crash import crash_point
 from asrwatch.errors import EngineTrouble
-from asrwatch.journey.recording import Answer, Recording, State
+from asrwatch.journey.evidence import Answer
+from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store.database import Database
 from asrwatch.journey.store.prepared import Prepared
 from asrwatch.journey.store.rows import answer_of

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import Row
 
-from asrwatch.journey.recording import (
+from asrwatch.journey.evidence import (
     Answer,
     Asking,
     Delivery,
@@ -14,12 +14,11 @@ from asrwatch.journey.recording import (
     Fingerprint,
     Output,
     Reading,
-    Recording,
     Staging,
-    State,
     Task,
     Trouble,
 )
+from asrwatch.journey.recording import Recording, State
 
 __all__ = ["COLUMNS", "answer_of", "recording_of", "row_of"]
 

@@ -18,10 +18,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from asrwatch import logs
-from asrwatch.journey.recording import Sentence, State
+from asrwatch.journey.recording import State
 from asrwatch.journey.store import tables
 from asrwatch.journey.store.database import Database
 from asrwatch.journey.store.searching import Excerpt, Search, excerpt, query, split, token
+from asrwatch.journey.transcript import Sentence
 
 __all__ = ["MOST_RANKED", "Finding", "Hit", "Said", "find_in"]
 
