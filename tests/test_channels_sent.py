@@ -418,6 +418,10 @@ def test_one_call_now(tmp_path: Path, sandbox: Sandbox) -> None:
     done = bench.run(file, *asked, "--format", "txt")
     assert done.stdout == "agent:\nHello.\n\ncustomer:\nHello.\n"
     assert sandbox.bill.seconds == 6
+    assert "2 channels are transcribed, and each of them is billed" in done.stderr
+    alike = bench.run(file, "--channels", "split", "--speakers", "a,b,a", "--model", "auto")
+    assert "names a twice" in alike.stderr
+    assert alike.returncode == 2
     missing = bench.run(file, "--channels", "0,2", "--model", "auto")
     assert "The third channel is wanted" in missing.stderr
     assert missing.returncode == 1

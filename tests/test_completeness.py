@@ -311,6 +311,14 @@ def test_what_follows_a_recording_does_not_make_it_cut() -> None:
             assert probe(io.BytesIO(content), b"talk", whole=True).duration
 
 
+def test_a_flac_whose_frames_are_said_to_differ_is_no_half() -> None:
+    """Where the header gives no one length of frames, their numbers do not tell how far they reach [C07]."""
+    whole = bytearray(encode("flac", "flac", seconds=9))
+    assert whole[8:10] == whole[10:12]
+    whole[8:10] = (16).to_bytes(2, "big")
+    assert probe(io.BytesIO(whole), b"talk", whole=True).duration
+
+
 def test_a_header_that_cannot_know_the_size_is_no_proof() -> None:
     """Streamed WAVs claim four gigabytes, arecord's nearly two: they are sent [C07]."""
     whole = wav_bytes(seconds=1)

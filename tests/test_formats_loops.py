@@ -12,8 +12,12 @@ from asrwatch.journey.transcript import Transcript
 
 
 @pytest.mark.parametrize(
-    "phrase", ["Thank you. ", "谢谢观看。", "ha", "m", "Please like and subscribe. "]
-)
+    "phrase",
+    [
+        "Thank you. ", "谢谢观看。", "ha", "m", "Please like and subscribe. ",
+        "Thank you for watching, please like and subscribe, and see you in the next video. ",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("before", ["", "Good morning, everybody. "])
 def test_a_loop_is_found(phrase: str, before: str) -> None:
     """A phrase repeated more than twenty times is found wherever it begins, in any script."""

@@ -106,9 +106,13 @@ def test_what_is_not_recorded_keeps_its_time(tmp_path: Path, case: Case) -> None
     assert heard.pictures == bool(case.pictures)
 
 
-def test_a_time_beyond_the_end_is_no_gap(tmp_path: Path) -> None:
-    """Where times go beyond what the container says it lasts, nothing is filled: a broken time costs nobody a day."""
+def test_a_clock_that_jumped_is_no_gap(tmp_path: Path) -> None:
+    """Times that jump by hours, or beyond what the container says it lasts: nothing is filled, nobody pays for it."""
     file = write_at(tmp_path / "a.mkv", [(0, 2), (6_000, 2)], codec="aac")
+    facts, heard = heard_in(file)
+    assert heard.samples / 16_000 == pytest.approx(4, abs=0.2)
+    with pytest.raises(RecordingError, match="Only 4s of its 1h 40m"):
+        check_whole(facts, heard, heard.samples)
     content = file.read_bytes()
     at = content.index(b"\x44\x89\x88") + 3  # the length, in milliseconds
     file.write_bytes(content[:at] + np.array(4000.0, dtype=">f8").tobytes() + content[at + 8 :])

@@ -33,8 +33,8 @@ def world(tmp_path: Path, sandbox: Sandbox) -> Installed:
     return world
 
 
-def _plan(world: Installed) -> dict[str, Any]:
-    done = world.call("plan", "--json")
+def _plan(world: Installed, *folders: Path) -> dict[str, Any]:
+    done = world.call("plan", "--json", *map(str, folders))
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return told
@@ -109,3 +109,18 @@ def test_what_may_not_be_read_is_not_planned(world: Installed, tmp_path: Path) -
     (told,) = (one for one in _plan(world)["files"] if one["path"].endswith("linked.wav"))
     assert told["engine"] is None
     assert "hard link" in told["why"]
+
+
+def test_folders_of_an_inbox_are_planned_as_that_inbox_is(world: Installed, tmp_path: Path) -> None:
+    """An inbox's own wishes decide, be it, a folder of it or nothing named; other folders have the defaults."""
+    world.inbox_keys = {"formats": ["srt"]}
+    for folder in (world.inbox / "day" / "deep", tmp_path / "elsewhere"):
+        folder.mkdir(parents=True)
+        write_wav(folder / "call.wav", seconds=5)
+    named = (world.inbox / "day", world.inbox / "day" / "deep", tmp_path / "elsewhere")
+    inside, outside = sorted(
+        _plan(world, *named)["files"], key=lambda one: one["path"], reverse=True
+    )
+    assert (inside["inbox"], inside["engine"]) == ("inbox", "qwen3-asr-flash-filetrans")
+    assert (outside["inbox"], outside["engine"]) == ("elsewhere", "qwen3-asr-flash")
+    assert _plan(world, world.inbox) == _plan(world)

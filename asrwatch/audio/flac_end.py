@@ -70,7 +70,7 @@ def lacks_its_end(reader: HeaderReader, begin: int, info: bytes) -> bool:
         info: its STREAMINFO.
     """
     promise = _promise(info)
-    if promise is None:
+    if promise is None or not promise.block:  # frames are numbered, and of unequal length
         return False
     end = sound_end(reader)
     start = max(begin, end - _TAIL)

@@ -21,6 +21,7 @@ from typing import IO, BinaryIO, TypeVar, assert_never
 
 from asrwatch.audio.orders import (
     NO_CODECS,
+    NO_SPACE,
     RATE,
     READ_FAILED,
     Encode,
@@ -211,6 +212,12 @@ class Studio:
                     f"While it was decoded {report.message}.",
                     code="source-unreadable",
                     advice="Look at the disk or the share; it is tried again by itself.",
+                )
+            if isinstance(report, Refusal) and report.code == NO_SPACE:
+                raise TemporaryError(
+                    f"A copy that an engine takes cannot be written: {report.message}.",
+                    code="disk-full",
+                    advice="Free some space in the state folder; it is tried again by itself.",
                 )
             if isinstance(report, Refusal):
                 raise RecordingError(

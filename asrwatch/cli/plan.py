@@ -1,10 +1,11 @@
 """`asrwatch plan`: what everything that waits would cost and where it would go."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from asrwatch.bootstrap import build_parts
-from asrwatch.cli._house import consult, settings_for, with_inboxes
+from asrwatch.cli._house import absolute, consult, settings_for, with_inboxes
 from asrwatch.cli._options import AsJson, ConfigFile, Folders
 from asrwatch.cli._printing import Row, print_json, safe, say, show
 from asrwatch.config import Settings
@@ -27,14 +28,12 @@ __all__ = ["plan"]
 def plan(folders: Folders, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Tell what everything that waits would cost.
 
-    Looks through the inboxes, or through folders as if they were inboxes: where each file would go, about how many
-    bytes would be sent, what that costs in each region, and which files would fail and why. Silent ones are not sent
-    and cost nothing. Copies of the same content are paid for once, but counted each.
+    Looks through the inboxes, or folders of theirs, or other folders as if they were inboxes: where each file would go,
+    about how many bytes would be sent, what that costs in each region, and which files would fail and why. Silent ones
+    are not sent and cost nothing. Copies of the same content are paid for once, but counted each.
     """
-    settings = with_inboxes(settings_for(config, folders))
-    routes = build_parts(settings).routes
     files: list[Planned] = []
-    for one in planning.plan(settings.inboxes, routes, booked=_books(settings)):
+    for one in _planned(config, folders):
         files.append(one)
         if not as_json:
             say(_line(one))
@@ -43,6 +42,26 @@ def plan(folders: Folders, config: ConfigFile = None, as_json: AsJson = False) -
         print_json({"files": [_as_json(one) for one in files], "totals": _totals_as_json(summed)})
     else:
         show(_rows(summed))
+
+
+def _planned(config: Path | None, folders: Sequence[Path]) -> Iterator[Planned]:
+    """What lies in a configured inbox is planned as it will be treated there; other folders as `run DIR` would."""
+    settings = settings_for(config)
+    of_inboxes = [
+        folder
+        for folder in folders
+        if any(planning.takes_folder(inbox, *absolute((folder,))) for inbox in settings.inboxes)
+    ]
+    others = [folder for folder in folders if folder not in of_inboxes]
+    if of_inboxes or not others:
+        yield from _through(with_inboxes(settings), absolute(of_inboxes))
+    if others:
+        yield from _through(settings_for(config, others), ())
+
+
+def _through(settings: Settings, folders: Sequence[bytes]) -> Iterator[Planned]:
+    routes = build_parts(settings).routes
+    return planning.plan(settings.inboxes, routes, booked=_books(settings), folders=folders)
 
 
 def _books(settings: Settings) -> Any:

@@ -149,7 +149,11 @@ def transcribe(  # noqa: PLR0913 - the seed's request, option by option
             ),
         )
         transcriber = Transcriber(
-            load(find_file(config)), wanted, on_left_out=note, on_ticket=output.tell_ticket
+            load(find_file(config)),
+            wanted,
+            on_left_out=note,
+            on_bill=note,
+            on_ticket=output.tell_ticket,
         )
         if task is not None:
             transcriber.check_collects()

@@ -13,6 +13,7 @@ from asrwatch.audio.facts import probe
 from asrwatch.audio.orders import Codec
 from asrwatch.cloud.regions import REGIONS, currency_of
 from asrwatch.config import InboxSettings
+from asrwatch.desk.scene import is_below
 from asrwatch.errors import AsrwatchError
 from asrwatch.files import open_recording
 from asrwatch.inbox.scan import Folder, scan
@@ -27,7 +28,7 @@ from asrwatch.journey.route import Route
 from asrwatch.journey.source import check_arrived
 from asrwatch.values import printable
 
-__all__ = ["Planned", "Totals", "currencies", "plan", "totals"]
+__all__ = ["Planned", "Totals", "currencies", "plan", "takes_folder", "totals"]
 
 AT_ONCE = 500
 """How many files the books are asked about at once."""
@@ -76,6 +77,7 @@ def plan(
     routes: Mapping[str, Route],
     *,
     booked: Callable[[Sequence[bytes]], Collection[bytes]],
+    folders: Sequence[bytes] = (),
 ) -> Iterator[Planned]:
     """Everything in these inboxes that would be asked about, file by file.
 
@@ -83,10 +85,11 @@ def plan(
         inboxes: to look through.
         routes: of each of them.
         booked: tells which of some files cost nothing any more.
+        folders: to look through these only, inboxes or folders in them; all of every inbox where there are none.
     """
     for inbox in inboxes:
         waiting: list[tuple[bytes, int]] = []
-        for found in _files(inbox):
+        for found in _files(inbox, folders):
             waiting.append(found)
             if len(waiting) >= AT_ONCE:
                 yield from _planned(waiting, routes[inbox.name], booked)
@@ -94,13 +97,22 @@ def plan(
         yield from _planned(waiting, routes[inbox.name], booked)
 
 
-def _files(inbox: InboxSettings) -> Iterator[tuple[bytes, int]]:
-    for folder in scan(inbox.ignore_rule(), deep=inbox.recursive):
-        if isinstance(folder, Folder):
-            for name, status in folder.files():
-                if status.st_size:
-                    path = os.path.join(folder.path, os.fsencode(name))  # noqa: PTH118 - bytes, which pathlib cannot hold
-                    yield path, status.st_size
+def _files(inbox: InboxSettings, folders: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:
+    rule = inbox.ignore_rule()
+    meant = [folder for folder in folders if takes_folder(inbox, folder)]
+    starts = [folder for folder in meant if not any(is_below(folder, other) for other in meant)]
+    for start in dict.fromkeys(starts) if folders else (inbox.root,):
+        for folder in scan(rule, folder=start, deep=inbox.recursive):
+            if isinstance(folder, Folder):
+                for name, status in folder.files():
+                    if status.st_size:
+                        path = os.path.join(folder.path, os.fsencode(name))  # noqa: PTH118 - bytes, which pathlib cannot hold
+                        yield path, status.st_size
+
+
+def takes_folder(inbox: InboxSettings, folder: bytes) -> bool:
+    """Whether what lies in a folder, which is absolute, is this inbox's."""
+    return folder == inbox.root or (inbox.recursive and is_below(folder, inbox.root))
 
 
 def _planned(

@@ -8,7 +8,7 @@ __all__ = ["Loop", "loops"]
 
 MOST_TIMES = 20
 """Nobody says the same thing more often than this in a row."""
-LONGEST = 60
+LONGEST = 200
 """Characters of the longest phrase that is looked for."""
 _STEP = 10
 # Half of a loop that is just too long, so that one of the probes lies deep enough in it.

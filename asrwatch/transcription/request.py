@@ -78,6 +78,12 @@ def wishes_of(
             code="bad-channels",
             advice="Ask for channels: split.",
         )
+    names = _several(speakers)
+    if twice := [name for number, name in enumerate(names) if name in names[:number]]:
+        raise UsageError(
+            f"speakers names {printable(twice[0])} twice; nobody could tell them apart.",
+            code="bad-channels",
+        )
     if sample_rate is not None and sample_rate <= 0:
         raise UsageError(f"{sample_rate} is not a sample rate in Hz.", code="bad-sample-rate")
     return Wishes(
@@ -88,7 +94,7 @@ def wishes_of(
         timestamps=_SENTENCES in granularities,
         channels=numbers,
         split=split,
-        speakers=_several(speakers),
+        speakers=names,
         sample_rate=None if sample_rate is None else round(sample_rate),
         vocabulary_id=vocabulary_id,
         disfluency_removal=disfluency_removal_enabled,

@@ -17,7 +17,7 @@ from asrwatch.cloud import loose
 from asrwatch.config import AUTOMATIC, PartChoice, Settings
 from asrwatch.engines import Engine
 from asrwatch.errors import OurBug, RecordingError, UsageError
-from asrwatch.journey.channels import with_speakers
+from asrwatch.journey.channels import wished, with_speakers
 from asrwatch.journey.delivery import Rules
 from asrwatch.journey.errand import Errand, bring_home, send_out, sleep_for, ticket_holder
 from asrwatch.journey.plan import AudioFacts, Plan, Wishes
@@ -89,6 +89,7 @@ class Transcriber:
         settings: region, key, storage and engines; inboxes are not looked at.
         wanted: of every recording.
         on_left_out: told a sentence for each option the model does not honour, before anything is sent.
+        on_bill: told, before anything is sent, that each of several channels is paid for.
         on_ticket: told each task's id as soon as there is one.
         pause: lets time pass between two questions about a task.
 
@@ -103,11 +104,13 @@ class Transcriber:
         wanted: Wanted,
         *,
         on_left_out: Callable[[str], None],
+        on_bill: Callable[[str], None] = lambda _sentence: None,
         on_ticket: Callable[[str], None] = lambda _ticket: None,
         pause: Callable[[timedelta], None] = sleep_for,
     ) -> None:
         self._wanted = wanted
         self._on_left_out = on_left_out
+        self._on_bill = on_bill
         route = _route(settings, wanted)
         self._errand = Errand(route=route, on_plan=self._tell, on_ticket=on_ticket, pause=pause)
 
@@ -155,6 +158,10 @@ class Transcriber:
     def _tell(self, plan: Plan) -> None:
         for sentence in self._left_out(plan):
             self._on_left_out(sentence)
+        route = self._errand.route
+        billed = route.engines[plan.engine].billed_channels(wished(route.wishes, plan))
+        if billed > 1:
+            self._on_bill(f"{billed} channels are transcribed, and each of them is billed.")
 
     def _left_out(self, plan: Plan) -> tuple[str, ...]:
         engine = self._errand.route.engines[plan.engine]

@@ -11,6 +11,8 @@ _FROM_ZERO = "matroska"
 """Its lengths are counted from zero, wherever the first packet lies; elsewhere from the first packet of any stream."""
 LEAST = 0.06
 """Seconds: what is shorter is how inexactly times are written."""
+LONGEST = 3600.0
+"""Seconds: what is longer is a clock that jumped, and nobody wants to pay for hours of nothing."""
 _SPARE = 1.0
 """Seconds that a gap may go beyond the length that the container tells; a time far beyond it is a broken one."""
 
@@ -38,7 +40,7 @@ class Gaps:
         since = begins - (self._origin if self._ended is None else self._ended)
         # a clock that runs a little faster than the samples is no gap, and what came twice fills one up
         gap = min(since, begins - self._origin - self._done)
-        if gap < LEAST or self._done + gap > self._length + _SPARE:
+        if not LEAST <= gap <= LONGEST or self._done + gap > self._length + _SPARE:
             gap = 0.0
         self._ended = begins + lasts
         self._done += gap + lasts
