@@ -80,8 +80,7 @@ class Database:
 
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
-        self._unlock = weakref.finalize(self, os.close, _take_lock(state_dir))
-        self._unlock.atexit = (
+        self._lock = _take_lock(state_dir)
             False  # the process's own end gives it up, once nothing is open any more
         )
         crash_point("locked")
