@@ -81,8 +81,6 @@ class Database:
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
         self._lock = _take_lock(state_dir)
-            False  # the process's own end gives it up, once nothing is open any more
-        )
         crash_point("locked")
         self._in_transaction = False
         self.is_lost = False
