@@ -38,7 +38,7 @@ class Gaps:
         self._done = 0.0
         self._ended: float | None = None
 
-    def skipped(self, packet: Packet[AudioStream]) -> bool:
+    def skipped(self, packet: "Packet[AudioStream]") -> bool:
         """Whether bytes before this packet, which is the next, were passed over without a word, as they made no sense.
 
         Only where nothing else can lie between the packets.
