@@ -153,7 +153,6 @@ def test_what_both_heard_is_told_once(earlier: str, later: str, whole: str) -> N
         _sentences(earlier) if earlier else (),
         _sentences(later) if later else (),
         overlap=2 * SPAN,
-        at=10 * SPAN,
     )
     told = " ".join(one.text for part in kept for one in part)
     assert told.replace(" ", "") == whole.replace(" ", "")
@@ -178,10 +177,41 @@ def test_any_overlap_is_found(words: list[str], data: some.DataObject) -> None:
     cut = data.draw(some.integers(1, len(words) - 1))
     shared = data.draw(some.integers(0, min(cut, 20)))
     earlier, later = gap.join(words[:cut]), gap.join(words[cut - shared :])
-    kept = without_what_both_have(
-        _sentences(earlier), _sentences(later), overlap=2 * SPAN, at=10 * SPAN
-    )
+    kept = without_what_both_have(_sentences(earlier), _sentences(later), overlap=2 * SPAN)
     assert gap.join(one.text for part in kept for one in part) == gap.join(words)
+
+
+def _timed(text: str, begin: int) -> Sentence:
+    """A word a second."""
+    words = tuple(
+        Word(begin=(begin + number) * SPAN, end=(begin + number + 1) * SPAN, text=each)
+        for number, each in enumerate(text.split())
+    )
+    return Sentence(text=text, begin=words[0].begin, end=words[-1].end, words=words)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ([("we went to the old house", 0)], [("the old house and then home", 3)]),
+        ([("we went to the old hou", 0)], [("the old house and then home", 3)]),
+        ([("we went to the old house", 0)], [("old house", 4), ("and then home", 6)]),
+        ([("we went", 0), ("to the old house", 2)], [("t the old house and then home", 2)]),
+    ],
+)
+def test_words_with_times_are_those_of_the_text(
+    earlier: list[tuple[str, int]], later: list[tuple[str, int]]
+) -> None:
+    """Where an engine times words, each sentence keeps the words of its text; times go on from piece to piece."""
+    kept, rest = without_what_both_have(
+        [_timed(*one) for one in earlier], [_timed(*one) for one in later], overlap=3 * SPAN
+    )
+    told = [*kept, *rest]
+    assert [word.text for one in told for word in one.words] == " ".join(
+        one.text for one in told
+    ).split()
+    assert all((one.begin, one.end) == (one.words[0].begin, one.words[-1].end) for one in told)
+    assert all(one.end <= two.begin for one, two in pairwise(told))  # type: ignore[operator] # they have times
 
 
 def _piece(number: int, of: int, begin: float, end: float, **more: object) -> Piece:

@@ -106,9 +106,13 @@ def test_what_is_not_recorded_keeps_its_time(tmp_path: Path, case: Case) -> None
     assert heard.pictures == bool(case.pictures)
 
 
-def test_a_time_beyond_the_end_is_no_gap(tmp_path: Path) -> None:
-    """Where times go beyond what the container says it lasts, nothing is filled: a broken time costs nobody a day."""
+def test_a_clock_that_jumped_is_no_gap(tmp_path: Path) -> None:
+    """Times that jump by hours, or beyond what the container says it lasts: nothing is filled, nobody pays for it."""
     file = write_at(tmp_path / "a.mkv", [(0, 2), (6_000, 2)], codec="aac")
+    facts, heard = heard_in(file)
+    assert heard.samples / 16_000 == pytest.approx(4, abs=0.2)
+    with pytest.raises(RecordingError, match="Only 4s of its 1h 40m"):
+        check_whole(facts, heard, heard.samples)
     content = file.read_bytes()
     at = content.index(b"\x44\x89\x88") + 3  # the length, in milliseconds
     file.write_bytes(content[:at] + np.array(4000.0, dtype=">f8").tobytes() + content[at + 8 :])
@@ -116,6 +120,18 @@ def test_a_time_beyond_the_end_is_no_gap(tmp_path: Path) -> None:
     assert facts.duration == 4 * SPAN
     assert heard.samples / 16_000 == pytest.approx(4, abs=0.2)
     assert not heard.filled
+
+
+def test_a_hole_in_the_file_is_no_gap(tmp_path: Path) -> None:
+    """A third of a WebM is zeros, which its reader passes over without a word: that is damage, and it is refused."""
+    file = write_at(tmp_path / "a.webm", [(0, 30)], codec="libopus")
+    content = bytearray(file.read_bytes())
+    third = len(content) // 3
+    content[third : 2 * third] = bytes(third)
+    file.write_bytes(content)
+    facts, heard = heard_in(file)
+    with pytest.raises(RecordingError, match="can be decoded"):
+        check_whole(facts, heard, heard.samples)
 
 
 def test_silence_in_the_place_of_damage_is_no_sound() -> None:

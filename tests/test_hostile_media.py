@@ -120,6 +120,21 @@ def test_a_booth_that_writes_too_much_is_ended(tmp_path: Path, small: Path) -> N
     assert (tmp_path / "out").stat().st_size <= 1_000
 
 
+def test_a_full_disk_is_not_the_recording_s_fault(small: Path) -> None:
+    """No room for the copy: it is tried again until there is, and does not count as a death of the booth [S03]."""
+    with small.open("rb") as recording, Path("/dev/full").open("wb") as full:
+        order = Encode(
+            demuxers=("flac",),
+            longest=LONG,
+            codec=Codec.FLAC,
+            pieces=(Piece(descriptor=full.fileno()),),
+        )
+        with pytest.raises(TemporaryError) as refused:
+            Studio().encode(recording, order)
+    assert refused.value.code == "disk-full"
+    assert "state folder" in refused.value.advice
+
+
 def test_a_booth_ends_with_its_daemon(small: Path) -> None:
     """Once the daemon stops, a booth is killed at once, and nothing of it is left."""
     begun = time.monotonic()

@@ -14,6 +14,7 @@ from typing import Any
 
 __all__ = [
     "NO_CODECS",
+    "NO_SPACE",
     "RATE",
     "READ_FAILED",
     "SILENT_BELOW",
@@ -42,6 +43,8 @@ SILENT_BELOW = -80.0
 steps of the finest there are; finer recordings are silent only if they hold nothing at all."""
 NO_CODECS = "no-codecs"
 """The code of a refusal that lies in this machine: PyAV is there and cannot be loaded."""
+NO_SPACE = "no-space"
+"""The code of a refusal that lies in the disk that copies are written to."""
 READ_FAILED = "read-failed"
 """The code of a refusal that lies in the disk or share, not in the recording."""
 

@@ -145,9 +145,7 @@ def _of_one_channel(
         later: Sequence[Sentence] = _placed(piece, transcript)
         if piece.overlap and told:
             before, earlier = told.pop()
-            earlier, later = without_what_both_have(
-                earlier, later, overlap=piece.overlap, at=piece.begin + piece.overlap / 2
-            )
+            earlier, later = without_what_both_have(earlier, later, overlap=piece.overlap)
             told.append((before, earlier))
         told.append((piece, later))
     return [(piece, sentence) for piece, sentences in told for sentence in sentences]

@@ -37,7 +37,7 @@ class _Token:
 
 
 def without_what_both_have(
-    earlier: Sequence[Sentence], later: Sequence[Sentence], *, overlap: timedelta, at: timedelta
+    earlier: Sequence[Sentence], later: Sequence[Sentence], *, overlap: timedelta
 ) -> tuple[tuple[Sentence, ...], tuple[Sentence, ...]]:
     """Both transcripts, each without what the other tells.
 
@@ -45,7 +45,6 @@ def without_what_both_have(
         earlier: sentences of the piece that ends in the overlap.
         later: of the one that begins with it.
         overlap: how much audio both have.
-        at: the middle of it, which words with times of their own are told apart by.
     """
     most = round(overlap.total_seconds() * FASTEST) + SPARE
     tail, head = _tokens(earlier)[-most:], _tokens(later)[:most]
@@ -61,20 +60,7 @@ def without_what_both_have(
     if rest and (closing := _CLOSING.match(rest[0].text)):
         kept = (*kept[:-1], replace(kept[-1], text=kept[-1].text + closing[0].strip()))
         rest = (replace(rest[0], text=rest[0].text[closing.end() :]), *rest[1:])
-    return (
-        tuple(
-            replace(one, words=tuple(word for word in one.words if word.begin < at)) for one in kept
-        ),
-        tuple(
-            replace(
-                one,
-                text=one.text.strip(),
-                words=tuple(word for word in one.words if word.begin >= at),
-            )
-            for one in rest
-            if one.text.strip()
-        ),
-    )
+    return kept, tuple(replace(one, text=one.text.strip()) for one in rest if one.text.strip())
 
 
 def _tokens(sentences: Sequence[Sentence]) -> list[_Token]:
@@ -88,10 +74,26 @@ def _tokens(sentences: Sequence[Sentence]) -> list[_Token]:
 def _until(sentences: Sequence[Sentence], last: _Token) -> tuple[Sentence, ...]:
     """Everything up to and with this word."""
     cut = sentences[last.sentence]
-    return (*sentences[: last.sentence], replace(cut, text=cut.text[: last.end]))
+    words = cut.words[: _words_within(cut, last)]
+    end = words[-1].end if words else cut.end
+    shorter = replace(cut, text=cut.text[: last.end], words=words, end=end)
+    return (*sentences[: last.sentence], shorter)
 
 
 def _from(sentences: Sequence[Sentence], last: _Token) -> tuple[Sentence, ...]:
     """Everything after this word."""
     cut = sentences[last.sentence]
-    return (replace(cut, text=cut.text[last.end :]), *sentences[last.sentence + 1 :])
+    words = cut.words[_words_within(cut, last) :]
+    begin = words[0].begin if words else cut.begin
+    shorter = replace(cut, text=cut.text[last.end :], words=words, begin=begin)
+    return (shorter, *sentences[last.sentence + 1 :])
+
+
+def _words_within(sentence: Sentence, last: _Token) -> int:
+    """How many of a sentence's timed words its text has up to this one: they may be several signs each."""
+    left = len(_TOKEN.findall(sentence.text[: last.end]))
+    for number, word in enumerate(sentence.words):
+        if left <= 0:
+            return number
+        left -= max(len(_TOKEN.findall(word.text)), 1)
+    return len(sentence.words)

@@ -1,16 +1,29 @@
 """`python -m asrwatch.audio.booth ORDER`: carry out one order, report on standard output, end."""
 
 import ctypes
+import errno
 import os
 import resource
 import signal
 import sys
 
-from asrwatch.audio.orders import NO_CODECS, Encode, Refusal, Report, Survey, read, written
+from asrwatch.audio.orders import (
+    NO_CODECS,
+    NO_SPACE,
+    Encode,
+    Refusal,
+    Report,
+    Survey,
+    read,
+    written,
+)
 
 PR_SET_PDEATHSIG = 1
 RECORDING = 0
 """The descriptor of the recording: standard input."""
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What a disk says that takes no more; the recording is not to blame."""
 
 
 def _tell(report: Report) -> None:
@@ -60,6 +73,10 @@ def main(argv: list[str]) -> int:
                 return os.EX_USAGE
     except RefusedError as error:
         _tell(Refusal(code=error.code, message=str(error)))
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _tell(Refusal(code=NO_SPACE, message=os.strerror(error.errno)))
     except MemoryError:
         _tell(
             Refusal(
