@@ -19,6 +19,18 @@ from asrwatch.values import printable
 
 __all__ = ["PLACES", "SHUTDOWN", "WITHOUT_LOG", "crash_point"]
 
+_STATES = (
+    "settled",
+    "cut",
+    "staged",
+    "asking",
+    "submitted",
+    "transcribed",
+    "delivered",
+    "failed",
+    "parked",
+)
+
 PLACES: Final[Mapping[str, str]] = MappingProxyType(
     {
         # Start.
@@ -36,34 +48,10 @@ PLACES: Final[Mapping[str, str]] = MappingProxyType(
         "scanned": "a pass over a whole inbox ended",
         "settled-told": "a settled file is in the mailbox",
         # Every save, by the state that it leads to; every transaction; every step.
+        **{f"saving:{state}": f"a recording is {state}, not committed" for state in _STATES},
         **{
-            f"saving:{state}": f"a recording is {state}, not committed"
-            for state in (
-                "settled",
-                "cut",
-                "staged",
-                "asking",
-                "submitted",
-                "transcribed",
-                "delivered",
-            )
+            f"saved:{state}": f"a recording is {state}, committed, nobody told" for state in _STATES
         },
-        "saving:failed": "a recording is failed, not committed",
-        "saving:parked": "a recording is parked, not committed",
-        **{
-            f"saved:{state}": f"a recording is {state}, committed, nobody told"
-            for state in (
-                "settled",
-                "cut",
-                "staged",
-                "asking",
-                "submitted",
-                "transcribed",
-                "delivered",
-            )
-        },
-        "saved:failed": "a recording is failed, committed, nobody told",
-        "saved:parked": "a recording is parked, committed, nobody told",
         "answer-added": "the raw answer has a row, not committed",
         "committing": "a transaction is about to be committed",
         "committed": "a transaction was committed",

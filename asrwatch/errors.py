@@ -10,6 +10,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 __all__ = [
+    "UNPAID",
     "AnswerLost",
     "AsrwatchError",
     "BillUnknown",
@@ -32,6 +33,9 @@ __all__ = [
     "UsageError",
     "Vanished",
 ]
+
+UNPAID = "Nothing was sent or paid."
+"""What many an advice begins with."""
 
 
 class AsrwatchError(Exception):

@@ -81,6 +81,10 @@ class Secret:
         raise TypeError("a secret is not stored anywhere but where it was read from")
 
 
+_LONGEST = timedelta(days=36_525)
+"""A hundred years: what is meant as "for ever" must not lead to dates that cannot be."""
+
+
 def parse_duration(written: object) -> timedelta:
     """Read "500ms", "10s", "5m", "2h", "3d", "1w" or 0.
 
@@ -99,11 +103,14 @@ def parse_duration(written: object) -> timedelta:
     if match is None or unit is None:
         msg = f"{written!r} is not a duration; write a number and ms, s, m, h, d or w, such as 10s"
         raise ValueError(msg)
+    too_long = f"{written!r} is longer than any duration can be"
     try:
-        return float(match[1]) * unit
+        span = float(match[1]) * unit
     except OverflowError:
-        msg = f"{written!r} is longer than any duration can be"
-        raise ValueError(msg) from None
+        raise ValueError(too_long) from None
+    if span > _LONGEST:
+        raise ValueError(too_long)
+    return span
 
 
 def format_duration(span: timedelta) -> str:

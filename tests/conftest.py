@@ -8,9 +8,11 @@ from typing import Protocol
 
 import pytest
 from e2e_helpers import Installed
+from journey_helpers import a_keeper
 from rich.console import Console
 from rich.table import Table
 
+from asrwatch.journey.keeper import Keeper
 from asrwatch.journey.store import Store
 from asrwatch.sandbox import Knobs, Sandbox, Scripted
 
@@ -73,6 +75,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
     """An empty store."""
     with Store(tmp_path / "state") as opened:
         yield opened
+
+
+@pytest.fixture
+def keeper(store: Store) -> Keeper:
+    """A keeper without routes."""
+    return a_keeper(store)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Recordings in every state, made the way the daemon makes them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -15,8 +16,12 @@ from asrwatch.journey.evidence import (
     Staging,
     Task,
 )
+from asrwatch.journey.gate import Gate
+from asrwatch.journey.herald import Wish
+from asrwatch.journey.keeper import Keeper
 from asrwatch.journey.plan import AudioFacts, Plan
 from asrwatch.journey.recording import Recording, State
+from asrwatch.journey.store import Store
 
 FINGERPRINT = Fingerprint(device=1, inode=2, size=3, mtime_ns=4)
 PLAN = Plan(engine="some-engine", model="some-model", options={"language": "en"}, reasons=("why",))
@@ -57,3 +62,16 @@ def a_recording(
         State.FAILED: submitted.fail(FAILURE, now=now),
         State.PARKED: submitted.park(FAILURE, now=now),
     }[state]
+
+
+def a_keeper(store: Store, *, wishes: Sequence[Wish] = (), currency: str = "") -> Keeper:
+    """A keeper without routes, of one engine, whom chance never surprises."""
+    return Keeper(
+        store=store,
+        routes={},
+        gate=Gate({"some-engine": 100}, (), chance=lambda: 0.5),
+        key_digest=lambda: None,
+        chance=lambda: 0.5,
+        wishes=wishes,
+        currency=currency,
+    )

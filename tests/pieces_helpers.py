@@ -1,15 +1,12 @@
 """Speech that can be counted: each stretch is a tone whose pitch is its number, with pauses between."""
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
 
 import media_helpers as media
 import numpy as np
 
 from asrwatch.sandbox import Said, Scripted
-from asrwatch.sandbox.recogniser import Listening, Sound
+from asrwatch.sandbox.recogniser import Sound
 
 WORDS = (
     "one",
@@ -61,31 +58,19 @@ def words_in(sound: media.Samples) -> list[str]:
     return [word for word in changes if word]
 
 
-@dataclass
-class Counting:
+class Counting(Scripted):
     """A recogniser that decodes what arrives, remembers it, and says the words it holds."""
 
-    arrived: list[media.Samples] = field(default_factory=list)
-    seconds: float = 0
-    _says: Scripted = field(default_factory=Scripted)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self) -> None:
+        super().__init__(self._words_of)
+        self.arrived: list[media.Samples] = []
+        self.seconds = 0.0
+        self._lock = threading.Lock()
 
-    def start(self) -> None:
-        """Get ready."""
-        self._says.start()
-
-    def close(self) -> None:
-        """Stop."""
-        self._says.close()
-
-    async def listen(
-        self, sound: Sound, *, channels: Sequence[int] | None, longest: timedelta
-    ) -> Listening:
-        """Decode, then say the words."""
+    def _words_of(self, sound: Sound) -> Said:
         samples, rate = media.decoded(sound.path)
         with self._lock:
             self.arrived.append(samples)
             self.seconds += samples.shape[1] / rate
         text = " ".join(words_in(samples)) if rate == 16_000 else "rain"
-        said = Said(text=text, seconds=samples.shape[1] / rate)
-        return await Scripted(lambda _: said).listen(sound, channels=channels, longest=longest)
+        return Said(text=text, seconds=samples.shape[1] / rate)

@@ -33,7 +33,7 @@ from asrwatch.journey.preparing import Preparer
 from asrwatch.journey.recording import State
 from asrwatch.journey.speeds import FILE
 from asrwatch.journey.store import Store
-from asrwatch.sandbox import LONG_SAMPLE, SHORT_SAMPLE, Knobs, PocketSphinx, Said, Sandbox, Scripted
+from asrwatch.sandbox import LONG_SAMPLE, SHORT_SAMPLE, Knobs, PocketSphinx, Sandbox
 
 KNOBS = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0))
 
@@ -41,7 +41,7 @@ KNOBS = Knobs(rate_limits=False, queue_time=timedelta(0), work_time=timedelta(0)
 @pytest.fixture
 def heard() -> Attentive:
     """What arrived at the cloud, which hears three seconds and up to six channels in everything."""
-    return Attentive(_says=Scripted(otherwise=Said(text="Hello.", channels=6)))
+    return Attentive(channels=6)
 
 
 @pytest.fixture

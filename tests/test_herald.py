@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journey_helpers import a_recording
+from journey_helpers import a_keeper, a_recording
 
 from asrwatch.clock import Step
 from asrwatch.errors import EngineTrouble, RecordingError, TemporaryError
 from asrwatch.journey.evidence import Failure
-from asrwatch.journey.gate import Gate
 from asrwatch.journey.herald import Herald, Wish
 from asrwatch.journey.keeper import Keeper
 from asrwatch.journey.postman import LEAST_ATTEMPTS
@@ -46,15 +45,7 @@ def wish(inbox: str = "inbox", key: str = "webhook:1", **options: Any) -> Wish:
 
 def keeper_of(store: Store, *wishes: Wish) -> Keeper:
     """A keeper whose herald has these wishes."""
-    return Keeper(
-        store=store,
-        routes={},
-        gate=Gate({"some-engine": 100}, (), chance=lambda: 0.5),
-        key_digest=lambda: None,
-        chance=lambda: 0.5,
-        wishes=wishes,
-        currency="CNY",
-    )
+    return a_keeper(store, wishes=wishes, currency="CNY")
 
 
 def fails(keeper: Keeper, number: int, now: datetime, **more: Any) -> Recording:

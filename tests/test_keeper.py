@@ -13,7 +13,6 @@ from asrwatch import logs
 from asrwatch.engines import StillOut
 from asrwatch.errors import SourceChanged, TemporaryError, TicketLost, Vanished
 from asrwatch.inbox.messages import FileSettled
-from asrwatch.journey.gate import Gate
 from asrwatch.journey.keeper import Keeper
 from asrwatch.journey.poller import TaskNews
 from asrwatch.journey.recording import Recording, State
@@ -27,18 +26,6 @@ def log() -> Iterator[io.StringIO]:
     logs.configure("debug", stream=stream, terminal=False)
     yield stream
     logs.configure("warning")
-
-
-@pytest.fixture
-def keeper(store: Store) -> Keeper:
-    """A keeper without routes."""
-    return Keeper(
-        store=store,
-        routes={},
-        gate=Gate({"some-engine": 100}, (), chance=lambda: 0.5),
-        key_digest=lambda: None,
-        chance=lambda: 0.5,
-    )
 
 
 def _put(store: Store, recording: Recording) -> Recording:

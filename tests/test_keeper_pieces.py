@@ -10,28 +10,14 @@ from asrwatch.audio import cutting
 from asrwatch.errors import RecordingError, SourceChanged, TemporaryError, TicketLost
 from asrwatch.inbox.messages import FileSettled
 from asrwatch.journey.evidence import Answer, Asking, Delivery, Staging
-from asrwatch.journey.gate import Gate
 from asrwatch.journey.joining import pieces_in
 from asrwatch.journey.keeper import Keeper
 from asrwatch.journey.plan import Piece, Preparation, Prepared
 from asrwatch.journey.recording import Recording, State
-from asrwatch.journey.store import Store
 
 MINUTE = timedelta(minutes=1)
 HOW = cutting.near(MINUTE, 2 * MINUTE)
 CUT = replace(READING, plan=replace(READING.plan, preparation=Preparation.CUT, cut=HOW))
-
-
-@pytest.fixture
-def keeper(store: Store) -> Keeper:
-    """A keeper without routes."""
-    return Keeper(
-        store=store,
-        routes={},
-        gate=Gate({"some-engine": 100}, (), chance=lambda: 0.5),
-        key_digest=lambda: None,
-        chance=lambda: 0.5,
-    )
 
 
 def _pieces(number: int = 3) -> tuple[Piece, ...]:

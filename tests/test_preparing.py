@@ -6,20 +6,19 @@ import os
 import threading
 import wave
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import av
 import media_helpers as media
 import numpy as np
-import psutil
 import pytest
 from conftest import Keep
 from e2e_helpers import Installed
 from fake_engine import FakeOptions, fake_cloud
 from journey_helpers import STAGING, a_recording
+from memory_helpers import largest_child
 from test_daemon import Scripted as Quiet
 from test_daemon import World
 
@@ -35,23 +34,13 @@ from asrwatch.sandbox import Knobs, Said, Sandbox, Scripted
 from asrwatch.sandbox.recogniser import Listening, Sound
 
 
-@dataclass
-class Attentive:
+class Attentive(Scripted):
     """A recogniser that decodes what arrives and remembers it; what it answers is scripted."""
 
-    arrived: list[tuple[str, media.Samples, int, int]] = field(default_factory=list)
-    _says: Scripted = field(
-        default_factory=lambda: Scripted(otherwise=Said(text="Hello.", channels=2))
-    )
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def start(self) -> None:
-        """Get ready."""
-        self._says.start()
-
-    def close(self) -> None:
-        """Stop."""
-        self._says.close()
+    def __init__(self, *, channels: int = 2) -> None:
+        super().__init__(otherwise=Said(text="Hello.", channels=channels))
+        self.arrived: list[tuple[str, media.Samples, int, int]] = []
+        self._lock = threading.Lock()
 
     async def listen(
         self, sound: Sound, *, channels: Sequence[int] | None, longest: timedelta
@@ -63,7 +52,7 @@ class Attentive:
             samples, rate = media.silence(0), 16_000
         with self._lock:
             self.arrived.append((sound.path.read_bytes()[:4].hex(), samples, rate, sound.size))
-        return await self._says.listen(sound, channels=channels, longest=longest)
+        return await super().listen(sound, channels=channels, longest=longest)
 
 
 @pytest.fixture
@@ -371,24 +360,3 @@ def test_memory_does_not_grow_with_a_recording(
     )
     assert peaks[1] < peaks[0] + 5e6
     assert peaks[1] < 150e6
-
-
-@contextmanager
-def largest_child() -> Iterator[Callable[[], int]]:
-    """The largest resident size that any child of this process had meanwhile, in bytes."""
-    largest, over = 0, threading.Event()
-
-    def look() -> None:
-        nonlocal largest
-        while not over.wait(0.02):
-            for child in psutil.Process().children():
-                with suppress(psutil.NoSuchProcess):
-                    largest = max(largest, child.memory_info().rss)
-
-    looker = threading.Thread(target=look)
-    looker.start()
-    try:
-        yield lambda: largest
-    finally:
-        over.set()
-        looker.join()

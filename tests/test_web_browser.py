@@ -111,6 +111,13 @@ def test_a_clicked_word_is_heard(browser: Browser, home: Home) -> None:
         word.click()
         at = float(word.get_attribute("data-at") or 0)
         assert at > 4
+        words = f"{page.url}/words"
+        told = page.request.get(words).json()
+        assert [sentence[0] for sentence in told] == [0, 1, 2]
+        page.reload()
+        expect(page.locator(".transcript.ready")).to_be_visible()
+        assert page.request.get(words).json() == told
+        word.click()
         moved = "(at) => document.querySelector('audio').currentTime > at + 0.2"
         page.wait_for_function(moved, arg=at)
         assert page.evaluate("document.querySelector('audio').currentTime") < 12

@@ -52,6 +52,12 @@ def test_a_text_is_cut_at_its_joints(table: Table) -> None:
     assert table.shown("3 delivered, 1 file") == "已交付 3，1 个文件"
 
 
+def test_a_line_may_announce_the_next(table: Table) -> None:
+    """A line that ends with a colon is read without it."""
+    assert table.shown("3 files:\n  a: 1 file") == "3 个文件：\n  a: 1 个文件"
+    assert table.shown("nobody knows:") == "nobody knows:"
+
+
 def test_a_message_comes_with_its_advice(table: Table) -> None:
     """Nothing but a blank stands between them, and both are translated."""
     text = "NOT SERVED: a.wav is longer than 5s. Cut it, or raise `longest`."
@@ -258,6 +264,14 @@ def test_counted_messages_are_chinese() -> None:
     assert shown("1 s of at most 295 s, 21.4 KB as Base64 of at most 10.0 MB", "zh") == (
         "1 s，最多 295 s，Base64 编码后 21.4 KB，最多 10.0 MB"
     )
+
+
+def test_problems_of_the_configuration_are_chinese(tmp_path: Path) -> None:
+    """The line that announces them, and what pydantic says of numbers."""
+    configure(tmp_path, workers=0)
+    told = asrwatch("check", "--lang", "zh", cwd=tmp_path).stderr
+    assert "asrwatch.yaml 无法使用：" in told
+    assert "workers（第 1 行）：必须是大于或等于 1 的数" in told.replace("必须是 ", "必须是")
 
 
 def test_a_language_there_is_not_is_refused(tmp_path: Path) -> None:

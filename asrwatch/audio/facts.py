@@ -42,13 +42,12 @@ from asrwatch.audio.sound import (
     believed,
 )
 from asrwatch.audio.tagged import TAGGED, tagged
-from asrwatch.errors import Incomplete, RecordingError
+from asrwatch.errors import UNPAID, Incomplete, RecordingError
 from asrwatch.journey.plan import AudioFacts
 from asrwatch.values import printable
 
 __all__ = ["probe"]
 
-_UNPAID = "Nothing was sent or paid."
 _MOST_TAGS = 8
 _MAGIC = 12
 """Bytes by which most containers are known; zeros there are space that a header is written to last."""
@@ -113,7 +112,7 @@ def _probe(reader: HeaderReader, name: bytes, *, whole: bool) -> AudioFacts:
         raise RecordingError(
             f"{printable(name)} is DS2 (DSS Pro) of a dictation machine, which nothing here can decode.",
             code="unknown-codec",
-            advice=f"{_UNPAID} Have the machine's own program write it as WAV or MP3.",
+            advice=f"{UNPAID} Have the machine's own program write it as WAV or MP3.",
         )
     try:
         sound = _read(reader, container, begin)
@@ -124,19 +123,19 @@ def _probe(reader: HeaderReader, name: bytes, *, whole: bool) -> AudioFacts:
         raise Incomplete(
             f"{printable(name)} cannot be played: {error}.",
             code="cut-off",
-            advice=f"{_UNPAID} Copy it once more, or repair it.",
+            advice=f"{UNPAID} Copy it once more, or repair it.",
         ) from error
     except ProtectedError as error:
         raise RecordingError(
             f"{printable(name)} cannot be transcribed: {error}.",
             code="protected",
-            advice=f"{_UNPAID} Put an unprotected copy in its place.",
+            advice=f"{UNPAID} Put an unprotected copy in its place.",
         ) from error
     except NoFramesError as error:
         raise RecordingError(
             f"{printable(name)} is not a recording: no {container.name} sound was found in it.",
             code="not-audio",
-            advice=f"{_UNPAID} If it does play somewhere, convert it to FLAC or WAV.",
+            advice=f"{UNPAID} If it does play somewhere, convert it to FLAC or WAV.",
         ) from error
     except HeaderError:
         if whole and promises_more(reader, container.name):
@@ -186,7 +185,7 @@ def _no_audio(name: bytes, why: str, *, yet: bool = False) -> RecordingError:
     return kind(
         f"There is no sound in {printable(name)}: {why}.",
         code="no-audio",
-        advice=f"{_UNPAID} Remove it, or put the recording in its place.",
+        advice=f"{UNPAID} Remove it, or put the recording in its place.",
     )
 
 
@@ -194,5 +193,5 @@ def _truncated(name: bytes, why: str) -> Incomplete:
     return Incomplete(
         f"{printable(name)} is not whole: {why}.",
         code="truncated",
-        advice=f"{_UNPAID} Copy it once more; `asrwatch transcribe FILE` takes it as it is.",
+        advice=f"{UNPAID} Copy it once more; `asrwatch transcribe FILE` takes it as it is.",
     )

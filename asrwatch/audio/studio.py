@@ -34,7 +34,7 @@ from asrwatch.audio.orders import (
     read,
     written,
 )
-from asrwatch.errors import OurBug, RecordingError, StartupError, TemporaryError
+from asrwatch.errors import UNPAID, OurBug, RecordingError, StartupError, TemporaryError
 from asrwatch.heartbeats import beat
 
 __all__ = [
@@ -80,14 +80,13 @@ DEMUXERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 EVERY_DEMUXER = tuple(dict.fromkeys(name for names in DEMUXERS.values() for name in names))
 
-_UNPAID = "Nothing was sent or paid."
 _ADVICE: Mapping[str, str] = MappingProxyType(
     {
-        "cut-off": f"{_UNPAID} Copy it once more, or repair it.",
-        "no-audio": f"{_UNPAID} Remove it, or put the recording in its place.",
-        "unknown-codec": f"{_UNPAID} Convert it to FLAC or WAV.",
-        "no-such-channel": f"{_UNPAID} Correct `channels` of its inbox.",
-        "too-many-channels": f"{_UNPAID} Convert it to WAV, or name fewer `channels` in its inbox.",
+        "cut-off": f"{UNPAID} Copy it once more, or repair it.",
+        "no-audio": f"{UNPAID} Remove it, or put the recording in its place.",
+        "unknown-codec": f"{UNPAID} Convert it to FLAC or WAV.",
+        "no-such-channel": f"{UNPAID} Correct `channels` of its inbox.",
+        "too-many-channels": f"{UNPAID} Convert it to WAV, or name fewer `channels` in its inbox.",
     }
 )
 WITHOUT_CODECS = (
@@ -223,7 +222,7 @@ class Studio:
                 raise RecordingError(
                     f"It cannot be decoded: {report.message}.",
                     code=report.code,
-                    advice=_ADVICE.get(report.code, _UNPAID),
+                    advice=_ADVICE.get(report.code, UNPAID),
                 )
             if isinstance(report, wanted):
                 return report

@@ -43,7 +43,8 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
         told = sight.remembering.recall_within("metrics", _SHARE, measured)
         return Response(told, headers={"content-type": CONTENT_TYPE})
 
-    def alive(_: Request) -> Response:
+    async def alive(_: Request) -> Response:
+        # asks nobody, and waits for no thread: readers of long pages must not make the daemon look dead
         return _verdict(sight.vitals.alive())
 
     def ready(_: Request) -> Response:

@@ -1,6 +1,8 @@
 """One recording's page: its story with times, its transcript beside a player, what it cost, what a person can do."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,6 +17,7 @@ from asrwatch.desk.reports.status import Health
 from asrwatch.desk.scene import Scene
 from asrwatch.desk.story import Circumstances, story_of
 from asrwatch.errors import AsrwatchError, EngineTrouble
+from asrwatch.journey.evidence import Answer
 from asrwatch.journey.hearing import heard
 from asrwatch.journey.recording import DONE, Recording, State
 from asrwatch.journey.store import Hold, Place, Reader
@@ -25,6 +28,8 @@ from asrwatch.web.sound import is_playable
 from asrwatch.web.transcript import Said, chunks, said, times
 
 __all__ = ["Seen", "routes"]
+
+_Read = Callable[[Recording], tuple[tuple[Said, ...], str]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,9 +77,19 @@ class Seen:
 
 def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
     """What is served."""
+    # Twelve hours take a second and 90 MB to read: one at a time, and a page hands what it has read to the question
+    # for its words, which follows it.
+    one_at_a_time = Lock()
+    handed: dict[int, tuple[Answer | None, tuple[Said, ...]]] = {}
+
+    def read(recording: Recording) -> tuple[tuple[Said, ...], str]:
+        with one_at_a_time:
+            return _sentences(sight, recording)
 
     def show(request: Request) -> Response:
-        seen = _seen(sight, recording_in(request))
+        seen = _seen(sight, recording_in(request), read)
+        handed.clear()
+        handed[seen.recording.id] = (seen.recording.answer, seen.sentences)
         return rendering.page(
             request,
             "story.html",
@@ -89,7 +104,9 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
             recording = reader.get(recording_in(request))
         if recording is None:
             raise HTTPException(404, "There is no such recording.")
-        sentences, _ = _sentences(sight, recording)
+        answer, sentences = handed.pop(recording.id, (None, ()))
+        if answer is None or answer != recording.answer:
+            sentences, _ = read(recording)
         return JSONResponse(times(sentences))
 
     return [
@@ -98,7 +115,7 @@ def routes(sight: Sight, rendering: Rendering) -> list[BaseRoute]:
     ]
 
 
-def _seen(sight: Sight, number: int) -> Seen:
+def _seen(sight: Sight, number: int, read: _Read) -> Seen:
     health = sight.health()
     currency = currency_of(sight.settings.cloud.region)
     with sight.readers.one() as reader, reader.transaction():
@@ -116,7 +133,7 @@ def _seen(sight: Sight, number: int) -> Seen:
             pieces=lines_of(Scene(sight.settings, reader), recording),
         )
         found = tuple(offers(recording, route, reader)) if may_be_asked and route else ()
-    sentences, unread = _sentences(sight, recording)
+    sentences, unread = read(recording)
     return Seen(
         recording=recording,
         place=place,

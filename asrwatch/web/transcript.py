@@ -97,6 +97,8 @@ def _words(text: str, words: Sequence[Word]) -> Iterator[int]:
 
 def _units(text: str) -> int:
     """How long a text is for JavaScript, which counts in UTF-16."""
+    if text.isascii():
+        return len(text)
     return len(text) + sum(ord(character) > 0xFFFF for character in text)  # noqa: PLR2004 - beyond the first plane
 
 

@@ -120,10 +120,15 @@ class Table:
             return line
         remembered = self._remembered.get(bare)
         if remembered is None:
-            remembered = _Reading(self).said(bare, 0).text
-            self._remembered[bare] = remembered
+            remembered = self._remembered[bare] = self._read(bare)
         before, _, after = line.partition(bare)
         return f"{before}{remembered}{after}"
+
+    def _read(self, line: str) -> str:
+        if line.endswith(":"):  # what it announces stands in the lines below
+            said = _Reading(self).said(line[:-1], 0)
+            return f"{said.text}{'：' if said.known else ':'}"
+        return _Reading(self).said(line, 0).text
 
     def exact(self, text: str) -> str | None:
         """The row without values that says this, if there is one."""

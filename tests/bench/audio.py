@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import wave
 from collections.abc import Callable, Iterator, Sequence
@@ -20,14 +19,16 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 import av
 import journey
 import numpy as np
-import psutil
 import whole
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
+from memory_helpers import largest_child
 from numpy.typing import NDArray
 
 from asrwatch.audio.orders import RATE, Codec, Encode, Encoded, Piece, Survey
@@ -205,33 +206,10 @@ def memory(table: journey.Table) -> None:
         for hours in (2, 12) if codec is Codec.FLAC else (2,):
             with tempfile.TemporaryDirectory() as folder:
                 wav = write_speech(Path(folder) / "in.wav", seconds=hours * 3600)
-                with watched() as peak:
+                with largest_child() as peak:
                     encoded(Studio(), wav, Path(folder) / "out", codec)
                 peaks.append(f"{hours} hours {peak() / 1e6:.0f} MB")
         table.add(f"memory: re-encoding to {codec}, at most", ", ".join(peaks), "the same")
-
-
-@contextmanager
-def watched() -> Iterator[Callable[[], int]]:
-    """The largest resident size that any child process of ours had meanwhile, in bytes."""
-    largest, over = 0, threading.Event()
-
-    def look() -> None:
-        nonlocal largest
-        while not over.wait(0.05):
-            for child in psutil.Process().children():
-                try:
-                    largest = max(largest, child.memory_info().rss)
-                except psutil.NoSuchProcess:
-                    continue
-
-    looker = threading.Thread(target=look)
-    looker.start()
-    try:
-        yield lambda: largest
-    finally:
-        over.set()
-        looker.join()
 
 
 def pieces(table: journey.Table) -> None:
