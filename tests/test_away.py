@@ -22,12 +22,14 @@ from asrwatch.files import fingerprint_of
 from asrwatch.inbox.ignore import IgnoreRule
 from asrwatch.inbox.lookout import InboxView, Lookout
 from asrwatch.inbox.presence import Presence
-from asrwatch.journey import journey
+from asrwatch.journey import journey, notes
 from asrwatch.journey.away import AWAY, come_home, is_gone
-from asrwatch.journey.evidence import Failure, Trouble
+from asrwatch.journey.delivery import Rendered, Rules, write
+from asrwatch.journey.evidence import Failure, Output, Trouble
 from asrwatch.journey.plan import Wishes
 from asrwatch.journey.recording import Recording, State
 from asrwatch.journey.store import Store
+from asrwatch.journey.store.notes import Note, sha256_of
 
 
 class ShareWorld(World):
@@ -323,3 +325,29 @@ def test_dead_share_leaves_slots_to_the_other_inboxes(world: World) -> None:
         wait_for(lambda: len(list(world.inbox.glob("*.txt"))) == 6)
         assert sum(one.inbox == "dead" for one in daemon.under_way.copy().values()) == 2
         released.set()
+
+
+def test_nothing_is_written_into_the_place_of_an_inbox_that_is_away(
+    tmp_path: Path, now: datetime
+) -> None:
+    """Neither a transcript nor a note makes an inbox anew that was taken away, or lies under its mount point."""
+    inbox = tmp_path / "inbox"
+    path = bytes(inbox / "talk.wav")
+    one = replace(a_recording(State.TRANSCRIBED, now, path=path), id=1)
+    output = Output(format="txt", path=bytes(inbox / "talk.txt"), sha256="")
+    rules = Rules(inbox=bytes(inbox), output="beside", formats=("txt",), after="keep")
+    with pytest.raises(TemporaryError):
+        write(one.owning((output,)), rules, (Rendered.of("txt", "text"),))
+    note = Note(
+        recording=1,
+        inbox="inbox",
+        path=path + b".asr-error.txt",
+        content="Why.",
+        wanted=sha256_of("Why."),
+    )
+    presence = Presence(root=bytes(inbox))
+    assert notes.put(note, one, rules, presence).error is not None
+    assert not inbox.exists()
+    inbox.mkdir()  # where it would be mounted: empty, and on another device than the recording
+    assert notes.put(note, one, rules, presence).error is not None
+    assert list(inbox.iterdir()) == []

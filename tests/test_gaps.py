@@ -122,6 +122,18 @@ def test_a_clock_that_jumped_is_no_gap(tmp_path: Path) -> None:
     assert not heard.filled
 
 
+def test_a_hole_in_the_file_is_no_gap(tmp_path: Path) -> None:
+    """A third of a WebM is zeros, which its reader passes over without a word: that is damage, and it is refused."""
+    file = write_at(tmp_path / "a.webm", [(0, 30)], codec="libopus")
+    content = bytearray(file.read_bytes())
+    third = len(content) // 3
+    content[third : 2 * third] = bytes(third)
+    file.write_bytes(content)
+    facts, heard = heard_in(file)
+    with pytest.raises(RecordingError, match="can be decoded"):
+        check_whole(facts, heard, heard.samples)
+
+
 def test_silence_in_the_place_of_damage_is_no_sound() -> None:
     """Filled up for its times, a damaged recording is still refused; without damage its gaps are its own."""
     facts = AudioFacts(container="mp4", codec="aac", duration=60 * SPAN)

@@ -34,17 +34,20 @@ _CANNOT_SYNC_FOLDER = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
 
 
 @contextmanager
-def open_folder(root: bytes, inside: bytes = b"", *, create: bool = True) -> Iterator["Folder"]:
+def open_folder(
+    root: bytes, inside: bytes = b"", *, create: bool = True, create_root: bool = True
+) -> Iterator["Folder"]:
     """The folder `inside` of `root`, open until the block ends.
 
     Symbolic links are followed in `root`, which a person configured, never below it. Missing folders
-    are created where `create` is set (0777 narrowed by the umask) and survive a power cut.
+    are created where `create` is set (0777 narrowed by the umask) and survive a power cut; `root` and what is
+    above it only with `create_root`: a share that is away would come back beside what was put into its place.
 
     Raises:
         TemporaryError: no permission, no space, the share is away, or a folder is missing.
         RecordingError: something that is no folder is in the way.
     """
-    descriptor = _open_root(root, create=create)
+    descriptor = _open_root(root, create=create and create_root)
     path = root
     try:
         for step in inside.split(b"/"):

@@ -134,7 +134,7 @@ def write(recording: Recording, rules: Rules, rendered: Sequence[Rendered]) -> t
     if missing := [piece.format for piece in rendered if piece.format not in decided]:
         msg = f"recording {recording.id} has no place decided for {', '.join(missing)}"
         raise OurBug(msg)
-    return tuple(_put(decided[piece.format], rules.outputs_root, piece) for piece in rendered)
+    return tuple(_put(decided[piece.format], rules, piece) for piece in rendered)
 
 
 def finish(recording: Recording, rules: Rules) -> Original:
@@ -246,9 +246,11 @@ def _family(base: bytes) -> list[bytes]:
     return [base, base + b".new", *(base + b".new%d" % number for number in range(2, 10))]
 
 
-def _put(output: Output, root: bytes, piece: Rendered) -> Output:
+def _put(output: Output, rules: Rules, piece: Rendered) -> Output:
     lies_in = _folder_of(output.path)
-    with open_folder(*split_below(lies_in, root)) as folder:
+    root, inside = split_below(lies_in, rules.outputs_root)
+    # an inbox that is away this very moment comes back where it was, if nobody made another in its place
+    with open_folder(root, inside, create_root=root != rules.inbox) as folder:
         limit = folder.name_limit()
         for stem in _stems(output):
             name = fitted(stem, _ending(output.format), limit)

@@ -22,6 +22,7 @@ from asrwatch.inbox.presence import Presence
 from asrwatch.inbox.scan import nearest_device
 from asrwatch.inbox.signs import NOTE_ENDING
 from asrwatch.journey import delivery
+from asrwatch.journey.away import must_not_be_away
 from asrwatch.journey.evidence import Failure
 from asrwatch.journey.recording import SUPERSEDED, VANISHED, Recording, State
 from asrwatch.journey.store.notes import Note
@@ -156,7 +157,13 @@ def _put(
     note: Note, recording: Recording, rules: delivery.Rules, presence: Presence | None
 ) -> Done:
     content = (note.content or "").encode("utf-8", "backslashreplace")
-    with _folder_of(note, rules.outputs_root, create=not note.sha256) as folder:
+    beside = rules.output == "beside"
+    if beside and not os.path.lexists(recording.path):
+        must_not_be_away(
+            recording, presence
+        )  # it would lie under the place where the share is mounted again
+    create = not note.sha256 and not beside
+    with _folder_of(note, rules.outputs_root, create=create) as folder:
         device = os.fstat(folder.descriptor).st_dev
         name = _name_of(note)
         there = folder.look(name)

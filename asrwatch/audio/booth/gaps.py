@@ -1,7 +1,9 @@
 """Finds where a stream of sound holds nothing for a while, so that what follows keeps its place in time."""
 
 from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 
 __all__ = ["Gaps"]
 
@@ -13,6 +15,8 @@ LEAST = 0.06
 """Seconds: what is shorter is how inexactly times are written."""
 LONGEST = 3600.0
 """Seconds: what is longer is a clock that jumped, and nobody wants to pay for hours of nothing."""
+_BETWEEN = 4096
+"""Bytes that headers between two packets may take."""
 _SPARE = 1.0
 """Seconds that a gap may go beyond the length that the container tells; a time far beyond it is a broken one."""
 
@@ -29,8 +33,20 @@ class Gaps:
         told = container.duration is not None and name.startswith(_TELL_TIMES)
         self._length = (container.duration or 0) / 1e6 if told else None
         self._origin = 0.0 if name.startswith(_FROM_ZERO) else (container.start_time or 0) / 1e6
+        self._alone = name.startswith(_FROM_ZERO) and len(container.streams) == 1
+        self._read: int | None = None
         self._done = 0.0
         self._ended: float | None = None
+
+    def skipped(self, packet: "Packet[AudioStream]") -> bool:
+        """Whether bytes before this packet, which is the next, were passed over without a word, as they made no sense.
+
+        Only where nothing else can lie between the packets.
+        """
+        if not self._alone or packet.pos is None:
+            return False
+        before, self._read = self._read, packet.pos + packet.size
+        return before is not None and packet.pos > before + _BETWEEN
 
     def before(self, frame: AudioFrame) -> float:
         """Seconds that are missing before this frame, which is the next."""

@@ -63,6 +63,7 @@ class Source:
     def __init__(self, container: InputContainer, stream: AudioStream) -> None:
         self._container = container
         self._stream = stream
+        self._gaps = Gaps(container)
         self.broken = 0
         self.filled = 0
         """Samples at `RATE` of silence that stand where the recording holds nothing."""
@@ -117,7 +118,7 @@ class Source:
 
         Between them, as seconds, what is missing.
         """
-        fifo, gaps = AudioFifo(), Gaps(self._container)
+        fifo = AudioFifo()
         enough = 0
         for frame in self._frames():
             if not self._decoded:
@@ -125,7 +126,7 @@ class Source:
             elif frame.layout.nb_channels != self._decoded:
                 # a stream that changes its mind: what follows is not the recording that was announced
                 raise RefusedError("channels-change", "the number of its channels changes half-way")
-            if gap := gaps.before(frame):
+            if gap := self._gaps.before(frame):
                 yield from _rest(fifo)
                 yield gap
             frame.pts = None
@@ -153,6 +154,7 @@ class Source:
                 _must_be_readable(error)
                 self.broken += 1  # the rest makes no sense: what there is counts
                 return
+            self.broken += self._gaps.skipped(packet)
             try:
                 yield from packet.decode()
             except av.error.FFmpegError as error:

@@ -80,10 +80,7 @@ class Database:
 
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
-        self._unlock = weakref.finalize(self, os.close, _take_lock(state_dir))
-        self._unlock.atexit = (
-            False  # the process's own end gives it up, once nothing is open any more
-        )
+        self._lock = _take_lock(state_dir)
         crash_point("locked")
         self._in_transaction = False
         self.is_lost = False
@@ -101,10 +98,10 @@ class Database:
                     raise
                 self._open()
         except StartupError:
-            self._unlock()
+            os.close(self._lock)
             raise
         except _OPENING as error:
-            self._unlock()
+            os.close(self._lock)
             raise _cannot_open(error, state_dir) from error
 
     def _open(self) -> None:
@@ -166,14 +163,16 @@ class Database:
     def close(self) -> None:
         """Close the database and give up the lock; closing twice is harmless."""
         if not self.is_lost:  # to close is to write: not where nothing may be written any more
-            if self._unlock.alive:
+            if self._lock >= 0:
                 with suppress(SQLAlchemyError, sqlite3.Error):
                     self._mark(is_open=False)
                 mark.close(self.state_dir)  # also where nobody could count
             self._connection.close()
             self._engine.dispose()
         self._unmark.detach()
-        self._unlock()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
