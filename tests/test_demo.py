@@ -35,8 +35,9 @@ def test_the_demo_shows_two_transcripts(tmp_path: Path) -> None:
     assert str(folder) in told.stdout
 
 
-def test_an_interrupted_demo_leaves_nothing(tmp_path: Path) -> None:
-    """Ctrl-C in the middle stops the daemon and the sandbox and removes the folder, without a traceback."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C, a kill or a closed terminal stops the daemon and the sandbox and removes the folder, without a traceback."""
     demo = subprocess.Popen(
         [sys.executable, "-m", "asrwatch", "demo"],
         env=environment(tmp_path, TMPDIR=str(tmp_path)),
@@ -50,12 +51,12 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path: Path) -> None:
         while "is copied in" not in demo.stdout.readline():
             assert demo.poll() is None
         state = next(tmp_path.glob("asrwatch-demo-*")) / "state"
-        demo.send_signal(signal.SIGINT)
+        demo.send_signal(number)
         _, errors = demo.communicate(timeout=30)
     finally:
         demo.kill()
         demo.wait()
-    assert demo.returncode == 130
+    assert demo.returncode == 128 + number
     assert "Traceback" not in errors
     assert list(tmp_path.glob("asrwatch-*")) == []
     assert not any(str(state) in words for words in _command_lines())

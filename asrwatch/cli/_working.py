@@ -22,7 +22,7 @@ from asrwatch.metrics.textfile import metrics_file
 from asrwatch.web.bell import Bell
 from asrwatch.web.serving import PageServer
 
-__all__ = ["leave", "stoppable", "warn_without_key", "work"]
+__all__ = ["handled", "leave", "stoppable", "warn_without_key", "work"]
 
 log = logs.get("daemon")
 
@@ -86,7 +86,7 @@ def stoppable(code: int) -> Iterator[None]:
         log.info("stopping", reason=signal.Signals(number).name, under_way=0)
         raise SystemExit(code)
 
-    with _handled(dict.fromkeys(_ENDING, end)):
+    with handled(dict.fromkeys(_ENDING, end)):
         yield
 
 
@@ -106,12 +106,13 @@ def _stopped_by_signals(daemon: Daemon) -> Iterator[None]:
             reason = signal.Signals(number).name
             daemon.post(Call(answer=lambda daemon: daemon.look_around(reason)))
 
-    with _handled({**dict.fromkeys(_ENDING, stop), signal.SIGHUP: look_around}):
+    with handled({**dict.fromkeys(_ENDING, stop), signal.SIGHUP: look_around}):
         yield
 
 
 @contextmanager
-def _handled(handlers: Mapping[signal.Signals, Callable[[int, Any], None]]) -> Iterator[None]:
+def handled(handlers: Mapping[signal.Signals, Callable[[int, Any], None]]) -> Iterator[None]:
+    """Meanwhile these signals do that, unless whoever started this process had them ignored."""
     before = {number: signal.getsignal(number) for number in handlers}
     for number, handler in handlers.items():
         # nohup and background jobs of a shell ignore some

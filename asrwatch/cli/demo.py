@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import typer
 from asrwatch.cli._child import Child, Logged
 from asrwatch.cli._house import settings_for
 from asrwatch.cli._printing import safe, say
+from asrwatch.cli._working import handled
 from asrwatch.cli.explain import explanation_of, rows_of_explanation
 from asrwatch.errors import AsrwatchError
 from asrwatch.sandbox import LONG_SAMPLE, SHORT_SAMPLE, Sandbox
@@ -51,6 +53,7 @@ def demo(
     """
     begun = time.monotonic()
     with ExitStack() as closing:
+        closing.enter_context(handled(dict.fromkeys((signal.SIGTERM, signal.SIGHUP), _end)))
         say = _Clock(begun)
         say("asrwatch demo: nothing leaves this machine, nothing is paid.")
         sandbox = closing.enter_context(Sandbox())
@@ -78,6 +81,11 @@ def demo(
     if missing:
         raise typer.Exit(1)
     say("Next: put a key in DASHSCOPE_API_KEY, then `asrwatch run ~/Recordings`.")
+
+
+def _end(number: int, _: object) -> None:
+    """As Ctrl-C does: the daemon and the folder must not outlive the demo."""
+    raise SystemExit(128 + number)
 
 
 class _Clock:
