@@ -37,7 +37,7 @@ def test_the_demo_shows_two_transcripts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
-    """Ctrl-C, a kill or a closed terminal stops the daemon and the sandbox and removes the folder, without a traceback."""
+    """Ctrl-C, a kill or a closed terminal stops daemon and sandbox and removes the folder, without a traceback."""
     demo = subprocess.Popen(
         [sys.executable, "-m", "asrwatch", "demo"],
         env=environment(tmp_path, TMPDIR=str(tmp_path)),
