@@ -67,6 +67,17 @@ def test_noise_of_the_converter_is_no_difference(tmp_path: Path) -> None:
     assert _heard(tmp_path, voice, second).same_channels
 
 
+@pytest.mark.parametrize("rate", [8_000, 16_000])
+def test_the_silence_of_a_law_is_silence(tmp_path: Path, rate: int) -> None:
+    """A-law knows no zero: a leg of a call that holds its silence is silent, one that holds a whisper is not."""
+    quiet, whisper = media.silence(3), media.tone(3, loudness=0.002)
+    for name, other, silent in (("nobody", quiet, (0, 1)), ("whisper", whisper, (0,))):
+        sound = media.channels(quiet, other)
+        heard = _surveyed(media.write(tmp_path / f"{name}.wav", sound, codec="pcm_alaw", rate=rate))
+        assert heard.silent_channels == silent
+        assert heard.silent is (len(silent) == 2)
+
+
 def test_a_beep_makes_no_pause_of_soft_speech(tmp_path: Path) -> None:
     """Somebody who speaks softly, alone on the line, is no pause because a loud beep came before."""
     beep = media.tone(0.6, loudness=0.9)

@@ -19,7 +19,7 @@ __all__ = [
     "transcript",
 ]
 
-REASON = f"not sent: nothing in it is louder than {SILENT_BELOW:g} dB of full scale"
+REASON = f"not sent: nothing in it is louder than {SILENT_BELOW:g} dB of full scale, or than A-law's silence"
 KEPT = "The original stays, as nobody has listened to it: it is silent by our own judgement."
 _MARK = "asrwatch"
 

@@ -14,6 +14,8 @@ __all__ = ["pauses", "survey"]
 
 FULL_SCALE = 32_768
 HEARD = 10 ** (SILENT_BELOW / 20) * FULL_SCALE
+A_LAW_HEARD = 16
+"""A-law knows no zero: its silence is 8 or -8, and the next it knows is 24 (ITU-T G.711)."""
 SAME_BELOW = 10 ** (-50 / 20)
 """Channels are the same if their difference has nowhere more than this share of their sound (-50 dB)."""
 WINDOW = RATE // 50
@@ -48,7 +50,7 @@ def survey(descriptor: int, order: Survey, *, tell: Callable[[Report], None]) ->
         RefusedError: it cannot be decoded, or there is no sound in it.
     """
     with opened(descriptor, order.demuxers, order.track) as source:
-        loud = 1 if source.is_fine else HEARD
+        loud = 1 if source.is_fine else A_LAW_HEARD if source.codec == "pcm_alaw" else HEARD
         count, peak = 0, 0
         peaks = np.zeros(1, dtype=np.int32)  # as many as the first sound has
         likeness = _Likeness()
