@@ -135,6 +135,14 @@ def test_a_full_disk_is_not_the_recording_s_fault(small: Path) -> None:
     assert "state folder" in refused.value.advice
 
 
+def test_a_booth_of_another_version_is_not_the_recording_s_fault(small: Path) -> None:
+    """Asrwatch was updated while it runs: nothing fails for that, and it says that it wants to be restarted."""
+    with small.open("rb") as recording, pytest.raises(TemporaryError) as refused:
+        Studio(version="0.0.1").survey(recording, _order())
+    assert refused.value.code == "updated"
+    assert "Restart" in refused.value.advice
+
+
 def test_a_booth_ends_with_its_daemon(small: Path) -> None:
     """Once the daemon stops, a booth is killed at once, and nothing of it is left."""
     begun = time.monotonic()

@@ -5,6 +5,7 @@ does nothing else. Times are whole samples at `RATE` per second, so that pieces 
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -15,6 +16,7 @@ from typing import Any
 __all__ = [
     "NO_CODECS",
     "NO_SPACE",
+    "OTHER_VERSION",
     "RATE",
     "READ_FAILED",
     "SILENT_BELOW",
@@ -45,6 +47,8 @@ NO_CODECS = "no-codecs"
 """The code of a refusal that lies in this machine: PyAV is there and cannot be loaded."""
 NO_SPACE = "no-space"
 """The code of a refusal that lies in the disk that copies are written to."""
+OTHER_VERSION = os.EX_TEMPFAIL
+"""The status with which a booth ends whose asrwatch is not the one that asks: it may speak another language."""
 READ_FAILED = "read-failed"
 """The code of a refusal that lies in the disk or share, not in the recording."""
 

@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import IO, BinaryIO, TypeVar, assert_never
 
+from asrwatch import __version__
 from asrwatch.audio.orders import (
     NO_CODECS,
     NO_SPACE,
+    OTHER_VERSION,
     RATE,
     READ_FAILED,
     Encode,
@@ -138,6 +140,7 @@ class Studio:
         stopping: asked about twice a second; once it is true, booths are ended and `TemporaryError` is raised.
         codecs: tells, once, whether there is anything to decode with.
         python: what booths are run with.
+        version: of asrwatch, as it was started: a booth of another one would be misunderstood.
 
     Attributes:
         has_codecs: what that said, until they turn out not to work.
@@ -150,10 +153,12 @@ class Studio:
         stopping: Callable[[], bool] = lambda: False,
         codecs: Callable[[], bool] = has_codecs,
         python: str = sys.executable,
+        version: str = __version__,
     ) -> None:
         self._limits = limits or Limits()
         self._stopping = stopping
         self._python = python
+        self._version = version
         self.has_codecs = codecs()
 
     def survey(
@@ -226,6 +231,12 @@ class Studio:
                 )
             if isinstance(report, wanted):
                 return report
+            if booth.returncode == OTHER_VERSION:
+                raise TemporaryError(
+                    "asrwatch was updated while it runs, and cannot decode with what is installed now.",
+                    code="updated",
+                    advice="Restart the service; then it is tried again by itself.",
+                )
             raise _died(booth.returncode, complaints)
 
     def _begin(
@@ -236,7 +247,7 @@ class Studio:
         try:
             return subprocess.Popen(  # noqa: S603 - our own Python, our own module, an order that we wrote
                 [
-                    *(self._python, "-I", "-m", "asrwatch.audio.booth"),
+                    *(self._python, "-I", "-m", "asrwatch.audio.booth", self._version),
                     written(order).decode(),
                     *map(str, limits),
                 ],

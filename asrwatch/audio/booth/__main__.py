@@ -1,4 +1,4 @@
-"""`python -m asrwatch.audio.booth ORDER`: carry out one order, report on standard output, end."""
+"""`python -m asrwatch.audio.booth VERSION ORDER CPU MEMORY OUTPUT`: carry out one order, report, end."""
 
 import ctypes
 import errno
@@ -7,9 +7,11 @@ import resource
 import signal
 import sys
 
+from asrwatch import __version__
 from asrwatch.audio.orders import (
     NO_CODECS,
     NO_SPACE,
+    OTHER_VERSION,
     Encode,
     Refusal,
     Report,
@@ -47,8 +49,10 @@ def _end_with_parent() -> None:
 def main(argv: list[str]) -> int:
     """Do it, inside the limits: CPU seconds, bytes of memory, bytes of each file written."""
     _end_with_parent()
-    order = read(argv[1])
-    cpu, memory, output = (int(figure) for figure in argv[2:5])
+    if argv[1] != __version__:
+        return OTHER_VERSION
+    order = read(argv[2])
+    cpu, memory, output = (int(figure) for figure in argv[3:6])
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_CPU, cpu)
     _limit(resource.RLIMIT_FSIZE, output)
