@@ -545,3 +545,4 @@ def test_what_is_moved_back_is_moved_again(world: World, tmp_path: Path, meanwhi
             wait_for(lambda: not talk.exists())
     assert (tmp_path / "done" / "talk.wav").exists()
     assert len(world.engine.asked) == 1
+    assert [path.name for path in world.inbox.glob("*.txt")] == ["talk.txt"]

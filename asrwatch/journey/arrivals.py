@@ -77,6 +77,9 @@ class Arrivals:
                 again = latest.resettle(now=now, fingerprint=found.fingerprint)
                 note = "the file is back" if same else "the file changed"
                 self._book.save(latest, again, note=note)
+        elif same and _is_elsewhere(latest) and latest.answer is not None:
+            # its transcripts have their names already; a new recording would write them a second time
+            self._book.save(latest, latest.retry(now=now), note="the file is back")
         elif (
             not same
             or _is_elsewhere(latest)
