@@ -68,6 +68,20 @@ def test_what_has_a_successor_waits_for_nothing(
     assert after.failure.code == "superseded"
 
 
+@pytest.mark.parametrize(
+    ("code", "state"), [("changed", State.FAILED), ("changed-while-sent", State.SETTLED)]
+)
+def test_what_is_asked_again_after_a_remount_is_superseded_at_once(
+    keeper: Keeper, store: Store, now: datetime, code: str, state: State
+) -> None:
+    """Its file became a recording of its own while an answer was lost: unless it was sent, nobody waits for it."""
+    old = _put(store, a_recording(State.ASKING, now))
+    store.add(a_recording(State.SETTLED, now))
+    keeper.suffered(old, SourceChanged("It changed.", code=code), now=now)
+    (after,) = [one for one in store.all_at(old.path) if one.id == old.id]
+    assert after.state is state
+
+
 def test_a_file_that_returns_goes_on(keeper: Keeper, store: Store, now: datetime) -> None:
     """A file that vanished before it was paid for fails as vanished, and goes on when it is back."""
     added = store.add(a_recording(State.SETTLED, now))

@@ -341,7 +341,8 @@ class Keeper:
         latest = self.store.latest_at(before.path)
         if (
             not isinstance(error, SourceChanged)
-            or before.state not in {*UNPAID, State.CUT}
+            or before.state not in {*UNPAID, State.CUT, State.ASKING}
+            or error.code == "changed-while-sent"
             or before.part_of is not None
             or latest is None
             or latest.id == before.id
