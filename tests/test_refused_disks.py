@@ -19,7 +19,9 @@ from asrwatch.errors import StartupError
 from asrwatch.journey.store import Store
 from asrwatch.sandbox import Sandbox
 
-SOAK = (pytest.mark.soak, pytest.mark.timeout(300))
+# No mount namespace of these holds a loop device that others need anew, nor the other way round.
+ALONE = pytest.mark.xdist_group("loop_device")
+SOAK = (pytest.mark.soak, pytest.mark.timeout(300), ALONE)
 
 
 def once_under(world: Installed, *before: str) -> "subprocess.CompletedProcess[str]":
@@ -218,6 +220,7 @@ def test_an_output_folder_that_may_not_be_written_is_a_shortage(
 
 
 @needs_root
+@ALONE
 @pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_outputs_remounted_read_only_heal(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -245,6 +248,7 @@ def test_outputs_remounted_read_only_heal(tmp_path: Path, sandbox: Sandbox) -> N
 
 
 @needs_root
+@ALONE
 @pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_a_state_that_becomes_read_only_ends_with_75(tmp_path: Path, sandbox: Sandbox) -> None:

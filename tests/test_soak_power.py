@@ -18,8 +18,8 @@ from crash_ways import WAYS, kill_and_judge, trial_on
 
 from asrwatch.crash import SHUTDOWN, WITHOUT_LOG
 
-# One at a time: a disk that gets another loop device when it is mounted anew has another number, and each file on it a
-# new fingerprint. That is tested as a remount elsewhere.
+# One at a time, and not beside tests with mount namespaces, which hold loop devices: a disk that gets another one when
+# it is mounted anew has another number, and each file on it a new fingerprint. That is a remount, tested elsewhere.
 pytestmark = pytest.mark.xdist_group("loop_device")
 
 GROUPS = ("sync", "tasks", "treated by the daemon", "other ways")

@@ -166,6 +166,7 @@ def _mend(ward: Ward, injury: Injury) -> None:
         ward.root.with_name("away").rename(ward.root)
 
 
+@pytest.mark.xdist_group("loop_device")  # its mount namespaces would hold those of the power tests
 @pytest.mark.timeout(900)
 def test_deafness_is_noticed_within_a_scan(rounds: Rounds, promise: Keep, tmp_path: Path) -> None:
     """Every kind of deafness is told within one scan interval, made up for, and over without a restart."""
